@@ -1,0 +1,1 @@
+"""hadirector: a high-availability director for Linux Virtual Server."""

@@ -1,0 +1,1 @@
+"""VRRP as a library and as a worker program."""
