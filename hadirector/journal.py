@@ -1,0 +1,88 @@
+"""What happened, in order, with a sentence each: the journal.
+
+Every transition, repair, refusal and fault becomes one event. The newest stay in memory for the API;
+all are appended to a file of one JSON object a line, and shown on standard error for the host's own
+log. A full disk must never stop a director, so a file that cannot be written is noted (once, and on the
+journal itself) while everything goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import structlog
+
+from hadirector import limits
+
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened."""
+
+    kind: str  # "server", "quorum", "router", "repair", "reload", "process", "config", "journal", ...
+    sentence: str  # for a human
+    at: float  # unix time, seconds
+    subject: str | None = None  # the service, server or virtual router it is about
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+class Journal:
+    """Keeps the newest events, appends all to a file, shows each on standard error."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        clock: Callable[[], float] = time.time,
+        file_bytes_max: int = limits.JOURNAL_FILE_BYTES_MAX,
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self._file_bytes_max = file_bytes_max
+        self._log = structlog.get_logger("hadirector")
+        self._events: deque[Event] = deque(maxlen=limits.JOURNAL_EVENTS_MAX)
+        self.trouble: str | None = None  # why the file cannot be written, while it cannot
+
+    def add(self, kind: str, sentence: str, *, subject: str | None = None, **details: object) -> Event:
+        """Note an event that happens now."""
+        event = Event(
+            kind=kind, sentence=sentence, at=self._clock(), subject=subject, details=details
+        )
+        self._keep(event)
+        self._append(event)
+        return event
+
+    def newest(self, count: int) -> list[Event]:
+        """Return the last `count` events, oldest first."""
+        return list(self._events)[-count:] if count > 0 else []
+
+    def _keep(self, event: Event) -> None:
+        self._events.append(event)
+        about = {"subject": event.subject} if event.subject else {}
+        self._log.info(event.sentence, kind=event.kind, **about)
+
+    def _append(self, event: Event) -> None:
+        if self._path is None:
+            return
+        line = json.dumps(asdict(event), default=str) + "\n"
+        try:
+            if self._path.exists() and self._path.stat().st_size + len(line) > self._file_bytes_max:
+                self._path.replace(self._path.with_name(self._path.name + ".1"))
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(line)
+        except OSError as error:
+            if self.trouble is None:
+                self.trouble = f"{self._path} cannot be written: {error.strerror}"
+                self._keep(Event(kind="journal", sentence=self.trouble, at=self._clock()))
+        else:
+            if self.trouble is not None:
+                self.trouble = None
+                self._keep(
+                    Event(kind="journal", sentence=f"{self._path} is written again", at=event.at)
+                )

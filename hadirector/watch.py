@@ -1,0 +1,68 @@
+"""Decides when a child process counts as frozen, and how long to wait before it is started again.
+
+A child that hangs is worse than one that died, because nothing tells; so every child sends heartbeats
+and has a deadline that each of them moves on. A child that dies is started again at once the first
+time; one that keeps dying is started ever more slowly, so that a fault that cannot heal by itself does
+not burn the machine. Pure: the time comes in as an argument (seconds, monotonic).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+RESTART_DELAY_FIRST_S = 0.5
+RESTART_DELAY_MAX_S = 30.0
+GOOD_RUN_S = 60.0  # a child that lived this long has earned an immediate restart
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a child may be silent, in seconds."""
+
+    start_s: float  # from its start to its first heartbeat
+    heartbeat_s: float  # between two heartbeats
+    stop_s: float  # from the request to stop to its end
+
+
+class Watch:
+    """The life of one child as its supervisor sees it."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._started_at = 0.0
+        self._deaths_in_a_row = 0
+        self.deadline = float("inf")  # silent until then: frozen
+        self.restarts = 0
+
+    def change_patience(self, patience: Patience) -> None:
+        """Take another patience from the next heartbeat on."""
+        self._patience = patience
+
+    def started(self, now: float) -> None:
+        """Note that the child was started."""
+        self._started_at = now
+        self.deadline = now + self._patience.start_s
+
+    def heard(self, now: float) -> None:
+        """Note a heartbeat."""
+        self.deadline = now + self._patience.heartbeat_s
+
+    def stopping(self, now: float) -> None:
+        """Note that the child was asked to stop."""
+        self.deadline = now + self._patience.stop_s
+
+    def is_frozen(self, now: float) -> bool:
+        """Tell whether the child has been silent for longer than it may."""
+        return now >= self.deadline
+
+    def died(self, now: float) -> float:
+        """Note the child's end; return the seconds to wait before it is started again."""
+        self.deadline = float("inf")
+        self.restarts += 1
+        if now - self._started_at >= GOOD_RUN_S:
+            self._deaths_in_a_row = 0
+        self._deaths_in_a_row += 1
+        if self._deaths_in_a_row == 1:
+            return 0.0
+        doublings = min(self._deaths_in_a_row - 2, 16)  # 2**16 half seconds is past any bound
+        return min(RESTART_DELAY_FIRST_S * 2.0**doublings, RESTART_DELAY_MAX_S)

@@ -1,0 +1,57 @@
+"""The journal on a real file: order, bounds, and a disk that refuses."""
+
+import json
+from pathlib import Path
+
+from hadirector import limits
+from hadirector.journal import Journal
+
+
+def test_events_are_kept_in_order_and_appended(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal.ndjson", clock=lambda: 12.5)
+    journal.add("server", "198.51.100.21:8080 is down", subject="web", reason="l4-refused")
+    journal.add("quorum", "web has lost its quorum")
+    assert [event.kind for event in journal.newest(10)] == ["server", "quorum"]
+    assert [event.kind for event in journal.newest(1)] == ["quorum"]
+    assert journal.newest(0) == []
+    lines = (tmp_path / "journal.ndjson").read_text().splitlines()
+    assert json.loads(lines[0]) == {
+        "kind": "server",
+        "sentence": "198.51.100.21:8080 is down",
+        "at": 12.5,
+        "subject": "web",
+        "details": {"reason": "l4-refused"},
+    }
+
+
+def test_memory_is_bounded() -> None:
+    journal = Journal(None)
+    for number in range(limits.JOURNAL_EVENTS_MAX + 5):
+        journal.add("server", str(number))
+    assert len(journal.newest(10**6)) == limits.JOURNAL_EVENTS_MAX
+    assert journal.newest(1)[0].sentence == str(limits.JOURNAL_EVENTS_MAX + 4)
+
+
+def test_a_full_file_is_set_aside_once(tmp_path: Path) -> None:
+    path = tmp_path / "journal.ndjson"
+    journal = Journal(path, file_bytes_max=200)
+    for number in range(10):
+        journal.add("server", f"event {number}")
+    assert path.stat().st_size <= 200
+    assert (tmp_path / "journal.ndjson.1").exists()
+    assert "event 9" in path.read_text()
+
+
+def test_an_unwritable_file_is_said_once_and_costs_no_event(tmp_path: Path) -> None:
+    path = tmp_path / "directory-that-comes-later" / "journal.ndjson"
+    journal = Journal(path)
+    journal.add("server", "first")
+    journal.add("server", "second")
+    sentences = [event.sentence for event in journal.newest(10)]
+    assert sentences == ["first", f"{path} cannot be written: No such file or directory", "second"]
+    assert journal.trouble is not None
+    path.parent.mkdir()
+    journal.add("server", "third")
+    assert journal.trouble is None
+    assert journal.newest(1)[0].sentence == f"{path} is written again"
+    assert "third" in path.read_text()
