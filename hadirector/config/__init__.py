@@ -1,0 +1,1 @@
+"""The configuration of a pair: `model` is what the program uses, `loader` reads it from a file."""

@@ -1,0 +1,151 @@
+"""Addresses as people write them: `198.51.100.21:8080`, `tcp://[2001:db8::1]:80`, `fwmark:7`.
+
+The problem: an address and a port are one thought, and IPv6 needs brackets to keep them apart.
+The approach: two small parsers that accept exactly one spelling each and say what is wrong
+otherwise. Never resolve a name: what a director balances must not depend on a resolver.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+Address = IPv4Address | IPv6Address
+
+PORT_MAX = 65535
+FWMARK_MAX = 2**32 - 1
+
+ENDPOINT_PATTERN = r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
+LISTEN_PATTERN = r"^((tcp|udp|sctp)://([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|fwmark:[0-9]{1,10})$"
+
+_NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
+
+
+class Protocol(StrEnum):
+    """Transport protocols that IPVS balances."""
+
+    TCP = "tcp"
+    UDP = "udp"
+    SCTP = "sctp"
+
+
+class AddressError(ValueError):
+    """Text that is not the address wanted here; `hint` says what would be right."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An address and a port. Port 0 means "the client's port, whatever it is"."""
+
+    address: Address
+    port: int
+
+    def __str__(self) -> str:
+        """As written in the file."""
+        return join(self.address, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class VirtualAddress:
+    """What a virtual service listens on: protocol, address and port."""
+
+    protocol: Protocol
+    address: Address
+    port: int
+
+    def __str__(self) -> str:
+        """As written in the file."""
+        return f"{self.protocol}://{join(self.address, self.port)}"
+
+
+@dataclass(frozen=True, slots=True)
+class FirewallMark:
+    """A virtual service made of all packets that the firewall has marked with `mark`."""
+
+    mark: int
+
+    def __str__(self) -> str:
+        """As written in the file."""
+        return f"fwmark:{self.mark}"
+
+
+Listen = VirtualAddress | FirewallMark
+
+
+def join(address: Address, port: int) -> str:
+    """`address:port`, with brackets around an IPv6 address."""
+    return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
+
+
+def parse_endpoint(text: str) -> Endpoint:
+    """Read `address:port`; raises AddressError."""
+    example = "write 198.51.100.21:8080 or [2001:db8::1]:80"
+    if text.startswith("["):
+        host, bracket, port = text[1:].partition("]:")
+        if not bracket:
+            raise AddressError(f'"{text}" has no port after the bracket', example)
+        address = _address(host)
+        if address.version == 4:
+            raise AddressError(f'"{text}" has brackets around an IPv4 address', f"write {host}:…")
+        return Endpoint(address, _port(port))
+    if text.count(":") > 1:
+        raise AddressError(f'"{text}" needs brackets around the IPv6 address', example)
+    host, colon, port = text.partition(":")
+    if not colon:
+        _address(host)
+        raise AddressError(f'"{text}" has no port', f"write {host}:80")
+    return Endpoint(_address(host), _port(port))
+
+
+def parse_listen(text: str) -> Listen:
+    """Read `tcp://address:port` or `fwmark:NUMBER`; raises AddressError."""
+    scheme, separator, rest = text.partition("://")
+    if separator:
+        try:
+            protocol = Protocol(scheme)
+        except ValueError:
+            raise AddressError(
+                f'unknown protocol "{scheme}"', "write tcp://, udp:// or sctp://"
+            ) from None
+        endpoint = parse_endpoint(rest)
+        return VirtualAddress(protocol, endpoint.address, endpoint.port)
+    if text.startswith("fwmark:"):
+        return FirewallMark(_mark(text.removeprefix("fwmark:")))
+    try:
+        parse_endpoint(text)
+    except AddressError:
+        example = "write tcp://192.0.2.100:80, udp://…, sctp://… or fwmark:7"
+        raise AddressError(f'"{text}" is nothing to listen on', example) from None
+    raise AddressError(f'"{text}" has no protocol', f"write tcp://{text} or udp://{text}")
+
+
+def _address(text: str) -> Address:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise AddressError(f'"{text}" is not an IP address', "names are not resolved") from None
+    if isinstance(address, IPv6Address) and address.scope_id is not None:
+        raise AddressError(f'"{text}" has a zone', "link-local addresses cannot be balanced")
+    return address
+
+
+def _port(text: str) -> int:
+    if not _NUMBER.fullmatch(text):
+        raise AddressError(f'"{text}" is not a port', f"a port is 0 to {PORT_MAX}")
+    if int(text) > PORT_MAX:
+        raise AddressError(f"port {text} is out of range", f"a port is 0 to {PORT_MAX}")
+    if text != str(int(text)):
+        raise AddressError(f'port "{text}" has leading zeros', f"write {int(text)}")
+    return int(text)
+
+
+def _mark(text: str) -> int:
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= FWMARK_MAX:
+        raise AddressError(f'"{text}" is not a firewall mark', f"a mark is 1 to {FWMARK_MAX}")
+    return int(text)

@@ -1,0 +1,120 @@
+"""The configuration as the program uses it: resolved, immutable, free of pydantic.
+
+The problem: the file leaves much unsaid (defaults at the top, a check inherited by ten thousand
+servers), while the director wants to look at one server and know all of it. The approach: `loader`
+turns the file into these plain dataclasses once, with every default merged; `codec` carries
+them to the director process as JSON. Nothing here reads a file, and nothing here may import pydantic:
+the processes that only receive a configuration start faster without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from hadirector.config.addresses import (
+    Address,
+    Endpoint,
+    FirewallMark,
+    Listen,
+    Protocol,
+    VirtualAddress,
+    join,
+)
+
+if TYPE_CHECKING:  # the codec resolves these two when it needs them
+    from checkers.base import Timing
+    from vrrp.config import VirtualRouter
+
+__all__ = [
+    "Address",
+    "Config",
+    "Endpoint",
+    "FirewallMark",
+    "Forward",
+    "HealthCheck",
+    "Listen",
+    "Node",
+    "Protocol",
+    "Server",
+    "Service",
+    "VirtualAddress",
+]
+
+
+class Forward(StrEnum):
+    """How packets reach the real server."""
+
+    NAT = "nat"
+    DR = "dr"
+    TUN = "tun"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One director of the pair: its own address (VRRP's source) and its VRRP priority, 1 to 255."""
+
+    address: Address
+    priority: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """What is asked of a real server, and how often.
+
+    `kind` is a name in checkers.registry.KINDS and `options` an instance of that kind's options.
+    `port`: probe this port instead of the server's own.
+    """
+
+    kind: str
+    options: Any
+    timing: Timing
+    port: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A real server. `check` is None for a fallback server only: it is the last resort anyway."""
+
+    address: Address
+    port: int
+    weight: int = 1
+    check: HealthCheck | None = None
+
+    def __str__(self) -> str:
+        """As written in the file."""
+        return join(self.address, self.port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """A virtual service, with every default merged in. `persistence` is in seconds."""
+
+    name: str
+    listen: Listen
+    scheduler: str
+    forward: Forward
+    check: HealthCheck
+    servers: tuple[Server, ...]
+    fallback: Server | None = None
+    quorum: int = 1
+    persistence: float | None = None
+
+    @property
+    def family(self) -> int:
+        """4 or 6: of the listening address, or of the servers behind a firewall mark."""
+        if isinstance(self.listen, VirtualAddress):
+            return self.listen.address.version
+        return self.servers[0].address.version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole pair. `audit`: seconds between two comparisons of the kernel with this."""
+
+    nodes: Mapping[str, Node]
+    virtual_routers: tuple[VirtualRouter, ...]
+    services: tuple[Service, ...]
+    audit: float = 5.0
