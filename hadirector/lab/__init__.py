@@ -1,0 +1,1 @@
+"""The lab: a world of network namespaces to rehearse a configuration in, on a real IPVS kernel."""
