@@ -31,6 +31,10 @@ def _socket_text(address: Address, port: int) -> str:
     return f"{address}:{port}" if address.version == 4 else f"[{address}]:{port}"
 
 
+def _netmask_text(netmask: int) -> str:
+    return f"/{netmask}" if netmask <= 128 else f"{IPv4Address(netmask)}"
+
+
 def _check_range(what: str, value: int, maximum: int) -> None:
     if not 0 <= value <= maximum:
         raise ValueError(f"{what} {value} is outside 0..{maximum}")
@@ -95,6 +99,11 @@ class ServiceFlag(IntFlag):
     SCHEDULER_2 = 0x10
     SCHEDULER_3 = 0x20
 
+    def __str__(self) -> str:
+        names = [(flag.name or "").lower().replace("_", "-") for flag in self]
+        nameless = int(self) & ~sum(int(flag) for flag in ServiceFlag)
+        return "+".join(names + [f"0x{nameless:x}"] * bool(nameless)) or "none"
+
 
 @dataclass(frozen=True, slots=True)
 class VirtualAddress:
@@ -157,6 +166,12 @@ class Persistence:
             _check_range("persistence netmask", self.netmask, _UINT32_MAX)
         _check_name("persistence engine", self.engine)
 
+    def __str__(self) -> str:
+        words = f"{self.timeout_s} s"
+        if self.netmask is not None:
+            words += f" netmask {_netmask_text(self.netmask)}"
+        return words + (f" engine {self.engine}" if self.engine else "")
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -181,11 +196,9 @@ class Service:
     def __str__(self) -> str:
         words = [f"{self.key}", f"scheduler {self.scheduler}"]
         if self.persistence is not None:
-            words.append(f"persistent {self.persistence.timeout_s} s")
-            if self.persistence.engine:
-                words.append(f"engine {self.persistence.engine}")
+            words.append(f"persistent {self.persistence}")
         if self.flags:
-            words.append(f"flags {self.flags!r}")
+            words.append(f"flags {self.flags}")
         return ", ".join(words)
 
 
@@ -215,6 +228,12 @@ class Tunnel:
     def __post_init__(self) -> None:
         _check_range("tunnel port", self.port, _UINT16_MAX)
         _check_range("tunnel flags", self.flags, _UINT16_MAX)
+
+    def __str__(self) -> str:
+        words = f"{self.type}"
+        if self.port:
+            words += f" port {self.port}"
+        return words + (f" flags 0x{self.flags:x}" if self.flags else "")
 
 
 IPIP = Tunnel()
