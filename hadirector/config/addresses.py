@@ -8,11 +8,16 @@ otherwise. Never resolve a name: what a director balances must not depend on a r
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address
 
-Address = IPv4Address | IPv6Address
+from hadirector.ipvs.model import (
+    Address,
+    DestinationKey,
+    FirewallMark,
+    Protocol,
+    ServiceKey,
+    VirtualAddress,
+)
 
 PORT_MAX = 65535
 FWMARK_MAX = 2**32 - 1
@@ -20,15 +25,8 @@ FWMARK_MAX = 2**32 - 1
 ENDPOINT_PATTERN = r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
 LISTEN_PATTERN = r"^((tcp|udp|sctp)://([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|fwmark:[0-9]{1,10})$"
 
+_PROTOCOLS = {str(protocol): protocol for protocol in Protocol}
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
-
-
-class Protocol(StrEnum):
-    """Transport protocols that IPVS balances."""
-
-    TCP = "tcp"
-    UDP = "udp"
-    SCTP = "sctp"
 
 
 class AddressError(ValueError):
@@ -39,51 +37,19 @@ class AddressError(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """An address and a port. Port 0 means "the client's port, whatever it is"."""
-
-    address: Address
-    port: int
-
-    def __str__(self) -> str:
-        """As written in the file."""
-        return join(self.address, self.port)
-
-
-@dataclass(frozen=True, slots=True)
-class VirtualAddress:
-    """What a virtual service listens on: protocol, address and port."""
-
-    protocol: Protocol
-    address: Address
-    port: int
-
-    def __str__(self) -> str:
-        """As written in the file."""
-        return f"{self.protocol}://{join(self.address, self.port)}"
-
-
-@dataclass(frozen=True, slots=True)
-class FirewallMark:
-    """A virtual service made of all packets that the firewall has marked with `mark`."""
-
-    mark: int
-
-    def __str__(self) -> str:
-        """As written in the file."""
-        return f"fwmark:{self.mark}"
-
-
-Listen = VirtualAddress | FirewallMark
-
-
 def join(address: Address, port: int) -> str:
     """`address:port`, with brackets around an IPv6 address."""
     return f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"
 
 
-def parse_endpoint(text: str) -> Endpoint:
+def format_listen(key: ServiceKey) -> str:
+    """What a service listens on, as written in the file."""
+    if isinstance(key, FirewallMark):
+        return f"fwmark:{key.mark}"
+    return f"{key.protocol}://{join(key.address, key.port)}"
+
+
+def parse_endpoint(text: str) -> DestinationKey:
     """Read `address:port`; raises AddressError."""
     example = "write 198.51.100.21:8080 or [2001:db8::1]:80"
     if text.startswith("["):
@@ -93,26 +59,23 @@ def parse_endpoint(text: str) -> Endpoint:
         address = _address(host)
         if address.version == 4:
             raise AddressError(f'"{text}" has brackets around an IPv4 address', f"write {host}:…")
-        return Endpoint(address, _port(port))
+        return DestinationKey(address, _port(port))
     if text.count(":") > 1:
         raise AddressError(f'"{text}" needs brackets around the IPv6 address', example)
     host, colon, port = text.partition(":")
     if not colon:
         _address(host)
         raise AddressError(f'"{text}" has no port', f"write {host}:80")
-    return Endpoint(_address(host), _port(port))
+    return DestinationKey(_address(host), _port(port))
 
 
-def parse_listen(text: str) -> Listen:
+def parse_listen(text: str) -> ServiceKey:
     """Read `tcp://address:port` or `fwmark:NUMBER`; raises AddressError."""
     scheme, separator, rest = text.partition("://")
     if separator:
-        try:
-            protocol = Protocol(scheme)
-        except ValueError:
-            raise AddressError(
-                f'unknown protocol "{scheme}"', "write tcp://, udp:// or sctp://"
-            ) from None
+        protocol = _PROTOCOLS.get(scheme)
+        if protocol is None:
+            raise AddressError(f'unknown protocol "{scheme}"', "write tcp://, udp:// or sctp://")
         endpoint = parse_endpoint(rest)
         return VirtualAddress(protocol, endpoint.address, endpoint.port)
     if text.startswith("fwmark:"):

@@ -3,53 +3,24 @@
 The problem: the file leaves much unsaid (defaults at the top, a check inherited by ten thousand
 servers), while the director wants to look at one server and know all of it. The approach: `loader`
 turns the file into these plain dataclasses once, with every default merged; `codec` carries
-them to the director process as JSON. Nothing here reads a file, and nothing here may import pydantic:
-the processes that only receive a configuration start faster without it.
+them to the director process as JSON. Nothing here reads a file, and nothing here may import
+pydantic: the processes that only receive a configuration start faster without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hadirector.config.addresses import (
-    Address,
-    Endpoint,
-    FirewallMark,
-    Listen,
-    Protocol,
-    VirtualAddress,
-    join,
-)
+from hadirector.config.addresses import join
+from hadirector.ipvs.model import Address, Forward, ServiceKey
 
 if TYPE_CHECKING:  # the codec resolves these two when it needs them
-    from checkers.base import Timing
+    from checkers.base import CheckOptions, Timing
     from vrrp.config import VirtualRouter
 
-__all__ = [
-    "Address",
-    "Config",
-    "Endpoint",
-    "FirewallMark",
-    "Forward",
-    "HealthCheck",
-    "Listen",
-    "Node",
-    "Protocol",
-    "Server",
-    "Service",
-    "VirtualAddress",
-]
-
-
-class Forward(StrEnum):
-    """How packets reach the real server."""
-
-    NAT = "nat"
-    DR = "dr"
-    TUN = "tun"
+__all__ = ["Config", "HealthCheck", "Node", "Server", "Service"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +36,11 @@ class HealthCheck:
     """What is asked of a real server, and how often.
 
     `kind` is a name in checkers.registry.KINDS and `options` an instance of that kind's options.
-    `port`: probe this port instead of the server's own.
     """
 
     kind: str
-    options: Any
+    options: CheckOptions
     timing: Timing
-    port: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,24 +59,20 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A virtual service, with every default merged in. `persistence` is in seconds."""
+    """A virtual service, with every default merged in. `persistence` is in seconds.
+
+    The IP version of a firewall mark's clients is that of its first server.
+    """
 
     name: str
-    listen: Listen
+    listen: ServiceKey
     scheduler: str
     forward: Forward
     check: HealthCheck
     servers: tuple[Server, ...]
     fallback: Server | None = None
     quorum: int = 1
-    persistence: float | None = None
-
-    @property
-    def family(self) -> int:
-        """4 or 6: of the listening address, or of the servers behind a firewall mark."""
-        if isinstance(self.listen, VirtualAddress):
-            return self.listen.address.version
-        return self.servers[0].address.version
+    persistence: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,157 @@
+"""Plain dataclasses with annotated bounds become pydantic models.
+
+The problem: `vrrp` and `checkers` own the options of their sections but must not import pydantic.
+The approach: their dataclasses carry `annotated_types` bounds, `Unit("s")` and `doc()`; this adapter
+translates the annotations, so that one declaration serves the library, the validation, the JSON Schema
+and the reference page. Nothing about any particular dataclass belongs here.
+
+Values are strict: text is never taken for a number or the other way round.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from enum import Enum
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from typing import Annotated, Any, cast
+
+from annotated_types import DocInfo, Unit
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, create_model
+from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
+
+from hadirector.config.durations import PATTERN, format_duration, parse_duration
+
+STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
+
+_ADDRESS_KINDS = (IPv4Address, IPv4Interface, IPv6Address, IPv6Interface)
+_EXAMPLES = {
+    IPv4Address: "192.0.2.1",
+    IPv4Interface: "192.0.2.100/24",
+    IPv6Address: "2001:db8::1",
+    IPv6Interface: "2001:db8::1/64",
+}
+SECONDS = Unit("s")
+
+
+class ValueUnfit(ValueError):
+    """A value of the right type that means nothing here; `hint` says what would."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+def duration(value: object) -> float:
+    """Seconds; a validator for pydantic."""
+    return parse_duration(str(value) if isinstance(value, int | float) else _text(value))
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    raise ValueUnfit("expected text here")
+
+
+DURATION = (
+    SECONDS,
+    BeforeValidator(duration),
+    WithJsonSchema({"type": "string", "pattern": PATTERN}),
+)
+"""Annotations of a duration, for models written by hand."""
+
+
+def model_from(
+    *sources: type, name: str, partial: bool = False, **more: tuple[object, object]
+) -> type[BaseModel]:
+    """A pydantic model with the fields of these dataclasses; `partial`: none is required.
+
+    `more` are further fields, as create_model takes them.
+    """
+    definitions: dict[str, Any] = dict(more)
+    for source in sources:
+        hints = typing.get_type_hints(source, include_extras=True)
+        for item in fields(source):
+            default: object = item.default
+            if default is MISSING and item.default_factory is not MISSING:
+                default = item.default_factory()
+            if default is MISSING and partial:
+                default = None
+            definitions[item.name] = (
+                translate(hints[item.name]),
+                declare(default, hints[item.name]),
+            )
+    model = create_model(name, __config__=STRICT, **definitions)
+    model.__doc__ = (sources[-1].__doc__ or "").strip() if sources else None
+    return cast("type[BaseModel]", model)
+
+
+def declare(default: object, hint: object) -> object:
+    """Pydantic's Field with description and default, as people would write that default."""
+    extra: dict[str, Any] = {}
+    metadata = getattr(hint, "__metadata__", ())
+    described = [item.documentation for item in metadata if isinstance(item, DocInfo)]
+    if SECONDS in metadata and isinstance(default, int | float):
+        extra["default"] = format_duration(default)
+    return Field(
+        default=... if default is MISSING else default,
+        description=described[0] if described else None,
+        json_schema_extra=extra,
+    )
+
+
+def translate(hint: object) -> object:
+    """The same type for pydantic: strict scalars, lenient containers, parsed addresses."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _translate_annotated(hint)
+    if origin in (typing.Union, types.UnionType):
+        kinds = [translate(kind) for kind in arguments if kind is not type(None)]
+        # None is what a field is when it is not written; it cannot be written.
+        return typing.Union[tuple(kinds)]  # noqa: UP007 - made at run time
+    if origin in (tuple, frozenset):
+        inner = tuple(kind if kind is Ellipsis else translate(kind) for kind in arguments)
+        return Annotated[origin[inner], Strict(False)]
+    if isinstance(hint, type) and issubclass(hint, Enum):
+        return Annotated[hint, Strict(False)]
+    if hint in _ADDRESS_KINDS:
+        return _address(cast("type", hint))
+    parse = getattr(hint, "parse", None)
+    if callable(parse):
+        return Annotated[hint, BeforeValidator(parse), WithJsonSchema({"type": "string"})]
+    return hint
+
+
+def _translate_annotated(hint: object) -> object:
+    metadata = getattr(hint, "__metadata__", ())
+    kind = translate(typing.get_args(hint)[0])
+    kept = [item for item in metadata if not isinstance(item, DocInfo | Unit)]
+    if SECONDS in metadata:
+        kept += DURATION
+    for item in kept:
+        kind = Annotated[kind, item]
+    return kind
+
+
+def _address(kind: type) -> object:
+    def parse(value: object) -> object:
+        text = _text(value)
+        if kind in (IPv4Interface, IPv6Interface) and "/" not in text:
+            length = 24 if kind is IPv4Interface else 64
+            raise ValueUnfit(f'"{text}" has no prefix length', f"write {text}/{length}")
+        try:
+            return kind(text)
+        except ValueError:
+            message = f'"{text}" is not an address of the form {_EXAMPLES[kind]}'
+            raise ValueUnfit(message) from None
+
+    return Annotated[
+        kind,
+        BeforeValidator(cast("Callable[[Any], Any]", parse)),
+        WithJsonSchema({"type": "string", "examples": [_EXAMPLES[kind]]}),
+    ]
+
+
+__all__ = ["DURATION", "STRICT", "SkipJsonSchema", "ValueUnfit", "model_from", "translate"]

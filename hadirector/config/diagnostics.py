@@ -1,0 +1,147 @@
+"""What is wrong with a configuration file, and where.
+
+The problem: "invalid configuration" at three in the morning helps nobody. The approach: everything
+found in a file is a Diagnostic with its rule, its place, the offending text and what would be
+right; all are collected in one run. Here they are only described and printed, never decided.
+
+The rules are listed in one place because each has a bad file in the tests that shows it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+
+EXCERPT_COLUMNS_MAX = 160
+TEXT_CHARACTERS_MAX = 200
+
+
+class Severity(StrEnum):
+    """An error refuses the file; a warning is legal but surely not meant."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Rule(StrEnum):
+    """Every way in which a file can be wrong."""
+
+    # the file itself
+    MISSING_FILE = "missing-file"
+    DIRECTORY = "directory"
+    UNREADABLE = "unreadable"
+    TOO_LARGE = "too-large"
+    NOT_UTF8 = "not-utf8"
+    EMPTY = "empty"
+    # YAML
+    SYNTAX = "syntax"
+    SEVERAL_DOCUMENTS = "several-documents"
+    TOO_DEEP = "too-deep"
+    UNKNOWN_ANCHOR = "unknown-anchor"
+    ALIAS_CYCLE = "alias-cycle"
+    ALIAS_BOMB = "alias-bomb"
+    YAML_TAG = "yaml-tag"
+    YAML_BOOLEAN = "yaml-boolean"
+    YAML_SEXAGESIMAL = "yaml-sexagesimal"
+    YAML_OCTAL = "yaml-octal"
+    YAML_NUMBER = "yaml-number"
+    YAML_DATE = "yaml-date"
+    MERGE_KEY = "merge-key"
+    KEY_NOT_TEXT = "key-not-text"
+    DUPLICATE_KEY = "duplicate-key"
+    # include:
+    INCLUDE = "include"
+    INCLUDE_CYCLE = "include-cycle"
+    INCLUDE_TOO_DEEP = "include-too-deep"
+    INCLUDE_CONFLICT = "include-conflict"
+    # one value
+    UNKNOWN_KEY = "unknown-key"
+    MISSING_KEY = "missing-key"
+    WRONG_TYPE = "wrong-type"
+    OUT_OF_RANGE = "out-of-range"
+    BAD_VALUE = "bad-value"
+    BAD_DURATION = "bad-duration"
+    BAD_ADDRESS = "bad-address"
+    UNKNOWN_CHOICE = "unknown-choice"
+    UNKNOWN_SCHEDULER = "unknown-scheduler"
+    UNKNOWN_CHECK = "unknown-check"
+    # values that do not go together
+    DUPLICATE_NAME = "duplicate-name"
+    DUPLICATE_NODE_ADDRESS = "duplicate-node-address"
+    DUPLICATE_LISTEN = "duplicate-listen"
+    DUPLICATE_SERVER = "duplicate-server"
+    DUPLICATE_VRID = "duplicate-vrid"
+    DUPLICATE_VIP = "duplicate-vip"
+    UNKNOWN_GROUP = "unknown-group"
+    UNOWNED_VIP = "unowned-vip"
+    FALLBACK_IS_SERVER = "fallback-is-server"
+    DR_PORT = "dr-port"
+    PORT_ZERO = "port-zero"
+    MIXED_FAMILIES = "mixed-families"
+    TIMEOUT_ABOVE_INTERVAL = "timeout-above-interval"
+    QUORUM_ABOVE_SERVERS = "quorum-above-servers"
+    NOTHING_TO_CHECK = "nothing-to-check"
+    # warnings
+    SAME_PRIORITY = "same-priority"
+    SINGLE_NODE = "single-node"
+    UNUSED_GROUP = "unused-group"
+    WEIGHT_ZERO = "weight-zero"
+    WEIGHT_IGNORED = "weight-ignored"
+    FULL_QUORUM = "full-quorum"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnostic:
+    """One finding. `line` and `column` count from 1; `path` is like `services[0].scheduler`."""
+
+    severity: Severity
+    rule: Rule
+    file: str
+    line: int
+    column: int
+    path: str
+    text: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """The finding in one line: `file:line:column: error: path: message; hint`."""
+        path = f"{self.path}: " if self.path else ""
+        hint = f"; {self.hint}" if self.hint else ""
+        place = f"{self.file}:{self.line}:{self.column}"
+        return f"{place}: {self.severity}: {path}{self.message}{hint}"
+
+    def to_json(self) -> dict[str, str | int]:
+        """For programs."""
+        return asdict(self)
+
+
+def render(found: Iterable[Diagnostic], sources: Mapping[str, str]) -> str:
+    """All findings for people: each with its line of the file and a caret under the place."""
+    return "\n".join(_with_excerpt(diagnostic, sources) for diagnostic in found)
+
+
+def _with_excerpt(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
+    lines = sources.get(diagnostic.file, "").splitlines()
+    if not 1 <= diagnostic.line <= len(lines):
+        return str(diagnostic)
+    # One column each, so that the caret stands under its character whatever the terminal does.
+    line = "".join(c if c.isprintable() else " " for c in lines[diagnostic.line - 1])
+    start = max(0, diagnostic.column - 1 - EXCERPT_COLUMNS_MAX // 2)
+    excerpt = line[start : start + EXCERPT_COLUMNS_MAX].rstrip()
+    caret = " " * (diagnostic.column - 1 - start) + "^"
+    return f"{diagnostic}\n    {excerpt}\n    {caret}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean "wlc"?` where a known word is near, else nothing."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f'did you mean "{near[0]}"?' if near else ""
+
+
+def choices(word: str, known: Iterable[str]) -> str:
+    """The near word if there is one, else all there are."""
+    words = list(known)
+    return did_you_mean(word, words) or "known: " + ", ".join(words)

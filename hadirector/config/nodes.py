@@ -1,0 +1,163 @@
+"""The parts of a YAML file, each knowing where it stands.
+
+The problem: after validation a plain value does not know its line any more. The approach: a tree of
+three small kinds that keep place and original text beside the value, through merge keys,
+anchors, `include:` and inherited defaults. No parsing and no judgement here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hadirector.config.diagnostics import TEXT_CHARACTERS_MAX, Diagnostic, Rule, Severity
+
+Value = str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in a file; line and column count from 1."""
+
+    file: str
+    line: int = 1
+    column: int = 1
+
+
+@dataclass(slots=True)
+class Scalar:
+    """A single value. `broken`: already reported, so nothing more is to be said about it."""
+
+    place: Place
+    text: str
+    value: Value
+    broken: bool = False
+    size: int = 1
+    depth: int = 1
+
+
+@dataclass(slots=True)
+class Sequence:
+    """A list."""
+
+    place: Place
+    items: list[Node] = field(default_factory=list)
+    size: int = 1
+    depth: int = 1
+
+
+@dataclass(slots=True)
+class Mapping:
+    """Keys with values; `keys` holds the place of each key."""
+
+    place: Place
+    entries: dict[str, Node] = field(default_factory=dict)
+    keys: dict[str, Scalar] = field(default_factory=dict)
+    size: int = 1
+    depth: int = 1
+
+
+Node = Scalar | Sequence | Mapping
+
+
+def plain(node: Node) -> object:
+    """The bare value of a node, for pydantic."""
+    if isinstance(node, Scalar):
+        return node.value
+    if isinstance(node, Sequence):
+        return [plain(item) for item in node.items]
+    return {key: plain(item) for key, item in node.entries.items()}
+
+
+def is_broken(node: Node) -> bool:
+    """Whether anything within was reported already."""
+    if isinstance(node, Scalar):
+        return node.broken
+    items = node.items if isinstance(node, Sequence) else node.entries.values()
+    return any(is_broken(item) for item in items)
+
+
+def describe(node: Node) -> str:
+    """What stands here, in a word or as its text."""
+    if isinstance(node, Sequence):
+        return "a list"
+    if isinstance(node, Mapping):
+        return "a mapping"
+    return f'"{shorten(node.text)}"' if node.text else "nothing"
+
+
+def text_of(node: Node) -> str:
+    """The offending text of a diagnostic."""
+    return shorten(node.text) if isinstance(node, Scalar) else ""
+
+
+def shorten(text: str) -> str:
+    """At most one line of bounded length, printable."""
+    line = "".join(c if c.isprintable() else "�" for c in text[: TEXT_CHARACTERS_MAX + 1])
+    return line if len(line) <= TEXT_CHARACTERS_MAX else line[:TEXT_CHARACTERS_MAX] + "…"
+
+
+class Findings:
+    """Collects diagnostics; the same finding at the same place is kept once.
+
+    (A wrong default is found again for each service that inherits it.)
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Rule, Place, str], Diagnostic] = {}
+
+    def error(
+        self, rule: Rule, node: Node, *, path: str, message: str, hint: str = "", text: str = ""
+    ) -> None:
+        """An error at a node; its text is the offending text unless `text` says otherwise."""
+        self._add(Severity.ERROR, rule, node.place, path, text or text_of(node), message, hint)
+
+    def warning(self, rule: Rule, node: Node, *, path: str, message: str, hint: str = "") -> None:
+        """A warning at a node."""
+        self._add(Severity.WARNING, rule, node.place, path, text_of(node), message, hint)
+
+    def error_at(
+        self,
+        rule: Rule,
+        place: Place,
+        *,
+        message: str,
+        hint: str = "",
+        path: str = "",
+        text: str = "",
+    ) -> None:
+        """An error at a place that is no node: a byte, a line that is not YAML."""
+        self._add(Severity.ERROR, rule, place, path, text, message, hint)
+
+    def _add(
+        self,
+        severity: Severity,
+        rule: Rule,
+        place: Place,
+        path: str,
+        text: str,
+        message: str,
+        hint: str,
+    ) -> None:
+        diagnostic = Diagnostic(
+            severity=severity,
+            rule=rule,
+            file=place.file,
+            line=place.line,
+            column=place.column,
+            path=path,
+            text=text,
+            message=message,
+            hint=hint,
+        )
+        self._found.setdefault((rule, place, message), diagnostic)
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is an error among them."""
+        return any(found.severity is Severity.ERROR for found in self)
+
+    def __iter__(self) -> Iterator[Diagnostic]:
+        """All findings, in the order of the files' lines within each file."""
+        order = {name: index for index, name in enumerate(d.file for d in self._found.values())}
+        return iter(sorted(self._found.values(), key=lambda d: (order[d.file], d.line, d.column)))
