@@ -1,9 +1,9 @@
 """Plain dataclasses with annotated bounds become pydantic models.
 
 The problem: `vrrp` and `checkers` own the options of their sections but must not import pydantic.
-The approach: their dataclasses carry `annotated_types` bounds, `Unit("s")` and `doc()`; this adapter
-translates the annotations, so that one declaration serves the library, the validation, the JSON Schema
-and the reference page. Nothing about any particular dataclass belongs here.
+The approach: their dataclasses carry `annotated_types` bounds, `Unit("s")` and `doc()`; this
+adapter translates the annotations, so that one declaration serves the library, the validation, the
+JSON Schema and the reference page. Nothing about any particular dataclass belongs here.
 
 Values are strict: text is never taken for a number or the other way round.
 """
@@ -27,7 +27,7 @@ from hadirector.config.durations import PATTERN, format_duration, parse_duration
 STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
 
 _ADDRESS_KINDS = (IPv4Address, IPv4Interface, IPv6Address, IPv6Interface)
-_EXAMPLES = {
+_EXAMPLES: dict[type, str] = {
     IPv4Address: "192.0.2.1",
     IPv4Interface: "192.0.2.100/24",
     IPv6Address: "2001:db8::1",
@@ -36,7 +36,7 @@ _EXAMPLES = {
 SECONDS = Unit("s")
 
 
-class ValueUnfit(ValueError):
+class UnfitError(ValueError):
     """A value of the right type that means nothing here; `hint` says what would."""
 
     def __init__(self, message: str, hint: str = "") -> None:
@@ -52,7 +52,7 @@ def duration(value: object) -> float:
 def _text(value: object) -> str:
     if isinstance(value, str):
         return value
-    raise ValueUnfit("expected text here")
+    raise UnfitError("expected text here")
 
 
 DURATION = (
@@ -136,22 +136,24 @@ def _translate_annotated(hint: object) -> object:
 
 
 def _address(kind: type) -> object:
+    example = _EXAMPLES[kind]
+
     def parse(value: object) -> object:
         text = _text(value)
         if kind in (IPv4Interface, IPv6Interface) and "/" not in text:
             length = 24 if kind is IPv4Interface else 64
-            raise ValueUnfit(f'"{text}" has no prefix length', f"write {text}/{length}")
+            raise UnfitError(f'"{text}" has no prefix length', f"write {text}/{length}")
         try:
             return kind(text)
         except ValueError:
-            message = f'"{text}" is not an address of the form {_EXAMPLES[kind]}'
-            raise ValueUnfit(message) from None
+            message = f'"{text}" is not an address of the form {example}'
+            raise UnfitError(message) from None
 
     return Annotated[
         kind,
         BeforeValidator(cast("Callable[[Any], Any]", parse)),
-        WithJsonSchema({"type": "string", "examples": [_EXAMPLES[kind]]}),
+        WithJsonSchema({"type": "string", "examples": [example]}),
     ]
 
 
-__all__ = ["DURATION", "STRICT", "SkipJsonSchema", "ValueUnfit", "model_from", "translate"]
+__all__ = ["DURATION", "STRICT", "SkipJsonSchema", "UnfitError", "model_from", "translate"]

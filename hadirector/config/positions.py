@@ -226,11 +226,12 @@ class _Builder:
         frame.awaits_value = True
         frame.key = node if isinstance(node, Scalar) and isinstance(node.value, str) else None
         if frame.key is None and not (isinstance(node, Scalar) and node.broken):
+            found = describe(node).replace('"', "")
             self._findings.error(
                 Rule.KEY_NOT_TEXT,
                 node,
                 path=self._path(),
-                message=f"a key is text, not {describe(node).replace('"', '')}",
+                message=f"a key is text, not {found}",
                 hint=f'write "{node.text}"' if isinstance(node, Scalar) and node.text else "",
             )
         elif frame.key is not None and frame.key.broken:
