@@ -1,1 +1,36 @@
-"""Health checking as a library."""
+"""Health checking as a library: kinds of checks, a verdict that does not flap, and a scheduler.
+
+Knows nothing of what its verdicts are used for. The scheduler is imported from
+`checkers.scheduler`; the names here cost no event loop, so that reading a configuration is quick.
+"""
+
+from checkers.base import (
+    Check,
+    CheckersError,
+    CheckOptions,
+    OptionError,
+    Probe,
+    ProbeError,
+    Reason,
+    Result,
+    Target,
+    Timing,
+)
+from checkers.health import State, Transition
+from checkers.registry import KINDS
+
+__all__ = [
+    "KINDS",
+    "Check",
+    "CheckOptions",
+    "CheckersError",
+    "OptionError",
+    "Probe",
+    "ProbeError",
+    "Reason",
+    "Result",
+    "State",
+    "Target",
+    "Timing",
+    "Transition",
+]

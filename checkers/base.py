@@ -1,0 +1,200 @@
+"""The words of health checking: what is checked, how often, and what came of it.
+
+The problem: many kinds of checks, written by different people, must look the same to whoever
+schedules, explains and configures them. The approach: a check is a value (`Check`: key, target,
+options, timing), the options of a kind are a frozen dataclass derived from `CheckOptions`, and a
+probe is anything with `probe(target, timeout_s)` that returns one `Result` with one sentence.
+
+Who is at fault is never mixed up: a server that fails yields a `Result` that is not healthy; a
+probe that could not be *made* (no descriptor, no route, no permission) raises `ProbeError` and says
+nothing about the server.
+
+This module must never do I/O, read a clock, or know what a check is used for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Annotated, ClassVar, Protocol
+
+from annotated_types import Ge, Le, Unit, doc
+
+Seconds = Annotated[float, Unit("s")]
+"""A duration; a configuration may write it with its unit, such as `500ms` or `2s`."""
+
+Port = Annotated[int, Ge(1), Le(65535)]
+
+
+class CheckersError(Exception):
+    """The root of this package's errors."""
+
+
+class ProbeError(CheckersError):
+    """The probe could not be made: our side is at fault, nothing is known about the server."""
+
+
+class OptionError(CheckersError, ValueError):
+    """Options that cannot work; `field` names the one to change.
+
+    A ValueError too, so that validation libraries take it for a bad value and not for a bug.
+    """
+
+    def __init__(self, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.field = field
+
+
+class Reason(StrEnum):
+    """Why a probe ended as it did, by the layer that decided."""
+
+    OK = "ok"
+    SOCKET = "socket"  # the probe could not be made; never on a Result, see ProbeError
+    L4_TIMEOUT = "l4-timeout"
+    L4_REFUSED = "l4-refused"
+    L4_UNREACHABLE = "l4-unreachable"
+    L4_RESET = "l4-reset"
+    TLS = "tls"
+    TLS_TIMEOUT = "tls-timeout"
+    TLS_CERTIFICATE = "tls-certificate"
+    L7_TIMEOUT = "l7-timeout"
+    L7_CLOSED = "l7-closed"
+    L7_PROTOCOL = "l7-protocol"
+    L7_STATUS = "l7-status"
+    L7_CONTENT = "l7-content"
+
+    @property
+    def layer(self) -> str:
+        """The layer for people: `L4`, `TLS`, `L7`, or `socket` for our own side."""
+        head = self.value.partition("-")[0]
+        return head if head in ("ok", "socket") else head.upper()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One address and port; a probe tests exactly this one, without fallback or retry."""
+
+    address: IPv4Address | IPv6Address
+    port: int
+
+    @property
+    def host(self) -> str:
+        """The address without a zone such as `%eth0`, which means nothing to the other side."""
+        if isinstance(self.address, IPv6Address) and self.address.scope_id is not None:
+            return str(IPv6Address(int(self.address)))
+        return str(self.address)
+
+    def __str__(self) -> str:
+        """`10.0.0.1:80` or `[2001:db8::1]:80`."""
+        if isinstance(self.address, IPv6Address):
+            return f"[{self.address}]:{self.port}"
+        return f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one probe found out about its target."""
+
+    healthy: bool
+    reason: Reason
+    sentence: str
+    """One sentence for people, such as "connection refused (L4) after 0.3 ms"."""
+    latency_ms: float
+    """From the start of the probe to its verdict."""
+    at: float
+    """When the verdict fell (Unix time, for people; never used to measure)."""
+    transcript: tuple[str, ...] = field(default=(), compare=False)
+    """What the probe did, step by step; of failures, and of passes where asked for."""
+
+
+class Probe(Protocol):
+    """One way to test a target. Holds options, no state about any server."""
+
+    async def probe(
+        self, target: Target, timeout_s: float, *, keep_transcript: bool = False
+    ) -> Result:
+        """Test `target` once, with the verdict within `timeout_s` seconds.
+
+        Raises ProbeError if the probe could not be made, and nothing else.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How often a check runs and how many results it takes to change its verdict."""
+
+    interval: Annotated[
+        Seconds, Ge(0.05), Le(3600), doc("Time from one probe to the next of the same check.")
+    ] = 2.0
+    timeout: Annotated[
+        Seconds,
+        Ge(0.01),
+        Le(3600),
+        doc("A probe without a verdict after this time has failed; at most the interval."),
+    ] = 1.0
+    rise: Annotated[
+        int, Ge(1), Le(1000), doc("Passes in a row that bring a server back that was down.")
+    ] = 2
+    fall: Annotated[
+        int, Ge(1), Le(1000), doc("Failures in a row that take a server out that was up.")
+    ] = 3
+
+    def __post_init__(self) -> None:
+        if self.timeout > self.interval:
+            raise OptionError(
+                "timeout",
+                f"the timeout ({self.timeout:g} s) is above the interval ({self.interval:g} s): "
+                "two probes of one check never run at once",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckOptions:
+    """What every kind of check can be told; each kind derives its own options from this."""
+
+    kind: ClassVar[str] = ""
+
+    port: Annotated[Port | None, doc("Probe this port instead of the one that serves clients.")] = (
+        None
+    )
+
+    def make_probe(self) -> Probe:
+        """A probe that works by these options."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        """What is asked of the server, in a few words, such as `http GET /healthz`."""
+        return self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of one target."""
+
+    key: str
+    """Names the check for its owner; unique within one scheduler."""
+    target: Target
+    """Where clients are served; `endpoint` is where the probe goes."""
+    options: CheckOptions
+    timing: Timing = Timing()
+
+    @property
+    def endpoint(self) -> Target:
+        """The address and port that the probe really goes to."""
+        if self.options.port is None:
+            return self.target
+        return Target(self.target.address, self.options.port)
+
+    @property
+    def digest(self) -> str:
+        """Equal for two checks that do the same, whatever they are called; stable over restarts."""
+        # repr() of these dataclasses names every field; the class name in it tells the kinds apart.
+        text = repr((self.endpoint, self.options, self.timing))
+        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+    def describe(self) -> str:
+        """For people: `tcp 10.0.0.1:80`."""
+        return f"{self.options.describe()} at {self.endpoint}"

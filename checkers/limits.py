@@ -1,0 +1,45 @@
+"""Every bound of the checkers package in one place.
+
+A fleet of probes meets servers that never answer, answer for ever, or answer with rubbish. Whatever
+they do, memory, descriptors and time stay within the numbers below. Numbers that a user may choose
+are options of a check, not limits.
+"""
+
+PROBES_IN_FLIGHT_MAX = 8192
+"""Probes under way at one time, where the process's descriptor limit allows as many."""
+
+DESCRIPTORS_RESERVED = 128
+"""Descriptors left to the rest of the process when the bound above is cut to its limit."""
+
+PROBE_OVERRUN_S = 0.5
+"""How far a probe may overrun its own deadline before it is cancelled and reported as broken."""
+
+PROBE_STARTS_PER_WAKE_MAX = 200
+"""Probes started before the event loop gets its turn again: bounds the delay for everybody else."""
+
+TIMER_GRAIN_S = 0.002
+"""Probes due within this time are started together: wake-ups are no closer than that."""
+
+FIRST_ROUND_S = 1.0
+"""A check that is new gets its first probe within this time, however long its interval is."""
+
+HISTORY_FAILURES_MAX = 8
+"""Last failures kept per check."""
+
+HISTORY_PASSES_MAX = 4
+"""Last passes kept per check; fewer, since failures are what people ask about."""
+
+TRANSCRIPT_LINES_MAX = 40
+"""Lines of a probe's transcript."""
+
+TRANSCRIPT_LINE_CHARACTERS_MAX = 240
+"""Characters of one transcript line, and of any text of a server quoted in a sentence."""
+
+HTTP_OVERHEAD_BYTES_MAX = 65_536
+"""Bytes of a reply that are not body (headers, chunk framing, interim replies)."""
+
+HTTP_BODY_LIMIT_MAX = 10 * 1024 * 1024
+"""The most that the option `body_limit` may ask for."""
+
+TLS_CONTEXTS_MAX = 64
+"""TLS settings kept ready; each holds a whole set of trusted certificates in memory."""

@@ -1,0 +1,19 @@
+"""The kinds of checks by name. A new kind is one file and one line here.
+
+Must never import what only a running probe needs: this is read wherever a configuration is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from checkers.base import CheckOptions
+from checkers.http import HttpOptions
+from checkers.https import HttpsOptions
+from checkers.tcp import TcpOptions
+
+KINDS: Mapping[str, type[CheckOptions]] = MappingProxyType(
+    {options.kind: options for options in (TcpOptions, HttpOptions, HttpsOptions)}
+)
+"""What a configuration calls `type`, and the options that go with it."""

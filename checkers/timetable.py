@@ -1,0 +1,109 @@
+"""When which check is due: one heap for all of them.
+
+The problem: ten thousand checks started together would probe together for ever, and a daemon that
+restarts would bunch them again. The approach: each check has a fixed *phase* within its interval,
+computed from its key, on a grid counted from the clock's zero. So the probes of many checks are
+spread evenly, and a restart finds the same places.
+
+A new check does not wait for its place on the grid: its first probe comes within
+`limits.FIRST_ROUND_S` (spread by the same phase), the second on the grid, half an interval later at
+least. A check that was taken is not due again until it is handed back with `done`: so two probes of
+one check never run at once, and a slow one delays only its own next.
+
+Time is always an argument (seconds on a monotonic clock). This module must never read a clock, and
+never holds more heap entries than a small multiple of its checks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import math
+from dataclasses import dataclass
+
+from checkers import limits
+
+_TAKEN = -1
+_STALE_ENTRIES_MIN = 64
+
+
+@dataclass(slots=True)
+class _Slot:
+    interval_s: float
+    phase_s: float
+    due: float
+    serial: int  # of the slot's one valid heap entry, or _TAKEN while its probe is under way
+
+
+def phase(key: str) -> float:
+    """A number in [0, 1) that is always the same for one key and spread evenly over many."""
+    value = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=6).digest(), "big")
+    return value / (1 << 48)
+
+
+class Timetable:
+    """The times of all checks, by key."""
+
+    def __init__(self) -> None:
+        self._slots: dict[str, _Slot] = {}
+        self._heap: list[tuple[float, int, str]] = []
+        self._serial = 0
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def add(self, key: str, interval_s: float, now: float) -> None:
+        """Enter a check, or enter it anew with another interval; its first probe comes soon."""
+        share = phase(key)
+        due = now + share * min(interval_s, limits.FIRST_ROUND_S)
+        slot = _Slot(interval_s, share * interval_s, due, _TAKEN)
+        self._slots[key] = slot
+        self._push(key, slot)
+
+    def remove(self, key: str) -> None:
+        """Forget a check, taken or not. Raises KeyError if it is not there."""
+        del self._slots[key]  # its heap entry is stale now: skipped when it comes up
+
+    def take(self, now: float, most: int) -> list[str]:
+        """At most `most` checks that are due, in the order they became due; each is taken."""
+        taken: list[str] = []
+        while len(taken) < most:
+            due = self.next_due()
+            if due is None or due > now:
+                break
+            _, _, key = heapq.heappop(self._heap)
+            self._slots[key].serial = _TAKEN
+            taken.append(key)
+        return taken
+
+    def done(self, key: str, now: float) -> None:
+        """Hand a taken check back; it is due at its next place on the grid after `now`."""
+        slot = self._slots[key]
+        if slot.serial != _TAKEN:
+            raise ValueError(f"check {key!r} was not taken")
+        after = max(now, slot.due + slot.interval_s / 2)
+        steps = math.floor((after - slot.phase_s) / slot.interval_s) + 1
+        slot.due = slot.phase_s + steps * slot.interval_s
+        self._push(key, slot)
+
+    def next_due(self) -> float | None:
+        """When the next check is due; None if every check is taken or there is none."""
+        while self._heap:
+            due, serial, key = self._heap[0]
+            slot = self._slots.get(key)
+            if slot is not None and slot.serial == serial:
+                return due
+            heapq.heappop(self._heap)
+        return None
+
+    def _push(self, key: str, slot: _Slot) -> None:
+        self._serial += 1
+        slot.serial = self._serial
+        heapq.heappush(self._heap, (slot.due, slot.serial, key))
+        if len(self._heap) > 2 * len(self._slots) + _STALE_ENTRIES_MIN:
+            self._heap = [
+                (slot.due, slot.serial, key)
+                for key, slot in self._slots.items()
+                if slot.serial != _TAKEN
+            ]
+            heapq.heapify(self._heap)

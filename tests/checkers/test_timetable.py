@@ -1,0 +1,107 @@
+"""The timetable: even spread, the same places after a restart, never two at once, bounded."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checkers import limits
+from checkers.timetable import Timetable, phase
+
+
+def test_many_checks_are_spread_evenly() -> None:
+    tenths = [0] * 10
+    for number in range(10_000):
+        tenths[int(phase(f"web/10.0.{number // 256}.{number % 256}:80") * 10)] += 1
+    assert min(tenths) > 850
+    assert max(tenths) < 1150
+
+
+def run(table: Timetable, start: float, end: float) -> list[tuple[float, str]]:
+    """Take what comes due from `start` to `end`; every probe ends at once."""
+    probes = []
+    while (due := table.next_due()) is not None and due <= end:
+        now = max(due, start)
+        for key in table.take(now, 1000):
+            probes.append((now, key))
+            table.done(key, now)
+    return probes
+
+
+def test_the_places_on_the_grid_outlive_a_restart() -> None:
+    keys = [f"check {number}" for number in range(50)]
+    first, second = Timetable(), Timetable()
+    for key in keys:
+        first.add(key, 2.0, now=100.0)
+        second.add(key, 2.0, now=103.7)
+    run(first, 100.0, 106.7)
+    run(second, 103.7, 106.7)
+    expected = sorted((key, round(at, 6)) for at, key in run(first, 106.7, 116.7))
+    assert sorted((key, round(at, 6)) for at, key in run(second, 106.7, 116.7)) == expected
+
+
+def test_the_first_probe_comes_soon_and_the_second_not_at_once() -> None:
+    table = Timetable()
+    for number in range(100):
+        table.add(str(number), 60.0, now=1000.0)
+    probes: dict[str, list[float]] = {}
+    for at, key in run(table, 1000.0, 1200.0):
+        probes.setdefault(key, []).append(at)
+    assert len(probes) == 100
+    for times in probes.values():
+        assert times[0] <= 1000.0 + limits.FIRST_ROUND_S
+        assert 30.0 <= times[1] - times[0] <= 91.0
+        assert times[2] - times[1] == pytest.approx(60.0)
+
+
+def test_a_taken_check_is_not_due_until_it_is_handed_back() -> None:
+    table = Timetable()
+    table.add("slow", 1.0, now=0.0)
+    assert table.take(5.0, 10) == ["slow"]
+    assert table.next_due() is None
+    assert table.take(50.0, 10) == []
+    table.done("slow", now=50.0)
+    due = table.next_due()
+    assert due is not None
+    assert 50.0 < due <= 51.0
+    with pytest.raises(ValueError, match="was not taken"):
+        table.done("slow", now=50.0)
+
+
+def test_a_removed_check_never_comes_up_again() -> None:
+    table = Timetable()
+    table.add("gone", 1.0, now=0.0)
+    table.add("stays", 1.0, now=0.0)
+    table.remove("gone")
+    assert {key for _, key in run(table, 0.0, 20.0)} == {"stays"}
+
+
+def test_entering_and_removing_for_ever_leaves_no_heap_behind() -> None:
+    table = Timetable()
+    for _ in range(1000):
+        table.add("same", 3600.0, now=0.0)
+    assert len(table) == 1
+    assert len(table._heap) < 100
+
+
+@given(
+    intervals=st.lists(st.floats(0.05, 60.0), min_size=1, max_size=8),
+    durations=st.lists(st.floats(0.0, 5.0), min_size=1, max_size=20),
+)
+def test_probes_of_one_check_keep_their_distance(
+    intervals: list[float], durations: list[float]
+) -> None:
+    """Slow probes delay only the next of the same check, which is again on the grid."""
+    table = Timetable()
+    for number, interval in enumerate(intervals):
+        table.add(str(number), interval, now=0.0)
+    ends: dict[str, float] = {}
+    for duration in durations:
+        due = table.next_due()
+        assert due is not None
+        (key,) = table.take(due, 1)
+        interval = intervals[int(key)]
+        if key in ends:
+            assert due >= ends[key] - 1e-6
+            assert due - ends[key] <= 1.5 * interval + 1e-6
+        ends[key] = due + duration
+        table.done(key, ends[key])
