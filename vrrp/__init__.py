@@ -1,1 +1,14 @@
-"""VRRP as a library and as a worker program."""
+"""VRRP as a library and as a worker program.
+
+The way in, from the wire to the address and back:
+
+* `packet` bytes on the wire, and why some are refused;
+* `machine` one virtual router's election, without a clock and without a socket;
+* `group` virtual routers that move together;
+* `transport`, `announce`, `addresses`, `netlink`, `sysctl` the hands: sockets and the kernel;
+* `router` a group wired to those hands; `worker` the program that holds all routers of a host;
+* `config` what an operator may set; `messages` what a supervisor and the worker say to each other;
+* `will` how addresses are left behind in good order, by whoever is still alive to do it.
+
+Nothing is imported here, so that a program pays only for the part it uses.
+"""

@@ -1,0 +1,553 @@
+"""The election of one virtual router, without a clock and without a socket (RFC 9568 section 6).
+
+The problem. Several hosts could hold an address and exactly one shall. The one that does, the
+*active* router, says so at every interval. The others, the *backups*, wait: three intervals plus a
+*skew* that is shorter the higher their priority, so that the best backup speaks first and the
+others hear it. An active router that hears a better one steps back; equal priorities are decided by
+the higher source address. An active router that leaves says priority 0, and then only the skew is
+waited for.
+
+The states
+    init     not taking part: before the start and after the stop
+    fault    not taking part because the interface cannot be used; left when it can
+    backup   holds no address, waits for the active router to fall silent
+    active   holds the addresses and advertises
+
+How it is driven. `handle(event, now)` takes what happened and the time, and returns what shall be
+done, in order. `next_deadline()` says when to come back with a `Tick` if nothing else happens.
+Early ticks are harmless, late ones are noticed: an active router that has been silent for so long
+that its peers must have replaced it (it was paused, or starved of processor time) goes to backup
+*before* it says anything (`Trigger.LATE`), whatever event woke it.
+
+How to read it. An event is first turned into a `Trigger` (`_trigger_of`), then `TRANSITIONS` tells
+the next state and the actions, then the actions produce effects and set timers. All transitions
+stand in that table. A trigger without a row in the present state raises `LocalProtocolError` and
+changes nothing.
+
+A v3 backup lives by the interval of the *active* router, learnt from its advertisements; its own
+interval counts again when it becomes active. Times are seconds on any clock that never goes back.
+
+This module never reads a clock, never sends, and never knows about groups: `group` drives several
+machines with the triggers LEAD, FOLLOW and PEER_LEAVING.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum, auto
+from ipaddress import IPv4Address
+from types import MappingProxyType
+from typing import Final, assert_never
+
+from vrrp.config import ChecksumChoice, RouterSettings
+from vrrp.packet import PRIORITY_LEAVING, PRIORITY_OWNER, Advertisement, ChecksumForm
+
+ANNOUNCE_AGAIN_S: Final = 5.0
+"""Neighbours that missed the first announcement get another one after this time."""
+REANNOUNCE_SPACING_S: Final = 1.0
+"""Hearing a weaker active router makes us announce again, but not more often than this."""
+
+
+class LocalProtocolError(Exception):
+    """The caller asked for what makes no sense in this state: our fault, not a peer's."""
+
+
+class State(StrEnum):
+    """Where a virtual router stands; the values are shown to operators."""
+
+    INIT = "init"
+    FAULT = "fault"
+    BACKUP = "backup"
+    ACTIVE = "active"
+
+
+# ------------------------------------------------------------------------------------------ events
+
+
+@dataclass(frozen=True, slots=True)
+class Up:
+    """The interface can be used; `source` is the address advertisements come from."""
+
+    source: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class Down:
+    """The interface cannot be used; the sentence says why."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An advertisement for this VRID arrived on this interface."""
+
+    advertisement: Advertisement
+    source: IPv4Address
+    form: ChecksumForm = ChecksumForm.PSEUDO_HEADER
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Take part no longer."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Another member of the group became active."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Another member of the group stepped back from active."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLeaving:
+    """Another member of the group heard the active router say goodbye."""
+
+    sentence: str
+
+
+Event = Up | Down | Heard | Tick | Stop | Lead | Follow | PeerLeaving
+
+
+# ----------------------------------------------------------------------------------------- effects
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this advertisement now."""
+
+    router: str
+    advertisement: Advertisement
+    form: ChecksumForm
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """The addresses shall be on the interface from now on."""
+
+    router: str
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The addresses shall not be on the interface; a peer has them, or nobody can."""
+
+    router: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    """Leave in good order: say goodbye, keep the addresses until a peer has taken over."""
+
+    router: str
+
+
+@dataclass(frozen=True, slots=True)
+class Announce:
+    """Tell the neighbours where the addresses are, as soon as they are there."""
+
+    router: str
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The state changed; `reason` is a sentence for people."""
+
+    router: str
+    old: State
+    new: State
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """A peer is configured differently (or is not who it should be); counted, warned of once."""
+
+    router: str
+    kind: str
+    source: IPv4Address
+    sentence: str
+
+
+Effect = Send | Take | Release | HandOver | Announce | Changed | Differs
+
+
+# --------------------------------------------------------------------------------------- the table
+
+
+class Trigger(Enum):
+    """What an event means to a machine in its present state."""
+
+    START = auto()
+    START_AS_OWNER = auto()
+    SILENCE = auto()  # the active-down time has passed
+    ADVERTISE = auto()  # the interval has passed
+    LEAVING = auto()  # priority 0
+    SUPERIOR = auto()  # an advertisement that this router accepts as the active one's
+    INFERIOR = auto()  # one that it does not accept
+    PEER_LEAVING = auto()  # priority 0, heard by another member of the group
+    LEAD = auto()
+    FOLLOW = auto()
+    LATE = auto()
+    FAULT = auto()
+    STOP = auto()
+
+
+class Action(Enum):
+    """What is done on a transition."""
+
+    ADVERTISE = auto()  # send, and arm the timer for the next one
+    TAKE = auto()
+    RELEASE = auto()
+    ANNOUNCE = auto()  # now, and once more after ANNOUNCE_AGAIN_S
+    REANNOUNCE = auto()  # now, unless just done
+    RESIGN = auto()  # send priority 0
+    HAND_OVER = auto()
+    LEARN = auto()  # adopt the interval of the active router just heard
+    WAIT_SILENCE = auto()  # arm the timer with the active-down time
+    WAIT_SKEW = auto()  # arm it with the skew, if that is sooner
+    REST = auto()  # no timer
+
+
+_BECOME_ACTIVE = (Action.ADVERTISE, Action.TAKE, Action.ANNOUNCE)
+_STEP_BACK = (Action.RELEASE, Action.WAIT_SILENCE)
+
+TRANSITIONS: Final = MappingProxyType(
+    {
+        (State.INIT, Trigger.START): (State.BACKUP, _STEP_BACK),
+        (State.INIT, Trigger.START_AS_OWNER): (State.ACTIVE, _BECOME_ACTIVE),
+        (State.INIT, Trigger.FAULT): (State.FAULT, (Action.RELEASE,)),
+        (State.INIT, Trigger.STOP): (State.INIT, ()),
+        (State.FAULT, Trigger.START): (State.BACKUP, _STEP_BACK),
+        (State.FAULT, Trigger.START_AS_OWNER): (State.ACTIVE, _BECOME_ACTIVE),
+        (State.FAULT, Trigger.FAULT): (State.FAULT, ()),
+        (State.FAULT, Trigger.STOP): (State.INIT, ()),
+        (State.BACKUP, Trigger.SILENCE): (State.ACTIVE, _BECOME_ACTIVE),
+        (State.BACKUP, Trigger.LEAD): (State.ACTIVE, _BECOME_ACTIVE),
+        (State.BACKUP, Trigger.LEAVING): (State.BACKUP, (Action.WAIT_SKEW,)),
+        (State.BACKUP, Trigger.PEER_LEAVING): (State.BACKUP, (Action.WAIT_SKEW,)),
+        (State.BACKUP, Trigger.SUPERIOR): (State.BACKUP, (Action.LEARN, Action.WAIT_SILENCE)),
+        (State.BACKUP, Trigger.INFERIOR): (State.BACKUP, ()),
+        (State.BACKUP, Trigger.FAULT): (State.FAULT, (Action.REST, Action.RELEASE)),
+        (State.BACKUP, Trigger.STOP): (State.INIT, (Action.REST,)),
+        (State.ACTIVE, Trigger.ADVERTISE): (State.ACTIVE, (Action.ADVERTISE,)),
+        (State.ACTIVE, Trigger.LEAVING): (State.ACTIVE, (Action.ADVERTISE,)),
+        (State.ACTIVE, Trigger.PEER_LEAVING): (State.ACTIVE, ()),
+        (State.ACTIVE, Trigger.SUPERIOR): (State.BACKUP, (Action.LEARN, *_STEP_BACK)),
+        (State.ACTIVE, Trigger.INFERIOR): (State.ACTIVE, (Action.ADVERTISE, Action.REANNOUNCE)),
+        (State.ACTIVE, Trigger.FOLLOW): (State.BACKUP, _STEP_BACK),
+        (State.ACTIVE, Trigger.LATE): (State.BACKUP, _STEP_BACK),
+        (State.ACTIVE, Trigger.FAULT): (
+            State.FAULT,
+            (Action.RESIGN, Action.REST, Action.RELEASE),
+        ),
+        (State.ACTIVE, Trigger.STOP): (State.INIT, (Action.REST, Action.HAND_OVER)),
+    }
+)
+
+
+# ------------------------------------------------------------------------------------- the machine
+
+
+class Machine:
+    """One virtual router on one interface of one host."""
+
+    def __init__(self, settings: RouterSettings) -> None:
+        self.settings = settings
+        self.state = State.INIT
+        self.reason = "not started yet"
+        self.source = IPv4Address(0)
+        self.active_peer: IPv4Address | None = None
+        """The active router last heard, while it is the one we wait for."""
+        self._active_interval_s = settings.advertise
+        self._form = ChecksumForm.PSEUDO_HEADER
+        self._deadline: float | None = None
+        self._announce_again_at: float | None = None
+        self._announced_at = float("-inf")
+        self._advertised_at = float("-inf")
+        # Why we are waiting and since when; becomes the reason when the wait ends in a takeover.
+        self._waiting_for = "started"
+        self._waiting_since = 0.0
+        self._heard: Heard | None = None
+        self._outbid: Heard | None = None  # the weaker active router we are about to replace
+
+    # ------------------------------------------------------------------ questions
+
+    @property
+    def skew_s(self) -> float:
+        """Head start of better backups (RFC 9568 section 6.1, Skew_Time)."""
+        return (256 - self.settings.priority) / 256 * self._active_interval_s
+
+    @property
+    def active_down_s(self) -> float:
+        """How long an active router must be silent to be replaced (Active_Down_Interval)."""
+        return 3 * self._active_interval_s + self.skew_s
+
+    @property
+    def addresses_to_advertise(self) -> tuple[IPv4Address, ...]:
+        """The virtual addresses without their prefix."""
+        return tuple(address.ip for address in self.settings.addresses)
+
+    @property
+    def form(self) -> ChecksumForm:
+        """The checksum form to send: as configured, or as the peer does."""
+        if self.settings.checksum is ChecksumChoice.FOLLOW:
+            return self._form
+        return ChecksumForm(self.settings.checksum.value)
+
+    def next_deadline(self) -> float | None:
+        """When to come back with a Tick, or None: not before something else happens."""
+        if self._announce_again_at is None or self._deadline is None:
+            return self._deadline
+        return min(self._deadline, self._announce_again_at)
+
+    def is_late(self, now: float) -> bool:
+        """Tell whether the peers must have replaced this active router by now.
+
+        They wait three of our intervals and a skew; the skew is left out as a margin.
+        """
+        silent_s = now - self._advertised_at
+        return self.state is State.ACTIVE and silent_s > 3 * self._active_interval_s
+
+    def goodbye(self) -> Advertisement:
+        """Return the advertisement that makes the peers take over within their skew."""
+        return self._advertisement(PRIORITY_LEAVING)
+
+    # -------------------------------------------------------------------- driving
+
+    def handle(self, event: Event, now: float) -> list[Effect]:
+        """Return what follows from `event` at time `now` (seconds), in the order to do it.
+
+        Raises LocalProtocolError when the event makes no sense in this state.
+        """
+        effects: list[Effect] = []
+        if self.is_late(now):
+            silent = format_duration(now - self._advertised_at)
+            late = f"this process was {silent} late, so a peer must have taken over"
+            effects += self._follow_table(Trigger.LATE, late, now)
+        if isinstance(event, Heard):
+            if event.source == self.source and self.state in (State.BACKUP, State.ACTIVE):
+                return [*effects, self._differs("own-address", event, "uses our own address")]
+            effects += self._compare(event)
+            self._heard = event
+            self._form = event.form
+        if isinstance(event, Up):
+            self.source = event.source
+        trigger = self._trigger_of(event, now)
+        if trigger is not None:
+            effects += self._follow_table(trigger, self._explain(trigger, event, now), now)
+        if self._announce_again_at is not None and now >= self._announce_again_at:
+            self._announce_again_at = None
+            effects.append(Announce(self.settings.name))
+        return effects
+
+    def configure(self, settings: RouterSettings, now: float) -> None:
+        """Go on with other settings, in the same state.
+
+        A running wait keeps its deadline; an active router's new priority, interval and addresses
+        are in its next advertisement, which is brought forward when the interval became shorter.
+        Raises LocalProtocolError if name, VRID, interface or group differ: that is another router.
+        """
+        if identity(settings) != identity(self.settings):
+            raise LocalProtocolError(f"{settings.name} cannot become another virtual router")
+        self.settings = settings
+        if self.state is State.ACTIVE and self._deadline is not None:
+            self._deadline = min(self._deadline, now + settings.advertise)
+
+    # ---------------------------------------------------------- from event to trigger
+
+    def _trigger_of(self, event: Event, now: float) -> Trigger | None:
+        """Say what `event` means in the present state; None: nothing."""
+        match event:
+            case Heard():
+                return self._judge(event)
+            case Tick():
+                if self._deadline is None or now < self._deadline:
+                    return None
+                return Trigger.ADVERTISE if self.state is State.ACTIVE else Trigger.SILENCE
+            case Up():
+                if self.state in (State.BACKUP, State.ACTIVE):
+                    return None  # only the source address changed
+                owner = self.settings.priority == PRIORITY_OWNER
+                return Trigger.START_AS_OWNER if owner else Trigger.START
+            case PeerLeaving():
+                taking_part = self.state in (State.BACKUP, State.ACTIVE)
+                return Trigger.PEER_LEAVING if taking_part else None
+            case Follow():
+                return Trigger.FOLLOW if self.state is State.ACTIVE else None
+            case Lead():
+                return Trigger.LEAD if self.state is not State.ACTIVE else None
+            case Down():
+                return Trigger.FAULT
+            case Stop():
+                return Trigger.STOP
+            case _:
+                assert_never(event)
+
+    def _judge(self, heard: Heard) -> Trigger | None:
+        """Judge another router's advertisement (RFC 9568 sections 6.4.2 and 6.4.3)."""
+        theirs, ours = heard.advertisement.priority, self.settings.priority
+        if self.state not in (State.BACKUP, State.ACTIVE):
+            return None
+        if theirs == PRIORITY_LEAVING:
+            return Trigger.LEAVING
+        if self.state is State.BACKUP:
+            accepted = theirs >= ours or not self.settings.preempt
+        else:
+            accepted = (theirs, heard.source) > (ours, self.source)
+        return Trigger.SUPERIOR if accepted else Trigger.INFERIOR
+
+    # ------------------------------------------------------- from trigger to effects
+
+    def _follow_table(self, trigger: Trigger, reason: str, now: float) -> list[Effect]:
+        """Go to the next state and do the actions of the transition."""
+        try:
+            state, actions = TRANSITIONS[self.state, trigger]
+        except KeyError:
+            raise LocalProtocolError(
+                f"{self.settings.name}: {trigger.name} makes no sense in state {self.state}"
+            ) from None
+        old, self.state = self.state, state
+        if state is not State.BACKUP:
+            self.active_peer = None
+        if trigger is Trigger.START:
+            self._active_interval_s = self.settings.advertise
+        if trigger is Trigger.INFERIOR and state is State.BACKUP:
+            self._outbid = self._heard
+        if trigger in (Trigger.START, Trigger.FOLLOW, Trigger.LATE, Trigger.LEAVING):
+            self._waiting_for, self._waiting_since = reason, now
+        if trigger is Trigger.PEER_LEAVING and old is State.BACKUP:
+            self._waiting_for, self._waiting_since = reason, now
+        effects: list[Effect] = []
+        for action in actions:
+            effects += self._act(action, now)
+        if state is not old or state is State.FAULT:
+            self.reason = reason
+        if state is not old:
+            effects.append(Changed(self.settings.name, old, state, reason))
+        return effects
+
+    def _act(self, action: Action, now: float) -> list[Effect]:
+        """Do one action of the table."""
+        name = self.settings.name
+        match action:
+            case Action.ADVERTISE:
+                self._advertised_at = now
+                self._active_interval_s = self.settings.advertise  # what the peers go by now
+                self._deadline = now + self.settings.advertise
+                return [Send(name, self._advertisement(self.settings.priority), self.form)]
+            case Action.RESIGN:
+                return [Send(name, self.goodbye(), self.form)]
+            case Action.TAKE:
+                return [Take(name)]
+            case Action.RELEASE:
+                self._announce_again_at = None
+                return [Release(name)]
+            case Action.HAND_OVER:
+                return [HandOver(name)]
+            case Action.ANNOUNCE:
+                self._announced_at = now
+                self._announce_again_at = now + ANNOUNCE_AGAIN_S
+                return [Announce(name)]
+            case Action.REANNOUNCE:
+                if now - self._announced_at < REANNOUNCE_SPACING_S:
+                    return []
+                self._announced_at = now
+                return [Announce(name)]
+            case Action.LEARN:
+                self._learn(now)
+            case Action.WAIT_SILENCE:
+                self._deadline = now + self.active_down_s
+                self._outbid = None
+            case Action.WAIT_SKEW:
+                skewed = now + self.skew_s
+                self._deadline = skewed if self._deadline is None else min(self._deadline, skewed)
+            case Action.REST:
+                self._deadline = self._announce_again_at = None
+            case _:
+                assert_never(action)
+        return []
+
+    def _learn(self, now: float) -> None:
+        """Adopt the interval of the active router heard last, and remember whom we wait for."""
+        if self._heard is None:
+            raise LocalProtocolError("there is nobody to learn from")
+        self._active_interval_s = self._heard.advertisement.interval_cs / 100
+        self.active_peer = self._heard.source
+        self._waiting_for = f"no advertisement from {self._heard.source}"
+        self._waiting_since = now
+
+    def _advertisement(self, priority: int) -> Advertisement:
+        return Advertisement(
+            vrid=self.settings.vrid,
+            priority=priority,
+            interval_cs=self.settings.interval_cs,
+            addresses=self.addresses_to_advertise,
+        )
+
+    # ----------------------------------------------------------------- sentences
+
+    def _explain(self, trigger: Trigger, event: Event, now: float) -> str:
+        """Say for people why the transition happens."""
+        match event:
+            case Heard(advertisement, source):
+                heard = f"heard priority {advertisement.priority} from {source}"
+                if trigger is Trigger.SUPERIOR and advertisement.priority == self.settings.priority:
+                    return f"{heard}, equal to ours, and its address is higher"
+                if trigger is Trigger.SUPERIOR:
+                    return f"{heard}; ours is {self.settings.priority}"
+                return heard
+            case Up() if trigger is Trigger.START_AS_OWNER:
+                return "priority 255: this router owns the addresses"
+            case Up():
+                return f"{self.settings.interface} can be used"
+            case Tick() if self._outbid is not None:
+                theirs, ours = self._outbid.advertisement.priority, self.settings.priority
+                return f"priority {theirs} of {self._outbid.source} is lower than our {ours}"
+            case Tick():
+                waited = format_duration(now - self._waiting_since)
+                if self._waiting_for.startswith("no advertisement"):
+                    return f"{self._waiting_for} for {waited}"
+                return f"{self._waiting_for}; no other router for {waited}"
+            case _:
+                return event.sentence
+
+    def _compare(self, heard: Heard) -> list[Effect]:
+        """Report how the sender's configuration differs from ours."""
+        theirs, effects = heard.advertisement, list[Effect]()
+        if theirs.interval_cs != self.settings.interval_cs:
+            text = f"advertises every {theirs.interval_cs} cs, we {self.settings.interval_cs} cs"
+            effects.append(self._differs("interval-differs", heard, text))
+        if set(theirs.addresses) != set(self.addresses_to_advertise):
+            listed = " ".join(str(address) for address in theirs.addresses)
+            text = f"has other virtual addresses: {listed}"
+            effects.append(self._differs("addresses-differ", heard, text))
+        return effects
+
+    def _differs(self, kind: str, heard: Heard, text: str) -> Differs:
+        sentence = f"{heard.source} {text} (VRID {self.settings.vrid})"
+        return Differs(self.settings.name, kind, heard.source, sentence)
+
+
+def identity(settings: RouterSettings) -> tuple[str, int, str, str | None]:
+    """Return what makes a virtual router this one; everything else can change while it runs."""
+    return settings.name, settings.vrid, settings.interface, settings.group
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as people write it: `11 ms`, `3.01 s`."""
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"

@@ -1,0 +1,209 @@
+"""What a supervisor and the VRRP worker say to each other: one JSON object per line.
+
+The problem. The worker must survive anything that the rest of the product does, and the supervisor
+anything that happens to the worker. So what passes between them is small, typed and complete in
+itself, and the wire form can be read by a person with `strace` in hand.
+
+The approach. Frozen dataclasses; `encode` and `decode` follow their type hints, so that a message
+is defined in exactly one place. Unknown fields and wrong types are errors, not guesses.
+
+This module never does I/O.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import cache
+from ipaddress import IPv4Address, IPv4Interface
+from types import MappingProxyType, NoneType, UnionType
+from typing import Annotated, Final, cast, get_args, get_origin, get_type_hints
+
+from vrrp.config import RouterSettings
+from vrrp.machine import State
+
+LINE_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Nobody has to buffer more than this; thousands of virtual routers fit in."""
+
+
+class MessageError(Exception):
+    """A line is not a message; the sentence says where it goes wrong."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configure:
+    """Supervisor to worker: run exactly these virtual routers. Later ones apply as a difference."""
+
+    routers: tuple[RouterSettings, ...]
+    heartbeat_s: float
+    """The supervisor's patience; the worker sends a Heartbeat four times as often."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """Supervisor to worker: report the final LastWill and exit; I execute it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """Worker to supervisor: alive; and how late it was woken at worst since the last one."""
+
+    lateness_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterWill:
+    """What has to be done to leave one virtual router's addresses in good order."""
+
+    name: str
+    vrid: int
+    interface: str
+    source: IPv4Address
+    destination: IPv4Address
+    packet: str
+    """A complete advertisement of priority 0, in hexadecimal, without IP header."""
+    addresses: tuple[IPv4Interface, ...]
+    linger_s: float
+    """How long the addresses stay if no peer is heard: one skew and one interval."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastWill:
+    """Worker to supervisor: if I die, do this. Replaces the one before; empty: nothing to do."""
+
+    routers: tuple[RouterWill, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouterReport:
+    """Worker to supervisor: how one virtual router is, and why."""
+
+    name: str
+    vrid: int
+    interface: str
+    group: str | None
+    state: State
+    priority: int
+    since: float
+    """Unix time of the last change of state."""
+    reason: str
+    active_peer: str | None
+    addresses: tuple[str, ...]
+    """As configured."""
+    held: tuple[str, ...]
+    """Those seen on the interface."""
+    counters: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Worker to supervisor: something for the journal."""
+
+    kind: str
+    router: str | None
+    sentence: str
+
+
+Message = Configure | Stop | Heartbeat | LastWill | RouterReport | Event
+
+_TYPES: Final[Mapping[str, type[Message]]] = MappingProxyType(
+    {
+        "configure": Configure,
+        "stop": Stop,
+        "heartbeat": Heartbeat,
+        "last-will": LastWill,
+        "router-report": RouterReport,
+        "event": Event,
+    }
+)
+_NAMES: Final = MappingProxyType({kind: name for name, kind in _TYPES.items()})
+_TEXTUAL: Final = (IPv4Address, IPv4Interface)
+
+
+def encode(message: Message) -> bytes:
+    """Return the line for `message`, its line feed included."""
+    fields = cast("dict[str, object]", _to_json(message))
+    return json.dumps({"type": _NAMES[type(message)], **fields}).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Return the message in `line`. Raises MessageError."""
+    try:
+        document = json.loads(line)
+    except ValueError as error:
+        raise MessageError(f"not JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise MessageError("not a JSON object")
+    name = document.pop("type", None)
+    kind = _TYPES.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise MessageError(f"type: {name!r} is none of {', '.join(_TYPES)}")
+    return cast("Message", _read_dataclass(kind, document, name))
+
+
+def _to_json(value: object) -> object:
+    """Turn a value of a message into what `json` can write."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {name: _to_json(getattr(value, name)) for name in _hints(type(value))}
+    if isinstance(value, tuple):
+        return [_to_json(item) for item in value]
+    if isinstance(value, _TEXTUAL):
+        return str(value)
+    return value.value if isinstance(value, Enum) else value
+
+
+def _read_dataclass(kind: type, document: object, path: str) -> object:
+    if not isinstance(document, dict):
+        raise MessageError(f"{path}: not an object")
+    hints = _hints(kind)
+    if unknown := document.keys() - hints.keys():
+        raise MessageError(f"{path}: unknown field {min(unknown)!r}")
+    values = {name: _read(hints[name], value, f"{path}.{name}") for name, value in document.items()}
+    try:
+        built: object = kind(**values)
+    except (TypeError, ValueError) as error:  # a field is missing; or its own check refused it
+        raise MessageError(f"{path}: {error}") from None
+    return built
+
+
+def _read(hint: object, value: object, path: str) -> object:
+    """Read `value` as what the type hint asks for."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return _read(arguments[0], value, path)
+    if origin is UnionType:
+        if value is None and NoneType in arguments:
+            return None
+        return _read(arguments[0], value, path)
+    if origin is tuple and isinstance(value, list):
+        return tuple(_read(arguments[0], item, f"{path}[{i}]") for i, item in enumerate(value))
+    if origin is dict and isinstance(value, dict):
+        return {str(k): _read(arguments[1], v, f"{path}.{k}") for k, v in value.items()}
+    if isinstance(hint, type):
+        return _read_plain(hint, value, path)
+    raise MessageError(f"{path}: {value!r} is not what belongs here")
+
+
+def _read_plain(kind: type, value: object, path: str) -> object:
+    if dataclasses.is_dataclass(kind):
+        return _read_dataclass(kind, value, path)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and (kind in _TEXTUAL or issubclass(kind, Enum)):
+        try:
+            return kind(value)
+        except ValueError as error:
+            raise MessageError(f"{path}: {error}") from None
+    if type(value) is kind:
+        return value
+    raise MessageError(f"{path}: {value!r} is not of type {kind.__name__}")
+
+
+@cache
+def _hints(kind: type[object]) -> dict[str, object]:
+    return get_type_hints(kind, include_extras=True)
