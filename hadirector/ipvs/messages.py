@@ -1,0 +1,380 @@
+"""IPVS's own language: values to generic netlink payloads and back, without a socket.
+
+The problem: the kernel asks for every property each time (a ``set`` without a forwarding method
+turns DR into NAT), mixes byte orders (ports and IPv4 netmasks are big-endian, the rest the host's)
+and speaks more attributes with each release.
+
+The approach: one function per message, fixed layouts for the parts sent ten thousand times, and
+readers that take the attributes they know and keep the others. What the kernel dumps has the same
+form as what it is told, so every writer has its reader. Numbers and policies are those of
+``linux/ip_vs.h`` and ``ip_vs_genl_parse_service/dest`` in ``net/netfilter/ipvs/ip_vs_ctl.c``.
+
+Never: an attribute left to the kernel's default; a property of another program's entry guessed.
+"""
+
+import socket
+import struct
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address
+
+from hadirector.ipvs.model import (
+    IPIP,
+    Address,
+    Counters,
+    Destination,
+    DestinationKey,
+    FirewallMark,
+    Forward,
+    Persistence,
+    Protocol,
+    Service,
+    ServiceFlag,
+    ServiceKey,
+    Traffic,
+    Tunnel,
+    TunnelType,
+    Unknown,
+    VirtualAddress,
+    whole_netmask,
+)
+from hadirector.ipvs.steps import (
+    AddDestination,
+    AddService,
+    DeleteDestination,
+    DeleteService,
+    SetDestination,
+    SetService,
+    Step,
+)
+from hadirector.ipvs.wire import NLA_F_NESTED, Request, WireError, pack_attribute, unpack_attributes
+
+FAMILY_NAME = "IPVS"
+
+
+class Command(IntEnum):
+    """Generic netlink commands of the IPVS family."""
+
+    NEW_SERVICE = 1
+    SET_SERVICE = 2
+    DEL_SERVICE = 3
+    GET_SERVICE = 4
+    NEW_DEST = 5
+    SET_DEST = 6
+    DEL_DEST = 7
+    GET_DEST = 8
+    SET_INFO = 14
+    GET_INFO = 15
+
+
+class _Top(IntEnum):
+    SERVICE = 1
+    DEST = 2
+
+
+class _Svc(IntEnum):
+    AF = 1
+    PROTOCOL = 2
+    ADDR = 3
+    PORT = 4
+    FWMARK = 5
+    SCHED_NAME = 6
+    FLAGS = 7
+    TIMEOUT = 8
+    NETMASK = 9
+    STATS = 10
+    PE_NAME = 11
+    STATS64 = 12
+
+
+class _Dest(IntEnum):
+    ADDR = 1
+    PORT = 2
+    FWD_METHOD = 3
+    WEIGHT = 4
+    U_THRESH = 5
+    L_THRESH = 6
+    ACTIVE_CONNS = 7
+    INACT_CONNS = 8
+    PERSIST_CONNS = 9
+    STATS = 10
+    ADDR_FAMILY = 11
+    STATS64 = 12
+    TUN_TYPE = 13
+    TUN_PORT = 14
+    TUN_FLAGS = 15
+
+
+_FLAG_PERSISTENT = 0x01
+_FLAG_HASHED = 0x02  # the kernel's own book-keeping: reported, and harmful when sent
+_FLAG_MASK = 0xFFFFFFFF & ~_FLAG_HASHED
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What the kernel says of its IPVS: version, and the size of the connection hash table."""
+
+    version: tuple[int, int, int]
+    connection_table_size: int
+
+
+class InexpressibleError(ValueError):
+    """An entry of the kernel that our values have no words for; the text names it."""
+
+
+def encode(step: Step) -> Request:
+    """The request that does a step."""
+    match step:
+        case AddService(service):
+            return Request(Command.NEW_SERVICE, _service(service))
+        case SetService(service):
+            return Request(Command.SET_SERVICE, _service(service))
+        case DeleteService():
+            return Request(Command.DEL_SERVICE, _service_by_key(step.key))
+        case AddDestination(key, destination):
+            payload = _service_by_key(key) + _destination(destination)
+            return Request(Command.NEW_DEST, payload)
+        case SetDestination(key, destination):
+            payload = _service_by_key(key) + _destination(destination)
+            return Request(Command.SET_DEST, payload)
+        case DeleteDestination(key, before):
+            payload = _service_by_key(key) + _destination(before)
+            return Request(Command.DEL_DEST, payload)
+
+
+def get_services() -> Request:
+    """Every service, with counters. A dump."""
+    return Request(Command.GET_SERVICE)
+
+
+def get_destinations(key: ServiceKey) -> Request:
+    """The real servers of one service, with counters. A dump; empty where there is no service."""
+    return Request(Command.GET_DEST, _service_by_key(key))
+
+
+def get_info() -> Request:
+    """The version and table size of this kernel's IPVS."""
+    return Request(Command.GET_INFO)
+
+
+def encode_service(service: Service) -> bytes:
+    """A service as the attributes of a message: what the kernel dumps, without counters."""
+    return _service(service)
+
+
+def encode_destination(destination: Destination) -> bytes:
+    """A real server as the attributes of a message: what the kernel dumps, without counters."""
+    return _destination(destination)
+
+
+def decode_service(payload: bytes, *, traffic: bool = True) -> tuple[Service, Traffic | None]:
+    """One service of a dump. Raises ``WireError``, and ``InexpressibleError`` naming the entry."""
+    attributes = unpack_attributes(_required(unpack_attributes(payload), _Top.SERVICE))
+    key = _decode_key(attributes)
+    bits, _ = _FLAGS_VALUE.unpack(_required(attributes, _Svc.FLAGS)[: _FLAGS_VALUE.size])
+    persistence = None
+    if bits & _FLAG_PERSISTENT:
+        netmask = _required(attributes, _Svc.NETMASK)
+        mask = int.from_bytes(netmask, "big" if key.version == 4 else sys.byteorder)
+        persistence = Persistence(
+            _number(attributes, _Svc.TIMEOUT),
+            None if mask == whole_netmask(key.version) else mask,
+            _text(attributes.get(_Svc.PE_NAME, b"")),
+        )
+    service = Service(
+        key,
+        _text(_required(attributes, _Svc.SCHED_NAME)),
+        persistence,
+        ServiceFlag(bits & ~(_FLAG_PERSISTENT | _FLAG_HASHED)),
+        _unknown(attributes, _Svc),
+    )
+    return service, _decode_traffic(attributes, _Svc.STATS64, _Svc.STATS) if traffic else None
+
+
+def decode_destination(
+    payload: bytes, *, version: int, traffic: bool = True
+) -> tuple[Destination, Counters]:
+    """One real server of a dump, of a service of this IP version.
+
+    Raises ``WireError``, and ``InexpressibleError`` naming the entry.
+    """
+    attributes = unpack_attributes(_required(unpack_attributes(payload), _Top.DEST))
+    # Kernels before 3.18 have no family of its own for a server: it is the service's.
+    family = _number(attributes, _Dest.ADDR_FAMILY, default=_FAMILIES[version])
+    key = DestinationKey(
+        _decode_address(family, _required(attributes, _Dest.ADDR)),
+        int.from_bytes(_required(attributes, _Dest.PORT), "big"),
+    )
+    method = _number(attributes, _Dest.FWD_METHOD)
+    if method not in _FORWARDS:
+        raise InexpressibleError(f"server {key} has forwarding method {method}")
+    forward = Forward(method)
+    destination = Destination(
+        key,
+        forward,
+        int.from_bytes(_required(attributes, _Dest.WEIGHT), sys.byteorder, signed=True),
+        _number(attributes, _Dest.U_THRESH),
+        _number(attributes, _Dest.L_THRESH),
+        _decode_tunnel(key, attributes) if forward is Forward.TUN else IPIP,
+        _unknown(attributes, _Dest),
+    )
+    counters = Counters(
+        active=_number(attributes, _Dest.ACTIVE_CONNS, default=0),
+        inactive=_number(attributes, _Dest.INACT_CONNS, default=0),
+        persistent=_number(attributes, _Dest.PERSIST_CONNS, default=0),
+        traffic=_decode_traffic(attributes, _Dest.STATS64, _Dest.STATS) if traffic else None,
+    )
+    return destination, counters
+
+
+def decode_info(payload: bytes) -> Info:
+    """The answer to ``get_info``. Raises ``WireError``."""
+    attributes = unpack_attributes(payload)
+    version = _number(attributes, 1)
+    return Info((version >> 16, version >> 8 & 0xFF, version & 0xFF), _number(attributes, 2))
+
+
+# --- writing ------------------------------------------------------------------------------------
+
+_FAMILIES = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}
+
+# Each attribute: length and type (host order), value, padding to 4 bytes. Addresses are always
+# sent as the kernel's 16-byte union.
+_VIRTUAL_ADDRESS = struct.Struct("=HHHxx HHHxx HH16s HH2sxx")
+_FIREWALL_MARK = struct.Struct("=HHHxx HHI")
+_FLAGS_VALUE = struct.Struct("=II")
+_SERVICE_REST = struct.Struct("=HHII HHI HH4s")
+_DESTINATION = struct.Struct("=HH16s HH2sxx HHI HHi HHI HHI HHHxx")
+_TUNNEL = struct.Struct("=HHBxxx HH2sxx HHHxx")
+
+
+def _service_by_key(key: ServiceKey) -> bytes:
+    return pack_attribute(_Top.SERVICE | NLA_F_NESTED, _key(key))
+
+
+@lru_cache(maxsize=64)  # the servers of one service are sent in a row
+def _key(key: ServiceKey) -> bytes:
+    family = _FAMILIES[key.version]
+    if isinstance(key, FirewallMark):
+        return _FIREWALL_MARK.pack(6, _Svc.AF, family, 8, _Svc.FWMARK, key.mark)
+    return _VIRTUAL_ADDRESS.pack(
+        *(6, _Svc.AF, family),
+        *(6, _Svc.PROTOCOL, key.protocol),
+        *(20, _Svc.ADDR, key.address.packed),
+        *(6, _Svc.PORT, key.port.to_bytes(2, "big")),
+    )
+
+
+def _service(service: Service) -> bytes:
+    kept = service.persistence or Persistence(0)
+    version = service.key.version
+    netmask = whole_netmask(version) if kept.netmask is None else kept.netmask
+    flags = int(service.flags) | (_FLAG_PERSISTENT if service.persistence else 0)
+    rest = _SERVICE_REST.pack(
+        *(12, _Svc.FLAGS, flags, _FLAG_MASK),
+        *(8, _Svc.TIMEOUT, kept.timeout_s),
+        *(8, _Svc.NETMASK, netmask.to_bytes(4, "big" if version == 4 else sys.byteorder)),
+    )
+    name = pack_attribute(_Svc.SCHED_NAME, service.scheduler.encode() + b"\0")
+    engine = pack_attribute(_Svc.PE_NAME, kept.engine.encode() + b"\0") if kept.engine else b""
+    return pack_attribute(_Top.SERVICE | NLA_F_NESTED, _key(service.key) + name + rest + engine)
+
+
+def _destination(destination: Destination) -> bytes:
+    key = destination.key
+    body = _DESTINATION.pack(
+        *(20, _Dest.ADDR, key.address.packed),
+        *(6, _Dest.PORT, key.port.to_bytes(2, "big")),
+        *(8, _Dest.FWD_METHOD, destination.forward),
+        *(8, _Dest.WEIGHT, destination.weight),
+        *(8, _Dest.U_THRESH, destination.upper),
+        *(8, _Dest.L_THRESH, destination.lower),
+        *(6, _Dest.ADDR_FAMILY, _FAMILIES[key.address.version]),
+    )
+    if destination.forward is Forward.TUN:
+        tunnel = destination.tunnel
+        body += _TUNNEL.pack(
+            *(5, _Dest.TUN_TYPE, tunnel.type),
+            *(6, _Dest.TUN_PORT, tunnel.port.to_bytes(2, "big")),
+            *(6, _Dest.TUN_FLAGS, tunnel.flags),
+        )
+    return pack_attribute(_Top.DEST | NLA_F_NESTED, body)
+
+
+# --- reading ------------------------------------------------------------------------------------
+
+_PROTOCOLS = frozenset(int(protocol) for protocol in Protocol)
+_FORWARDS = frozenset(int(forward) for forward in Forward)
+_TUNNELS = frozenset(int(tunnel) for tunnel in TunnelType)
+
+
+def _decode_key(attributes: Mapping[int, bytes]) -> ServiceKey:
+    family = _number(attributes, _Svc.AF)
+    if _Svc.FWMARK in attributes:
+        version = 4 if family == socket.AF_INET else 6
+        return FirewallMark(_number(attributes, _Svc.FWMARK), version)
+    protocol = _number(attributes, _Svc.PROTOCOL)
+    address = _decode_address(family, _required(attributes, _Svc.ADDR))
+    port = int.from_bytes(_required(attributes, _Svc.PORT), "big")
+    if protocol not in _PROTOCOLS:
+        raise InexpressibleError(f"service {address} port {port} has IP protocol {protocol}")
+    return VirtualAddress(Protocol(protocol), address, port)
+
+
+def _decode_address(family: int, union: bytes) -> Address:
+    size, kind = (4, IPv4Address) if family == socket.AF_INET else (16, IPv6Address)
+    if len(union) < size:
+        raise WireError(f"an address of {len(union)} bytes")
+    return kind(union[:size])
+
+
+def _decode_tunnel(key: DestinationKey, attributes: Mapping[int, bytes]) -> Tunnel:
+    kind = _number(attributes, _Dest.TUN_TYPE, default=0)
+    if kind not in _TUNNELS:
+        raise InexpressibleError(f"server {key} has tunnel type {kind}")
+    port = int.from_bytes(attributes.get(_Dest.TUN_PORT, b""), "big")
+    return Tunnel(TunnelType(kind), port, _number(attributes, _Dest.TUN_FLAGS, default=0))
+
+
+def _decode_traffic(attributes: Mapping[int, bytes], wide: int, narrow: int) -> Traffic:
+    """The 64-bit counters, of kernels before 4.1 the 32-bit ones. Same attributes in both."""
+    stats = unpack_attributes(attributes.get(wide) or attributes.get(narrow, b""))
+    numbers = [int.from_bytes(stats.get(kind, b""), sys.byteorder) for kind in range(11)]
+    return Traffic(
+        connections=numbers[1],
+        packets_in=numbers[2],
+        packets_out=numbers[3],
+        bytes_in=numbers[4],
+        bytes_out=numbers[5],
+        connection_rate=numbers[6],
+        packet_rate_in=numbers[7],
+        packet_rate_out=numbers[8],
+        byte_rate_in=numbers[9],
+        byte_rate_out=numbers[10],
+    )
+
+
+def _required(attributes: Mapping[int, bytes], kind: int) -> bytes:
+    try:
+        return attributes[kind]
+    except KeyError:
+        raise WireError(f"attribute {kind!r} is missing") from None
+
+
+def _number(attributes: Mapping[int, bytes], kind: int, default: int | None = None) -> int:
+    """An unsigned number in host order, as wide as the kernel sent it."""
+    if default is not None and kind not in attributes:
+        return default
+    return int.from_bytes(_required(attributes, kind), sys.byteorder)
+
+
+def _text(value: bytes) -> str:
+    return value.split(b"\0")[0].decode(errors="replace")
+
+
+def _unknown(attributes: Mapping[int, bytes], known: type[IntEnum]) -> Unknown:
+    names = known._value2member_map_
+    return tuple((kind, value) for kind, value in attributes.items() if kind not in names)

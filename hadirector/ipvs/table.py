@@ -1,0 +1,150 @@
+"""The kernel's virtual server table: read it, and do the steps of a plan to it.
+
+The problem: writes must be fast, refusals must be told with the thing they belong to, and nobody
+may believe a table that was only half read or half written.
+
+The approach: the codec (``messages``) on a netlink socket (``netlink``), in batches. A refused step
+is reported and the others go on; what leaves the state unknown is a ``DataplaneError``, after
+which the caller reads and plans again. The kernel answers ENOENT both for an unknown scheduler and
+when its IPVS module has gone; asking for the family again tells them apart.
+
+Never: a decision about what the table should be; a retry.
+"""
+
+import asyncio
+import errno
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+from hadirector.ipvs import messages
+from hadirector.ipvs.dataplane import (
+    AppliedReport,
+    DataplaneAbsentError,
+    DataplaneError,
+    DataplaneForbiddenError,
+    DataplaneUnsureError,
+    Failure,
+)
+from hadirector.ipvs.messages import InexpressibleError
+from hadirector.ipvs.model import (
+    Counters,
+    Destination,
+    DestinationKey,
+    Entry,
+    Service,
+    ServiceKey,
+    Table,
+    Traffic,
+)
+from hadirector.ipvs.netlink import (
+    ANSWER_TIMEOUT_S,
+    BATCH_MAX,
+    AnswerLostError,
+    FamilyAbsentError,
+    GenericNetlink,
+    RefusedError,
+)
+from hadirector.ipvs.steps import Step
+from hadirector.ipvs.wire import WireError
+
+_SERVICES_PER_TURN = 32  # then other tasks get a turn: the answers come without any waiting
+
+
+class KernelTable:
+    """The ``Dataplane`` of the network namespace in which it is first used."""
+
+    def __init__(self, *, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+        self._netlink = GenericNetlink(messages.FAMILY_NAME, timeout_s=timeout_s)
+
+    async def read(self, *, traffic: bool = False) -> Table:
+        """The table as it is, with connection counters; ``traffic`` adds totals and rates.
+
+        Raises ``DataplaneError``.
+        """
+        entries: dict[ServiceKey, Entry] = {}
+        oddities: list[str] = []
+        with _translated():
+            dumped = await self._netlink.dump(messages.get_services())
+            for turn, payload in enumerate(dumped):
+                try:
+                    service, totals = messages.decode_service(payload, traffic=traffic)
+                except InexpressibleError as oddity:
+                    oddities.append(str(oddity))
+                    continue
+                entry = await self._entry(service, totals, oddities)
+                entries[service.key] = entry  # by key: a dump may repeat itself
+                if turn % _SERVICES_PER_TURN == 0:
+                    await asyncio.sleep(0)
+        return Table(entries, tuple(oddities))
+
+    async def apply(self, steps: Iterable[Step]) -> AppliedReport:
+        """Do the steps in order. Raises ``DataplaneError`` when it is unknown how far it came."""
+        applied = 0
+        failures: list[Failure] = []
+        remaining = iter(steps)
+        while batch := list(islice(remaining, BATCH_MAX)):
+            with _translated():
+                answers = await self._netlink.execute([messages.encode(step) for step in batch])
+            refused = [
+                Failure(step, code, words)
+                for step, (code, words) in zip(batch, answers, strict=True)
+                if code
+            ]
+            if any(failure.errno == errno.EPERM for failure in refused):
+                raise DataplaneForbiddenError("the kernel refuses to change IPVS (EPERM)")
+            if any(failure.errno == errno.ENOENT for failure in refused):
+                await self._confirm_family()
+            applied += len(batch) - len(refused)
+            failures += refused
+            await asyncio.sleep(0)
+        return AppliedReport(applied, tuple(failures))
+
+    async def info(self) -> messages.Info:
+        """Version and connection table size of this kernel's IPVS. Raises ``DataplaneError``."""
+        with _translated():
+            return messages.decode_info(await self._netlink.ask(messages.get_info()))
+
+    def close(self) -> None:
+        """Give the socket back; the next use opens another."""
+        self._netlink.close()
+
+    async def _entry(self, service: Service, totals: Traffic | None, oddities: list[str]) -> Entry:
+        destinations: dict[DestinationKey, Destination] = {}
+        counters: dict[DestinationKey, Counters] = {}
+        version = service.key.version
+        for payload in await self._netlink.dump(messages.get_destinations(service.key)):
+            try:
+                destination, counted = messages.decode_destination(
+                    payload, version=version, traffic=totals is not None
+                )
+            except InexpressibleError as oddity:
+                oddities.append(f"{service.key}: {oddity}")
+                continue
+            destinations[destination.key] = destination
+            counters[destination.key] = counted
+        return Entry(service, destinations, counters, totals)
+
+    async def _confirm_family(self) -> None:
+        """After an ENOENT: raises unless the IPVS we spoke to is still there."""
+        before = self._netlink.family
+        with _translated():
+            if await self._netlink.resolve() != before:
+                raise DataplaneUnsureError("the IPVS module was loaded anew meanwhile")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Netlink's errors as those of a dataplane."""
+    try:
+        yield
+    except FamilyAbsentError as error:
+        raise DataplaneAbsentError(str(error)) from error
+    except AnswerLostError as error:
+        raise DataplaneUnsureError(str(error)) from error
+    except WireError as error:
+        raise DataplaneError(f"the kernel's answer is not understood: {error}") from error
+    except RefusedError as error:
+        if error.errno == errno.EPERM:
+            raise DataplaneForbiddenError("the kernel refuses to show IPVS (EPERM)") from error
+        raise DataplaneError(f"the kernel refuses to show its table: {error}") from error
