@@ -186,6 +186,7 @@ class HttpProbe:
                 reply = await exchange.over(connection, context, name, timeout_s)
             sentence = judge(options, self._wanted, reply)
         except TimeoutError:
+            recording.check_punctual(timeout_s)
             failure = exchange.timed_out()
         except Failure as error:
             failure = error

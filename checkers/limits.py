@@ -14,6 +14,9 @@ DESCRIPTORS_RESERVED = 128
 PROBE_OVERRUN_S = 0.5
 """How far a probe may overrun its own deadline before it is cancelled and reported as broken."""
 
+DEADLINE_LATE_S = 0.25
+"""A deadline noticed later than this says that our process stood still, not that a server did."""
+
 PROBE_STARTS_PER_WAKE_MAX = 200
 """Probes started before the event loop gets its turn again: bounds the delay for everybody else."""
 

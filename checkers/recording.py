@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 
 from checkers import limits
-from checkers.base import Reason, Result
+from checkers.base import ProbeError, Reason, Result
 
 
 class Failure(Exception):  # noqa: N818 - a verdict on a server, not an error of ours
@@ -45,6 +45,16 @@ class Recording:
     def elapsed_s(self) -> float:
         """Seconds since the start."""
         return time.monotonic() - self._started
+
+    def check_punctual(self, timeout_s: float) -> None:
+        """To be called when a deadline has come, before a server is blamed for missing it.
+
+        Raises ProbeError if this process was not awake when it came (a stalled host, a pause of
+        the virtual machine): the answer may have been there in time, unread.
+        """
+        late_s = self.elapsed_s - timeout_s
+        if late_s > limits.DEADLINE_LATE_S:
+            raise ProbeError(f"stalled: the deadline was noticed {late_s:.1f} s late")
 
     def passed(self, what: str) -> Result:
         """The result of a pass; `what` such as "connected"."""

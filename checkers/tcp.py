@@ -47,6 +47,7 @@ class TcpProbe:
                 connection = await dial(target, recording)
             connection.close()
         except TimeoutError:
+            recording.check_punctual(timeout_s)
             failure = Failure(Reason.L4_TIMEOUT, "no connection")
         except Failure as error:
             failure = error
