@@ -20,9 +20,15 @@ from typing import Annotated, Any, cast
 
 from annotated_types import DocInfo, Unit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, create_model
-from pydantic.json_schema import SkipJsonSchema, WithJsonSchema
+from pydantic.json_schema import WithJsonSchema
 
-from hadirector.config.durations import PATTERN, format_duration, parse_duration
+from hadirector.config.addresses import AddressError
+from hadirector.config.durations import (
+    PATTERN,
+    DurationError,
+    format_duration,
+    parse_duration,
+)
 
 STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -36,23 +42,11 @@ _EXAMPLES: dict[type, str] = {
 SECONDS = Unit("s")
 
 
-class UnfitError(ValueError):
-    """A value of the right type that means nothing here; `hint` says what would."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
-
-
 def duration(value: object) -> float:
     """Seconds; a validator for pydantic."""
-    return parse_duration(str(value) if isinstance(value, int | float) else _text(value))
-
-
-def _text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    raise UnfitError("expected text here")
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise DurationError("a duration is expected here", "write a number and a unit, such as 2s")
+    return parse_duration(str(value))
 
 
 DURATION = (
@@ -127,9 +121,9 @@ def translate(hint: object) -> object:
 def _translate_annotated(hint: object) -> object:
     metadata = getattr(hint, "__metadata__", ())
     kind = translate(typing.get_args(hint)[0])
-    kept = [item for item in metadata if not isinstance(item, DocInfo | Unit)]
+    kept = [item for item in metadata if not isinstance(item, DocInfo)]
     if SECONDS in metadata:
-        kept += DURATION
+        kept += DURATION[1:]
     for item in kept:
         kind = Annotated[kind, item]
     return kind
@@ -139,21 +133,19 @@ def _address(kind: type) -> object:
     example = _EXAMPLES[kind]
 
     def parse(value: object) -> object:
-        text = _text(value)
+        if not isinstance(value, str):
+            raise AddressError("an address is expected here", f"write {example}")
+        text = value
         if kind in (IPv4Interface, IPv6Interface) and "/" not in text:
             length = 24 if kind is IPv4Interface else 64
-            raise UnfitError(f'"{text}" has no prefix length', f"write {text}/{length}")
+            raise AddressError(f'"{text}" has no prefix length', f"write {text}/{length}")
         try:
             return kind(text)
         except ValueError:
-            message = f'"{text}" is not an address of the form {example}'
-            raise UnfitError(message) from None
+            raise AddressError(f'"{text}" is not such an address', f"write {example}") from None
 
     return Annotated[
         kind,
         BeforeValidator(cast("Callable[[Any], Any]", parse)),
         WithJsonSchema({"type": "string", "examples": [example]}),
     ]
-
-
-__all__ = ["DURATION", "STRICT", "SkipJsonSchema", "UnfitError", "model_from", "translate"]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv6Address, ip_address
 
+from hadirector.config.diagnostics import Rule, UnfitError
 from hadirector.ipvs.model import (
     Address,
     DestinationKey,
@@ -29,12 +30,10 @@ _PROTOCOLS = {str(protocol): protocol for protocol in Protocol}
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
-class AddressError(ValueError):
-    """Text that is not the address wanted here; `hint` says what would be right."""
+class AddressError(UnfitError):
+    """Text that is not the address wanted here."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+    rule = Rule.BAD_ADDRESS
 
 
 def join(address: Address, port: int) -> str:
@@ -56,7 +55,7 @@ def parse_endpoint(text: str) -> DestinationKey:
         host, bracket, port = text[1:].partition("]:")
         if not bracket:
             raise AddressError(f'"{text}" has no port after the bracket', example)
-        address = _address(host)
+        address = parse_address(host)
         if address.version == 4:
             raise AddressError(f'"{text}" has brackets around an IPv4 address', f"write {host}:…")
         return DestinationKey(address, _port(port))
@@ -64,9 +63,9 @@ def parse_endpoint(text: str) -> DestinationKey:
         raise AddressError(f'"{text}" needs brackets around the IPv6 address', example)
     host, colon, port = text.partition(":")
     if not colon:
-        _address(host)
+        parse_address(host)
         raise AddressError(f'"{text}" has no port', f"write {host}:80")
-    return DestinationKey(_address(host), _port(port))
+    return DestinationKey(parse_address(host), _port(port))
 
 
 def parse_listen(text: str) -> ServiceKey:
@@ -88,7 +87,8 @@ def parse_listen(text: str) -> ServiceKey:
     raise AddressError(f'"{text}" has no protocol', f"write tcp://{text} or udp://{text}")
 
 
-def _address(text: str) -> Address:
+def parse_address(text: str) -> Address:
+    """Read an address alone; raises AddressError."""
     try:
         address = ip_address(text)
     except ValueError:

@@ -14,8 +14,8 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass, replace
 from enum import Enum
 from functools import cache
 from ipaddress import (
@@ -28,11 +28,14 @@ from ipaddress import (
 )
 
 from hadirector.config.addresses import format_listen, parse_listen
-from hadirector.config.model import Config, HealthCheck
+from hadirector.config.model import Config, HealthCheck, Server, Service
 from hadirector.ipvs.model import FirewallMark, ServiceKey, VirtualAddress
 
 _ADDRESSES = (IPv4Address, IPv6Address)
 _INTERFACES = (IPv4Interface, IPv6Interface)
+
+
+_SAME = "as the service's"
 
 
 class CodecError(ValueError):
@@ -68,6 +71,8 @@ def _encode(value: object) -> object:
         return value.name
     if isinstance(value, (*_INTERFACES, *_ADDRESSES)):
         return str(value)
+    if isinstance(value, Service):
+        return _encode_service(value)
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
@@ -79,6 +84,44 @@ def _encode(value: object) -> object:
     if value is None or isinstance(value, str | int | float):
         return value
     raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _encode_service(service: Service) -> object:
+    """A server that is checked as the service says only names that: thousands of them are."""
+    encoded = {field.name: _encode(getattr(service, field.name)) for field in fields(service)}
+    encoded["servers"] = [_encode_server(server, service.check) for server in service.servers]
+    return encoded
+
+
+def _encode_server(server: Server, check: HealthCheck) -> object:
+    if server.check != check:
+        return _encode(server)
+    bare = _encode(replace(server, check=None))
+    assert isinstance(bare, dict)
+    return {**bare, "check": _SAME}
+
+
+def _decode_service(data: Mapping[str, object]) -> Service:
+    check = _decode(HealthCheck, data["check"])
+    hints = _hints(Service)
+    servers = data["servers"]
+    assert isinstance(servers, list)
+    decoded = {
+        name: _decode(hints[name], item)
+        for name, item in data.items()
+        if name not in ("check", "servers")
+    }
+    decoded["check"] = check
+    decoded["servers"] = tuple(_decode_server(item, check) for item in servers)
+    return typing.cast("Callable[..., Service]", Service)(**decoded)
+
+
+def _decode_server(data: Mapping[str, object], check: object) -> object:
+    if data["check"] != _SAME:
+        return _decode(Server, data)
+    server = _decode(Server, {**data, "check": None})
+    assert isinstance(server, Server)
+    return replace(server, check=typing.cast("HealthCheck", check))
 
 
 def _decode(hint: object, data: object) -> object:
@@ -104,6 +147,8 @@ def _decode(hint: object, data: object) -> object:
 
 def _decode_dataclass(kind: type, data: object) -> object:
     assert isinstance(data, dict)
+    if kind is Service:
+        return _decode_service(data)
     hints = dict(_hints(kind))
     if kind is HealthCheck:
         from checkers.registry import KINDS

@@ -92,6 +92,16 @@ class Rule(StrEnum):
     FULL_QUORUM = "full-quorum"
 
 
+class UnfitError(ValueError):
+    """A value that means nothing where it stands; `hint` says what would."""
+
+    rule = Rule.BAD_VALUE
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnostic:
     """One finding. `line` and `column` count from 1; `path` is like `services[0].scheduler`."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from hadirector.config.diagnostics import Rule, UnfitError
+
 PATTERN = r"^[0-9]+(\.[0-9]+)?(ms|s|m|h)$"
 """What a duration looks like; also stands in the JSON Schema."""
 
@@ -17,12 +19,10 @@ _SHAPE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?)(ms|s|m|h)", re.ASCII)
 _BARE = re.compile(r"[0-9]{1,12}(\.[0-9]{1,6})?", re.ASCII)
 
 
-class DurationError(ValueError):
-    """Text that is not a duration; `hint` says what would be right."""
+class DurationError(UnfitError):
+    """Text that is not a duration."""
 
-    def __init__(self, message: str, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+    rule = Rule.BAD_DURATION
 
 
 def parse_duration(text: str) -> float:

@@ -105,6 +105,8 @@ class Findings:
 
     def __init__(self) -> None:
         self._found: dict[tuple[Rule, Place, str], Diagnostic] = {}
+        self.reported = 0
+        """How often something was reported, repetitions counted."""
 
     def error(
         self, rule: Rule, node: Node, *, path: str, message: str, hint: str = "", text: str = ""
@@ -150,6 +152,7 @@ class Findings:
             message=message,
             hint=hint,
         )
+        self.reported += 1
         self._found.setdefault((rule, place, message), diagnostic)
 
     @property

@@ -1,0 +1,203 @@
+"""Sections validated field by field, as far as they can be.
+
+The problem: a model that fails as a whole hides its other values, and the rules across sections
+could not run before the last typing error is mended; people want all errors in one run. The
+approach: each field is validated by itself against its model's annotation, and what passes goes
+into a Draft, which the rules can ask for any value that is there.
+Never fill in a default where something was written but is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as AbstractMapping
+from dataclasses import dataclass, field, is_dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Annotated, Any, TypeVar, get_args, get_origin
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from hadirector.config.adapter import SECONDS, STRICT
+from hadirector.config.diagnostics import Rule, choices
+from hadirector.config.explain import Bounds, Explanation, explain, found
+from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken, plain
+
+T = TypeVar("T")
+
+NOTHING: AbstractMapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class FieldShape:
+    """One key of a section."""
+
+    adapter: TypeAdapter[object]
+    required: bool
+    default: object
+    bounds: Bounds
+
+
+@dataclass(slots=True)
+class Draft:
+    """One section of the file: the values that hold, and where they came from.
+
+    `paths` names the fields that were written elsewhere: inherited from a default.
+    """
+
+    node: Node
+    path: str
+    values: dict[str, object] = field(default_factory=dict)
+    paths: AbstractMapping[str, str] = field(default_factory=dict)
+
+    def get(self, name: str, kind: type[T]) -> T | None:
+        """A field's value; None if it is absent or wrong."""
+        value = self.values.get(name)
+        return value if isinstance(value, kind) else None
+
+    def at(self, name: str) -> Node:
+        """Where a field is written; where it is not, the section itself."""
+        if isinstance(self.node, Mapping):
+            return self.node.entries.get(name, self.node)
+        return self.node
+
+    def path_of(self, name: str) -> str:
+        """The path of a field; of the section itself where the field is not written."""
+        if isinstance(self.node, Mapping) and name in self.node.entries:
+            return self.paths.get(name) or (f"{self.path}.{name}" if self.path else name)
+        return self.path
+
+
+@cache
+def fields_of(shape: type[BaseModel]) -> AbstractMapping[str, FieldShape]:
+    """The keys of a section and what they take."""
+    result = {}
+    for name, info in shape.model_fields.items():
+        kind: Any = info.annotation
+        for item in info.metadata:
+            kind = Annotated[kind, item]
+        low = next((item.ge for item in info.metadata if isinstance(item, Ge)), None)
+        high = next((item.le for item in info.metadata if isinstance(item, Le)), None)
+        result[name] = FieldShape(
+            TypeAdapter(kind, config=None if _has_own(kind) else STRICT),
+            info.is_required(),
+            None if info.is_required() else info.default,
+            Bounds(low, high, is_duration=SECONDS in info.metadata),
+        )
+    return result
+
+
+def _has_own(kind: Any) -> bool:
+    """Pydantic takes no configuration for types that could have their own."""
+    bare = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return is_dataclass(bare) or (isinstance(bare, type) and issubclass(bare, BaseModel))
+
+
+def check_fields(
+    draft: Draft,
+    shape: type[BaseModel],
+    findings: Findings,
+    *,
+    sections: frozenset[str] = frozenset(),
+) -> bool:
+    """Validate the keys of a section into `draft.values`; False if it is no mapping at all.
+
+    `sections` are keys that the caller validates, since they hold sections of their own.
+    """
+    if not isinstance(draft.node, Mapping):
+        if not is_broken(draft.node):
+            message = f"expected a mapping, found {found(draft.node)}"
+            findings.error(Rule.WRONG_TYPE, draft.node, path=draft.path, message=message)
+        return False
+    known = fields_of(shape)
+    check_keys(draft.node, draft.path, known, findings)
+    for name, field_shape in known.items():
+        node = draft.node.entries.get(name)
+        if node is None:
+            if field_shape.required:
+                _report_missing(draft, name, findings)
+            elif name not in sections:
+                draft.values[name] = field_shape.default
+        elif name not in sections:
+            check_field(draft, name, node, field_shape, findings)
+    return True
+
+
+def check_keys(
+    node: Mapping,
+    path: str,
+    known: AbstractMapping[str, object],
+    findings: Findings,
+    *,
+    elsewhere: AbstractMapping[str, str] = NOTHING,
+) -> None:
+    """Report every key that is not known; `elsewhere` has hints for keys known in other places."""
+    for name in node.entries:
+        if name not in known:
+            findings.error(
+                Rule.UNKNOWN_KEY,
+                node.keys[name],
+                path=f"{path}.{name}" if path else name,
+                message=f'unknown key "{name}"',
+                hint=elsewhere.get(name) or choices(name, known),
+            )
+
+
+def _report_missing(draft: Draft, name: str, findings: Findings) -> None:
+    findings.error(
+        Rule.MISSING_KEY, draft.node, path=draft.path, message=f'"{name}" is missing', text=name
+    )
+
+
+def check_field(draft: Draft, name: str, node: Node, shape: FieldShape, findings: Findings) -> None:
+    """Validate one field, written at `node`, into `draft.values`."""
+    if is_broken(node):
+        return
+    try:
+        draft.values[name] = shape.adapter.validate_python(plain(node))
+    except ValidationError as error:
+        for place, path, finding in _explained(error, node, shape.bounds):
+            findings.error(
+                finding.rule,
+                place,
+                path=draft.path_of(name) + path,
+                message=finding.message,
+                hint=finding.hint,
+            )
+
+
+def _explained(
+    error: ValidationError, node: Node, bounds: Bounds
+) -> list[tuple[Node, str, Explanation]]:
+    details = error.errors(include_url=False)
+    if _is_union(details):
+        message = f"{found(node)} is not what is meant here"
+        return [(node, "", Explanation(Rule.WRONG_TYPE, message))]
+    result = []
+    for detail in details:
+        place, path = _follow(node, detail)
+        result.append((place, path, explain(detail, place, bounds)))
+    return result
+
+
+def _is_union(details: list[ErrorDetails]) -> bool:
+    """Whether pydantic tried several types: then it names each in the location."""
+    return any(
+        isinstance(step, str) and step[:1].islower() for d in details for step in d["loc"][:1]
+    )
+
+
+def _follow(node: Node, detail: ErrorDetails) -> tuple[Node, str]:
+    """The innermost node that pydantic's location leads to, and the path to it."""
+    path = ""
+    for step in detail["loc"]:
+        if isinstance(node, Sequence) and isinstance(step, int):
+            node = node.items[step]
+            path += f"[{step}]"
+        elif isinstance(node, Mapping) and str(step) in node.entries:
+            node = node.entries[str(step)]
+            path += f".{step}"
+        else:
+            break
+    return node, path

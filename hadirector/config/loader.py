@@ -1,0 +1,125 @@
+"""From a file to a configuration, or to everything that is wrong with it.
+
+The problem: a director must never start with half a configuration, and people must never mend one
+error to be shown the next. The approach: read (`include`, `positions`), validate section by section
+(`sections`), apply the rules (`rules`), and only if no error was found build the resolved
+`model.Config`. Nothing is corrected silently, and nothing outside the named files is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from hadirector.config import codec
+from hadirector.config.diagnostics import Diagnostic, Severity, render
+from hadirector.config.draft import Draft
+from hadirector.config.include import Files
+from hadirector.config.model import Config, Node, Server, Service
+from hadirector.config.nodes import Findings
+from hadirector.config.rules import check_rules
+from hadirector.config.sections import FileDraft, ServerDraft, ServiceDraft, walk
+from hadirector.ipvs.model import DestinationKey, FirewallMark, Forward, VirtualAddress
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """What came of a file. `config` is there exactly if `errors` is empty."""
+
+    config: Config | None
+    diagnostics: tuple[Diagnostic, ...]
+    sources: Mapping[str, str] = field(repr=False)
+    """The text of every file read, by the name shown in the diagnostics."""
+    digest: str = ""
+    """SHA-256 of the resolved configuration, by which two directors compare theirs."""
+
+    @property
+    def errors(self) -> tuple[Diagnostic, ...]:
+        """What refuses the file."""
+        return tuple(d for d in self.diagnostics if d.severity is Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Diagnostic, ...]:
+        """What is legal but surely not meant."""
+        return tuple(d for d in self.diagnostics if d.severity is Severity.WARNING)
+
+    def render(self) -> str:
+        """All findings for people, each with its line and a caret under the place."""
+        return render(self.diagnostics, self.sources)
+
+
+def load(path: str | Path) -> Loaded:
+    """Read and check a configuration file; never raises for what the file holds or lacks."""
+    findings = Findings()
+    files = Files(findings)
+    root = files.read(Path(path))
+    top = None
+    if root is not None:
+        top = walk(root, findings)
+        check_rules(top, findings)
+    config = _build(top) if top is not None and not findings.failed else None
+    return Loaded(
+        config=config,
+        diagnostics=tuple(findings),
+        sources=files.texts,
+        digest=codec.digest(config) if config is not None else "",
+    )
+
+
+def _build(top: FileDraft) -> Config:
+    """The resolved configuration; only called when there is no error."""
+    nodes = {}
+    for name, draft in top.nodes.items():
+        address = draft.values["address"]
+        nodes[name] = Node(address, _value(draft, "priority", int))  # type: ignore[arg-type]
+    routers = [router.made for router in top.routers if router.made is not None]
+    assert len(routers) == len(top.routers)
+    return Config(
+        nodes=nodes,
+        virtual_routers=tuple(routers),
+        services=tuple(_service(service) for service in top.services),
+        audit=_value(top.draft, "audit", float),
+    )
+
+
+def _value(draft: Draft, name: str, kind: type[T]) -> T:
+    value = draft.get(name, kind)
+    assert value is not None, (draft.path, name)
+    return value
+
+
+def _service(service: ServiceDraft) -> Service:
+    draft = service.draft
+    servers = tuple(_server(server) for server in service.servers)
+    fallback = draft.get("fallback", DestinationKey)
+    listen = draft.get("listen", VirtualAddress) or _value(draft, "listen", FirewallMark)
+    if isinstance(listen, FirewallMark):
+        # The file has no word for the clients' IP version behind a mark: it is the servers'.
+        listen = FirewallMark(listen.mark, servers[0].address.version)
+    assert service.check is not None
+    return Service(
+        name=_value(draft, "name", str),
+        listen=listen,
+        scheduler=_value(draft, "scheduler", str),
+        forward=_value(draft, "forward", Forward),
+        check=service.check,
+        servers=servers,
+        fallback=None if fallback is None else Server(address=fallback.address, port=fallback.port),
+        quorum=_value(draft, "quorum", int),
+        persistence=draft.get("persistence", int),
+    )
+
+
+def _server(server: ServerDraft) -> Server:
+    key = _value(server.draft, "address", DestinationKey)
+    assert server.check is not None
+    return Server(
+        address=key.address,
+        port=key.port,
+        weight=_value(server.draft, "weight", int),
+        check=server.check,
+    )

@@ -1,0 +1,225 @@
+"""What does not go together, although each value by itself is right.
+
+The problem: most mistakes that take a service down are two right values that contradict each other.
+The approach: each rule is one function over the drafts, named for what it finds; a value that is
+absent or was reported already is None there and passes over in silence, so all rules run in every
+file, however broken. Rules report only what is certain: errors for what cannot work, warnings for
+what is legal but surely not meant. They never change a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address, IPv6Address
+
+from hadirector.config.addresses import format_listen
+from hadirector.config.diagnostics import Rule, choices, did_you_mean
+from hadirector.config.draft import Draft
+from hadirector.config.nodes import Findings, Node, Sequence
+from hadirector.config.sections import FileDraft
+from hadirector.config.service_rules import check_service, line_of, listen_of, repeated
+from hadirector.ipvs.model import Address, VirtualAddress
+
+
+def check_rules(top: FileDraft, findings: Findings) -> None:
+    """Apply every rule."""
+    for rule in _RULES:
+        rule(top, findings)
+    for service in top.services:
+        check_service(service, findings)
+
+
+def _duplicate_names(top: FileDraft, findings: Findings) -> None:
+    routers = [(router.draft, "name", router.draft.get("name", str)) for router in top.routers]
+    services = [(service.draft, "name", service.draft.get("name", str)) for service in top.services]
+    for what, items in (("virtual router", routers), ("service", services)):
+        for draft, name, value, earlier in repeated(items):
+            findings.error(
+                Rule.DUPLICATE_NAME,
+                draft.at(name),
+                path=draft.path_of(name),
+                message=f'a second {what} named "{value}"',
+                hint=line_of(earlier, name),
+            )
+
+
+def _duplicate_node_address(top: FileDraft, findings: Findings) -> None:
+    items: list[tuple[Draft, str, Address | None]] = [
+        (node, "address", _address(node)) for node in top.nodes.values()
+    ]
+    for draft, name, value, earlier in repeated(items):
+        findings.error(
+            Rule.DUPLICATE_NODE_ADDRESS,
+            draft.at(name),
+            path=draft.path_of(name),
+            message=f"two directors have the address {value}",
+            hint=line_of(earlier, name),
+        )
+
+
+def _address(node: Draft) -> Address | None:
+    return node.get("address", IPv4Address) or node.get("address", IPv6Address)
+
+
+def _duplicate_vrid(top: FileDraft, findings: Findings) -> None:
+    items: list[tuple[Draft, str, tuple[int, str]]] = []
+    for router in top.routers:
+        vrid, interface = router.draft.get("vrid", int), router.draft.get("interface", str)
+        if vrid is not None and interface is not None:
+            items.append((router.draft, "vrid", (vrid, interface)))
+    for draft, name, value, earlier in repeated(items):
+        findings.error(
+            Rule.DUPLICATE_VRID,
+            draft.at(name),
+            path=draft.path_of(name),
+            message=f"VRID {value[0]} is used twice on interface {value[1]}",
+            hint=f"{line_of(earlier, name)}; give each virtual router a VRID of its own",
+        )
+
+
+def _vips(top: FileDraft) -> Iterator[tuple[IPv4Address, Node, str]]:
+    """Every virtual address with its node and path."""
+    for router in top.routers:
+        node, path = router.draft.at("addresses"), router.draft.path_of("addresses")
+        for index, address in enumerate(router.draft.get("addresses", tuple) or ()):
+            item = node.items[index] if isinstance(node, Sequence) else node
+            yield address.ip, item, f"{path}[{index}]"
+
+
+def _duplicate_vip(top: FileDraft, findings: Findings) -> None:
+    first: dict[IPv4Address, Node] = {}
+    for address, node, path in _vips(top):
+        earlier = first.setdefault(address, node)
+        if earlier is not node:
+            findings.error(
+                Rule.DUPLICATE_VIP,
+                node,
+                path=path,
+                message=f"the address {address} is owned twice",
+                hint=f"the first is in line {earlier.place.line}",
+            )
+    for name, draft in top.nodes.items():
+        own = draft.get("address", IPv4Address)
+        if own in first:
+            findings.error(
+                Rule.DUPLICATE_VIP,
+                draft.at("address"),
+                path=draft.path_of("address"),
+                message=f"{own} is a virtual address and cannot be {name}'s own",
+                hint=f"it is in line {first[own].place.line}",
+            )
+
+
+def _unknown_group(top: FileDraft, findings: Findings) -> None:
+    """A group exists if it is listed in `groups:`; without that list, if two routers share it."""
+    used: dict[str, list[Draft]] = {}
+    for router in top.routers:
+        group = router.draft.get("group", str)
+        if group is not None:
+            used.setdefault(group, []).append(router.draft)
+    declared = top.draft.get("groups", list)
+    if declared is None:
+        if top.draft.at("groups") is top.draft.node:
+            _lone_groups(used, findings)
+        return
+    for group, drafts in used.items():
+        if group not in declared:
+            for draft in drafts:
+                _report_group(draft, group, choices(group, declared), findings)
+    listed = top.draft.at("groups")
+    for index, group in enumerate(declared):
+        if group not in used:
+            node = listed.items[index] if isinstance(listed, Sequence) else listed
+            path, message = f"groups[{index}]", f'no virtual router is in group "{group}"'
+            findings.warning(Rule.UNUSED_GROUP, node, path=path, message=message)
+
+
+def _lone_groups(used: dict[str, list[Draft]], findings: Findings) -> None:
+    lone = [group for group, drafts in used.items() if len(drafts) == 1]
+    for index, group in enumerate(lone):
+        if did_you_mean(group, lone[index + 1 :]):
+            continue  # one slip of the pen, not two: the later one says it
+        others = [other for other in used if other != group]
+        hint = did_you_mean(group, others) or "remove it, or list it in groups:"
+        _report_group(used[group][0], group, f"no other virtual router is in it; {hint}", findings)
+
+
+def _report_group(draft: Draft, group: str, hint: str, findings: Findings) -> None:
+    findings.error(
+        Rule.UNKNOWN_GROUP,
+        draft.at("group"),
+        path=draft.path_of("group"),
+        message=f'unknown group "{group}"',
+        hint=hint,
+    )
+
+
+def _duplicate_listen(top: FileDraft, findings: Findings) -> None:
+    items: list[tuple[Draft, str, str | None]] = []
+    for service in top.services:
+        listen = listen_of(service)
+        items.append((service.draft, "listen", None if listen is None else format_listen(listen)))
+    for draft, name, value, earlier in repeated(items):
+        findings.error(
+            Rule.DUPLICATE_LISTEN,
+            draft.at(name),
+            path=draft.path_of(name),
+            message=f"a second service listens on {value}",
+            hint=line_of(earlier, name),
+        )
+
+
+def _unowned_vip(top: FileDraft, findings: Findings) -> None:
+    routers = top.draft.at("virtual_routers")
+    if not isinstance(routers, Sequence) or not routers.items:
+        return  # missing (reported), or [] on purpose: something else brings the traffic
+    if any("addresses" not in router.draft.values for router in top.routers):
+        return  # one of those reported may be the owner
+    owned = {str(address): None for address, _, _ in _vips(top)}
+    for service in top.services:
+        listen = service.draft.get("listen", VirtualAddress)
+        if listen is not None and str(listen.address) not in owned:
+            findings.error(
+                Rule.UNOWNED_VIP,
+                service.draft.at("listen"),
+                path=service.draft.path_of("listen"),
+                message=f"no virtual router owns {listen.address}",
+                hint=did_you_mean(str(listen.address), owned)
+                or "add it to the addresses of a virtual router",
+            )
+
+
+def _same_priority(top: FileDraft, findings: Findings) -> None:
+    items = [(node, "priority", node.get("priority", int)) for node in top.nodes.values()]
+    for draft, name, value, _ in repeated(items):
+        findings.warning(
+            Rule.SAME_PRIORITY,
+            draft.at(name),
+            path=draft.path_of(name),
+            message=f"two directors have priority {value}",
+            hint="the higher address would decide; write 254 and 253",
+        )
+
+
+def _single_node(top: FileDraft, findings: Findings) -> None:
+    if len(top.nodes) == 1 and top.routers:
+        findings.warning(
+            Rule.SINGLE_NODE,
+            top.draft.at("nodes"),
+            path="nodes",
+            message="one director alone has no backup",
+            hint="add the second one",
+        )
+
+
+_RULES: tuple[Callable[[FileDraft, Findings], None], ...] = (
+    _duplicate_names,
+    _duplicate_node_address,
+    _duplicate_vrid,
+    _duplicate_vip,
+    _unknown_group,
+    _duplicate_listen,
+    _unowned_vip,
+    _same_priority,
+    _single_node,
+)

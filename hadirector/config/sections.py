@@ -1,0 +1,182 @@
+"""From the tree of a file to drafts of its sections.
+
+The problem: the file nests sections in lists and mappings, servers may be a word or a mapping, and
+defaults reach down through all of it. The approach: one walk from the top; every section is
+validated as far as it can be (`draft`), whatever is wrong with its neighbours. No rules across
+sections here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from hadirector.config import shape
+from hadirector.config.checks import Layer, add_layer, construct, default_layer, resolve
+from hadirector.config.diagnostics import Rule
+from hadirector.config.draft import Draft, check_field, check_fields, fields_of
+from hadirector.config.explain import found
+from hadirector.config.model import HealthCheck
+from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken
+from vrrp.config import VirtualRouter
+
+_FILE_SECTIONS = frozenset({"nodes", "virtual_routers", "defaults", "services", "include"})
+_SERVICE_SECTIONS = frozenset({"check", "servers"})
+_CHECK = frozenset({"check"})
+
+
+@dataclass(slots=True)
+class ServerDraft:
+    """A real server; `check` is None where something in it is wrong."""
+
+    draft: Draft
+    check: HealthCheck | None
+
+
+@dataclass(slots=True)
+class ServiceDraft:
+    """A virtual service with its servers."""
+
+    draft: Draft
+    check: HealthCheck | None
+    servers: list[ServerDraft] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class RouterDraft:
+    """A virtual router; `made` is None where something in it is wrong."""
+
+    draft: Draft
+    made: VirtualRouter | None
+
+
+@dataclass(slots=True)
+class FileDraft:
+    """Everything that the file says, as far as it holds."""
+
+    draft: Draft
+    nodes: dict[str, Draft] = field(default_factory=dict)
+    routers: list[RouterDraft] = field(default_factory=list)
+    services: list[ServiceDraft] = field(default_factory=list)
+
+
+def walk(root: Mapping, findings: Findings) -> FileDraft:
+    """Validate every section of the file."""
+    top = FileDraft(Draft(root, ""))
+    check_fields(top.draft, shape.FileShape, findings, sections=_FILE_SECTIONS)
+    top.nodes = dict(_nodes(root.entries.get("nodes"), findings))
+    for path, node in _items(root, "virtual_routers", "", findings):
+        top.routers.append(_router(node, path, findings))
+    walker = _Services(root, findings)
+    for path, node in _items(root, "services", "", findings):
+        top.services.append(walker.service(node, path))
+    return top
+
+
+def _nodes(node: Node | None, findings: Findings) -> Iterator[tuple[str, Draft]]:
+    if node is None or (is_broken(node) and not isinstance(node, Mapping)):
+        return
+    if not isinstance(node, Mapping) or not node.entries:
+        message = f"expected directors by name, found {found(node)}"
+        hint = "write lb1: {address: 192.0.2.11, priority: 254}"
+        findings.error(Rule.WRONG_TYPE, node, path="nodes", message=message, hint=hint)
+        return
+    for name, item in node.entries.items():
+        if not re.match(shape.NAME_PATTERN, name):
+            message = f'"{name}" is no name of a host'
+            hint = "use letters, digits, dots and dashes"
+            key = node.keys[name]
+            findings.error(Rule.BAD_VALUE, key, path=f"nodes.{name}", message=message, hint=hint)
+        draft = Draft(item, f"nodes.{name}")
+        check_fields(draft, shape.NodeShape, findings)
+        yield name, draft
+
+
+def _router(node: Node, path: str, findings: Findings) -> RouterDraft:
+    draft = Draft(node, path)
+    if not check_fields(draft, shape.VirtualRouterShape, findings):
+        return RouterDraft(draft, None)
+    return RouterDraft(draft, construct(draft, VirtualRouter, findings))
+
+
+def _items(parent: Mapping, name: str, path: str, findings: Findings) -> Iterator[tuple[str, Node]]:
+    """The items of a list, each with its path."""
+    node = parent.entries.get(name)
+    here = f"{path}.{name}" if path else name
+    if isinstance(node, Sequence):
+        for index, item in enumerate(node.items):
+            yield f"{here}[{index}]", item
+    elif node is not None and not is_broken(node):
+        message = f"expected a list, found {found(node)}"
+        findings.error(Rule.WRONG_TYPE, node, path=here, message=message, hint='write "- " items')
+
+
+class _Services:
+    """Validates services under the file's defaults."""
+
+    def __init__(self, root: Mapping, findings: Findings) -> None:
+        self._findings = findings
+        node = root.entries.get("defaults") or Mapping(root.place)
+        self._defaults = Draft(node, "defaults")
+        check_fields(self._defaults, shape.DefaultsShape, findings, sections=_CHECK)
+        written = node.entries.get("check") if isinstance(node, Mapping) else None
+        self._layers = default_layer(written, "defaults.check", findings)
+
+    def service(self, node: Node, path: str) -> ServiceDraft:
+        """One service with its servers."""
+        draft = Draft(node, path)
+        if not check_fields(draft, shape.ServiceShape, self._findings, sections=_SERVICE_SECTIONS):
+            return ServiceDraft(draft, None)
+        assert isinstance(node, Mapping)
+        self._inherit(draft, node)
+        layers = self._check_layers(self._layers, node, path)
+        service = ServiceDraft(draft, resolve(layers, node.place, self._findings))
+        for place, item in _items(node, "servers", path, self._findings):
+            service.servers.append(self._server(item, place, service, layers))
+        servers = node.entries.get("servers")
+        if isinstance(servers, Sequence) and not servers.items:
+            self._findings.error(
+                Rule.MISSING_KEY, servers, path=f"{path}.servers", message="no server is listed"
+            )
+        return service
+
+    def _inherit(self, draft: Draft, node: Mapping) -> None:
+        for name in ("scheduler", "forward"):
+            if name not in node.entries:
+                draft.values[name] = self._defaults.values.get(name)
+        written = (
+            "forward" in node.entries or self._defaults.at("forward") is not self._defaults.node
+        )
+        if not written:
+            self._findings.error(
+                Rule.MISSING_KEY,
+                node,
+                path=draft.path,
+                text="forward",
+                message='"forward" is missing',
+                hint="write nat, dr or tun, here or in defaults",
+            )
+
+    def _check_layers(
+        self, outer: tuple[Layer, ...], node: Mapping, path: str
+    ) -> tuple[Layer, ...]:
+        return add_layer(outer, node.entries.get("check"), f"{path}.check", self._findings)
+
+    def _server(
+        self, node: Node, path: str, service: ServiceDraft, layers: tuple[Layer, ...]
+    ) -> ServerDraft:
+        draft = Draft(node, path)
+        if not isinstance(node, Mapping):
+            # The short form: the address alone.
+            address = fields_of(shape.ServerShape)["address"]
+            check_field(draft, "address", node, address, self._findings)
+            draft.values["weight"] = self._defaults.values.get("weight")
+            return ServerDraft(draft, service.check)
+        check_fields(draft, shape.ServerShape, self._findings, sections=_CHECK)
+        if "weight" not in node.entries:
+            draft.values["weight"] = self._defaults.values.get("weight")
+        if "check" not in node.entries:
+            return ServerDraft(draft, service.check)
+        own = self._check_layers(layers, node, path)
+        return ServerDraft(draft, resolve(own, node.place, self._findings))

@@ -1,0 +1,280 @@
+"""The shape of the file: which keys there are, what they take, and what they mean.
+
+The problem: validation, editor completion and the reference page must not tell three stories. The
+approach: one pydantic model per section, whose descriptions and bounds all three read. The sections
+of the libraries come through `adapter` from their own dataclasses. What is written here is the file
+as people write it; `model` holds what it resolves to. No checks across sections: those are `rules`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le, MaxLen, MinLen
+from pydantic import BaseModel, BeforeValidator, Field, PlainValidator
+from pydantic.json_schema import WithJsonSchema
+
+from checkers.base import Timing
+from checkers.registry import KINDS
+from hadirector.config.adapter import DURATION, SECONDS, STRICT, duration, model_from
+from hadirector.config.addresses import (
+    ENDPOINT_PATTERN,
+    LISTEN_PATTERN,
+    AddressError,
+    parse_address,
+    parse_endpoint,
+    parse_listen,
+)
+from hadirector.config.diagnostics import Rule, UnfitError, choices
+from hadirector.config.durations import DurationError
+from hadirector.ipvs.model import Address, DestinationKey, Forward, ServiceKey
+from vrrp.config import VirtualRouter
+
+SCHEDULERS = (
+    "rr",
+    "wrr",
+    "lc",
+    "wlc",
+    "lblc",
+    "lblcr",
+    "dh",
+    "sh",
+    "sed",
+    "nq",
+    "fo",
+    "ovf",
+    "mh",
+    "twos",
+)
+"""The schedulers of Linux (net/netfilter/ipvs/Kconfig)."""
+
+FORWARDS = {str(forward): forward for forward in (Forward.NAT, Forward.DR, Forward.TUN)}
+SCHEDULER_DEFAULT = "wlc"
+KIND_DEFAULT = "tcp"
+WEIGHT_MAX = 65535
+PERSISTENCE_S_MAX = 30 * 24 * 3600
+UNWRITTEN: Any = None
+"""The default of what may be left out and has no value then."""
+CHECK_MARK = "x-check"
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+
+
+class _UnknownForwardError(UnfitError):
+    rule = Rule.UNKNOWN_CHOICE
+
+
+class _UnknownSchedulerError(UnfitError):
+    rule = Rule.UNKNOWN_SCHEDULER
+
+
+def _forward(value: object) -> Forward:
+    if isinstance(value, str) and value in FORWARDS:
+        return FORWARDS[value]
+    raise _UnknownForwardError(f'unknown forwarding method "{value}"', "write nat, dr or tun")
+
+
+def _scheduler(value: object) -> str:
+    if isinstance(value, str) and value in SCHEDULERS:
+        return value
+    raise _UnknownSchedulerError(f'unknown scheduler "{value}"', choices(str(value), SCHEDULERS))
+
+
+def _host(value: object) -> Address:
+    return parse_address(_as_text(value, "write 192.0.2.11"))
+
+
+def _endpoint(value: object) -> DestinationKey:
+    return parse_endpoint(_as_text(value, "write 198.51.100.21:8080"))
+
+
+def _listen(value: object) -> ServiceKey:
+    return parse_listen(_as_text(value, "write tcp://192.0.2.100:80"))
+
+
+def _as_text(value: object, hint: str) -> str:
+    if not isinstance(value, str):
+        raise AddressError("an address is expected here", hint)
+    return value
+
+
+def _whole_seconds(value: object) -> int:
+    seconds = duration(value)
+    if not seconds.is_integer():
+        raise DurationError(f'"{value}" is not whole seconds', "the kernel counts in seconds here")
+    return int(seconds)
+
+
+def _json(schema: dict[str, Any]) -> WithJsonSchema:
+    return WithJsonSchema(schema)
+
+
+Duration = Annotated[float, *DURATION]
+WholeSeconds = Annotated[
+    int, Ge(1), Le(PERSISTENCE_S_MAX), BeforeValidator(_whole_seconds), SECONDS, DURATION[-1]
+]
+Host = Annotated[
+    Address, PlainValidator(_host), _json({"type": "string", "examples": ["192.0.2.11"]})
+]
+EndpointText = Annotated[
+    DestinationKey,
+    PlainValidator(_endpoint),
+    _json({"type": "string", "pattern": ENDPOINT_PATTERN, "examples": ["198.51.100.21:8080"]}),
+]
+ListenText = Annotated[
+    ServiceKey,
+    PlainValidator(_listen),
+    _json({"type": "string", "pattern": LISTEN_PATTERN, "examples": ["tcp://192.0.2.100:80"]}),
+]
+Scheduler = Annotated[
+    str, PlainValidator(_scheduler), _json({"type": "string", "enum": list(SCHEDULERS)})
+]
+ForwardText = Annotated[
+    Forward, PlainValidator(_forward), _json({"type": "string", "enum": list(FORWARDS)})
+]
+Name = Annotated[str, MaxLen(64), Field(pattern=NAME_PATTERN)]
+Weight = Annotated[int, Ge(0), Le(WEIGHT_MAX)]
+
+_SCHEDULER = (
+    "How the kernel chooses a server for a new connection. `wlc`: the one with the fewest "
+    "connections for its weight. `sh` and `mh`: by the client's address."
+)
+_FORWARD = (
+    "How packets reach the servers. `nat`: addresses are rewritten and answers come back through "
+    "the director. `dr`: the packet goes unchanged to a server on the same network, which answers "
+    "directly. `tun`: like `dr`, wrapped in an IP tunnel, to any network and either IP version."
+)
+_WEIGHT = "Share of the connections, next to the other servers' weights. 0: no new connections."
+
+
+class NodeShape(BaseModel):
+    """One director of the pair. What differs between the two stands here and nowhere else."""
+
+    model_config = STRICT
+
+    address: Host = Field(
+        description="The director's own address; its advertisements come from here."
+    )
+    priority: Annotated[int, Ge(1), Le(255)] = Field(
+        description="VRRP priority; the higher one is active. Just under 255 is best for a pair "
+        "(254 and 253): the lower the priority, the longer the backup waits."
+    )
+
+
+VirtualRouterShape = model_from(VirtualRouter, name="VirtualRouter")
+
+
+@cache
+def check_shape(kind: str) -> type[BaseModel]:
+    """The options and timing of one kind of check; none is required, since all are inherited."""
+    return model_from(
+        Timing,
+        KINDS[kind],
+        name=f"{kind.capitalize()}Check",
+        partial=True,
+        type=(str, Field(default=kind, description="The kind of check.", pattern=f"^{kind}$")),
+    )
+
+
+_CHECK_REF: dict[str, Any] = {CHECK_MARK: True}
+"""`sections` validates a check by its kind; for editors, `schema` puts all kinds here."""
+
+
+class ServerShape(BaseModel):
+    """A real server. Where only the address matters, the address alone may be written."""
+
+    model_config = STRICT
+
+    address: EndpointText = Field(description="Address and port.")
+    weight: Weight = Field(default=1, description=_WEIGHT)
+    check: object = Field(
+        default=UNWRITTEN,
+        description="Checked differently from the service's other servers; merged over the "
+        "service's `check`.",
+        json_schema_extra=_CHECK_REF,
+    )
+
+
+class ServiceShape(BaseModel):
+    """A virtual service: an address and port for clients, and the real servers behind it."""
+
+    model_config = STRICT
+
+    name: Name = Field(description="Name of the service, shown in status and events. Unique.")
+    listen: ListenText = Field(
+        description="What clients connect to: `tcp://`, `udp://` or `sctp://` with address and "
+        "port, or `fwmark:NUMBER` for all packets that the firewall marked so. Port 0 (with "
+        "`persistence`) means every port."
+    )
+    scheduler: Scheduler = Field(default=SCHEDULER_DEFAULT, description=_SCHEDULER)
+    forward: ForwardText = Field(
+        default=UNWRITTEN, description=_FORWARD + " Required, here or in `defaults`."
+    )
+    check: object = Field(
+        default=UNWRITTEN,
+        description="How the servers are checked; merged over `defaults.check`.",
+        json_schema_extra=_CHECK_REF,
+    )
+    servers: Annotated[list[EndpointText | ServerShape], MinLen(1)] = Field(
+        description="The real servers."
+    )
+    fallback: EndpointText = Field(
+        default=UNWRITTEN,
+        description="Serves when no server is up, to say so politely. It is not checked.",
+    )
+    quorum: Annotated[int, Ge(1)] = Field(
+        default=1, description="Servers that must be up for the service to count as working."
+    )
+    persistence: WholeSeconds = Field(
+        default=UNWRITTEN,
+        description="A client comes back to its server within this time, in whole seconds.",
+    )
+
+
+class DefaultsShape(BaseModel):
+    """What holds for every service that does not say otherwise."""
+
+    model_config = STRICT
+
+    scheduler: Scheduler = Field(default=SCHEDULER_DEFAULT, description=_SCHEDULER)
+    forward: ForwardText = Field(default=UNWRITTEN, description=_FORWARD)
+    weight: Weight = Field(default=1, description=_WEIGHT)
+    check: object = Field(
+        default=UNWRITTEN,
+        json_schema_extra=_CHECK_REF,
+        description="How servers are checked. A service's own `check` is merged over it, key by "
+        "key; options that the service's kind of check does not have are left out.",
+    )
+
+
+class FileShape(BaseModel):
+    """The whole file. Both directors get the same one; each picks its node by name."""
+
+    model_config = STRICT
+
+    include: str | Annotated[list[str], MinLen(1)] = Field(
+        default=UNWRITTEN,
+        description="Other files of this shape, relative to this one. Lists and mappings are "
+        "joined; a single value written in two files is an error.",
+    )
+    nodes: Annotated[dict[str, NodeShape], MinLen(1)] = Field(
+        description="The directors by name. `--node` picks one; without it, the host's name does."
+    )
+    groups: list[Name] = Field(
+        default=UNWRITTEN,
+        description="Groups of virtual routers. Without this list a group exists as soon as two "
+        "virtual routers name it; with it, only those listed exist.",
+    )
+    virtual_routers: list[VirtualRouterShape] = Field(  # type: ignore[valid-type]
+        description="The virtual addresses that the active director holds. Write `[]` where "
+        "something else brings the traffic here."
+    )
+    defaults: DefaultsShape = Field(
+        default=UNWRITTEN, description="What holds for services that do not say otherwise."
+    )
+    audit: Annotated[Duration, Ge(0.1), Le(3600)] = Field(
+        default=5.0,
+        json_schema_extra={"default": "5s"},
+        description="Time between two comparisons of the kernel's table with this configuration.",
+    )
+    services: list[ServiceShape] = Field(default=[], description="The virtual services.")
