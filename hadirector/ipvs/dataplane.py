@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from hadirector.ipvs.model import Table
+from hadirector.ipvs.model import Forward, Table, TunnelType
 from hadirector.ipvs.steps import (
     AddDestination,
     AddService,
@@ -112,11 +112,23 @@ def _reason(step: Step, code: int) -> str:
             return "the service has no such server"
         case errno.ERANGE if isinstance(step, AddDestination | SetDestination):
             return "negative weight, or lower threshold above the upper one"
-        case errno.EINVAL if isinstance(step, AddDestination):
-            return "no address of a server, or of another IP version than the service without tun"
+        case errno.EINVAL if isinstance(step, AddDestination | SetDestination):
+            return _impossible_server(step)
         case errno.EINVAL if on_service:
             return "the kernel finds a property impossible (netmask, scheduler option)"
     return f"refused by the kernel: {os.strerror(code).lower()}"
+
+
+def _impossible_server(step: AddDestination | SetDestination) -> str:
+    server = step.destination
+    if server.key.address.version != step.key.version and server.forward is not Forward.TUN:
+        return "a server of the other IP version is reached by tun only"
+    if server.key.address.version != step.key.version:
+        return "a server of the other IP version is refused while a sync daemon runs"
+    if server.tunnel.type is TunnelType.GUE and server.tunnel.port == 0:
+        return "a gue tunnel needs a port"
+    # Seen live: where no IPv4 address is configured at all, every address counts as broadcast.
+    return "its address is not a unicast one, or this host has no address of that IP version"
 
 
 def _missing_module(step: AddService | SetService) -> str:

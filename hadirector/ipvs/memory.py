@@ -35,9 +35,9 @@ from hadirector.ipvs.steps import (
 )
 
 SCHEDULERS = frozenset(
-    ["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh"]
+    ["none", "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh"]
 )
-"""What a stock Linux 6.1 has."""
+"""What a stock Linux 6.1 has; a service with `none` has servers but chooses none of them."""
 
 ENGINES = frozenset({"sip"})
 
@@ -158,5 +158,5 @@ def _is_server_address(address: Address) -> bool:
     if address.is_multicast or address.is_unspecified:
         return False
     if address.version == 4:
-        return not address.packed.startswith(b"\0") and address.packed != b"\xff\xff\xff\xff"
+        return address.packed != b"\xff\xff\xff\xff"
     return not address.is_link_local
