@@ -1,9 +1,9 @@
 """What happened, in order, with a sentence each: the journal.
 
-Every transition, repair, refusal and fault becomes one event. The newest stay in memory for the API;
-all are appended to a file of one JSON object a line, and shown on standard error for the host's own
-log. A full disk must never stop a director, so a file that cannot be written is noted (once, and on the
-journal itself) while everything goes on.
+Every transition, repair, refusal and fault becomes one event. The newest stay in memory for the
+API; all are appended to a file of one JSON object a line, and shown on standard error for the
+host's own log. A full disk must never stop a director, so a file that cannot be written is noted
+(once, and on the journal itself) while everything goes on.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ import structlog
 from hadirector import limits
 
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One thing that happened."""
 
-    kind: str  # "server", "quorum", "router", "repair", "reload", "process", "config", "journal", ...
+    kind: (
+        str  # "server", "quorum", "router", "repair", "reload", "process", "config", "journal", ...
+    )
     sentence: str  # for a human
     at: float  # unix time, seconds
     subject: str | None = None  # the service, server or virtual router it is about
@@ -49,7 +50,9 @@ class Journal:
         self._events: deque[Event] = deque(maxlen=limits.JOURNAL_EVENTS_MAX)
         self.trouble: str | None = None  # why the file cannot be written, while it cannot
 
-    def add(self, kind: str, sentence: str, *, subject: str | None = None, **details: object) -> Event:
+    def add(
+        self, kind: str, sentence: str, *, subject: str | None = None, **details: object
+    ) -> Event:
         """Note an event that happens now."""
         event = Event(
             kind=kind, sentence=sentence, at=self._clock(), subject=subject, details=details

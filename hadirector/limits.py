@@ -1,23 +1,27 @@
 """Every bound of the product in one place: queues, histories, waits and sizes.
 
-The bounds of the libraries stand in `checkers/limits.py` and `vrrp`; those of this file belong to the
-supervisor, the director and the command line.
+The bounds of the libraries stand in `checkers/limits.py` and `vrrp`; those of this file belong to
+the supervisor, the director and the command line.
 """
 
 JOURNAL_EVENTS_MAX = 1_000  # kept in memory for `status` and `events`
 JOURNAL_FILE_BYTES_MAX = 8 * 1024 * 1024  # then the file is renamed to .1 and begun again
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # one line between our processes; a large configuration is some MB
+MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # one line between processes: a large configuration
 API_REQUEST_BYTES_MAX = 64 * 1024
 API_REPLY_TIMEOUT_S = 10.0  # how long a command waits for the daemon
 RELOAD_TIMEOUT_S = 60.0  # loading 10,000 servers takes seconds; more than this is a fault
 RECONCILE_RETRY_FIRST_S = 0.5  # after an error of the kernel, doubled up to the next line
 RECONCILE_RETRY_MAX_S = 10.0
 
-# How long a child may be silent. The VRRP worker's heartbeat bound follows the advertisement interval:
-# it is what keeps a frozen director from holding an address.
+# How long a child may be silent. The VRRP worker's heartbeat bound follows the advertisement
+# interval: it is what keeps a frozen director from holding an address.
 START_S = 60.0
 STOP_S = 5.0
 DIRECTOR_HEARTBEAT_S = 15.0
 DIRECTOR_HEARTBEAT_EVERY_S = 1.0
 VRRP_HEARTBEAT_INTERVALS = 2.0
 VRRP_HEARTBEAT_MIN_S = 0.1
+HOLD_MAX_S = 30.0  # a director that is not ready by then stops holding the election up
+HEARTBEAT_GRACE_S = 0.02  # a last look into the socket before a child counts as frozen
+EXIT_S = 0.5  # between a child's closed channel and its end
+NOTES_KEPT_MAX = 100  # what the supervisor has to tell while the director process is down

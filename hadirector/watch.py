@@ -1,9 +1,10 @@
 """Decides when a child process counts as frozen, and how long to wait before it is started again.
 
-A child that hangs is worse than one that died, because nothing tells; so every child sends heartbeats
-and has a deadline that each of them moves on. A child that dies is started again at once the first
-time; one that keeps dying is started ever more slowly, so that a fault that cannot heal by itself does
-not burn the machine. Pure: the time comes in as an argument (seconds, monotonic).
+A child that hangs is worse than one that died, because nothing tells; so every child sends
+heartbeats and has a deadline that each of them moves on. A child that dies is started again at
+once the first time; one that keeps dying is started ever more slowly, so that a fault that cannot
+heal by itself does not burn the machine. Pure: the time comes in as an argument (seconds,
+monotonic).
 """
 
 from __future__ import annotations

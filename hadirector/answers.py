@@ -1,0 +1,188 @@
+"""What a director tells about itself: `status` and `explain`, from plain values. Pure.
+
+Every weight comes with its reason, every state with since when and what would change it. The shapes
+are the API's and the `--json` of the commands; `docs/status.md` describes them for programs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from checkers.scheduler import CheckView
+from hadirector import __version__
+from hadirector.config.addresses import format_listen
+from hadirector.config.model import Config
+from hadirector.ipvs.model import DestinationKey, Table
+from hadirector.pool import Member, Pool, server_key
+from hadirector.reconciler import Turn
+from vrrp.messages import RouterReport
+
+Json = dict[str, object]
+RESULTS_TOLD = 10
+
+
+class UnknownSubjectError(LookupError):
+    """Nothing of that name is configured here; the message lists what is."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Present:
+    """Everything a director knows about itself at this moment."""
+
+    node: str
+    file: str
+    config: Config
+    digest: str
+    started_at: float  # unix time, seconds
+    loaded_at: float
+    pools: Mapping[str, Pool] = field(default_factory=dict)  # by service name
+    checks: Mapping[str, CheckView] = field(default_factory=dict)  # by server_key
+    routers: dict[str, RouterReport] = field(default_factory=dict)
+    processes: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
+    actual: Table = field(default_factory=Table)
+    turn: Turn | None = None
+    ready: bool = False  # every check has had a result, and the table is programmed
+    trouble: dict[str, str] = field(default_factory=dict)  # what is wrong here, by subject
+
+
+def status(present: Present) -> Json:
+    """The whole director in one object."""
+    return {
+        "version": __version__,
+        "node": present.node,
+        "file": present.file,
+        "digest": present.digest,
+        "ready": present.ready,
+        "started_at": present.started_at,
+        "loaded_at": present.loaded_at,
+        "processes": {name: dict(facts) for name, facts in present.processes.items()},
+        "routers": [_router(report) for report in present.routers.values()],
+        "services": [_service(present, pool) for pool in present.pools.values()],
+        "table": _table(present.turn),
+        "trouble": sorted(present.trouble.values()),
+    }
+
+
+def explain(present: Present, what: str) -> Json:
+    """Why a service (`web`), server (`web/198.51.100.21:8080`) or router (`front`) is as it is.
+
+    Raises UnknownSubjectError with the names there are.
+    """
+    if what in present.routers:
+        report = present.routers[what]
+        return {"kind": "router", "name": what, "because": [report.reason], **_router(report)}
+    service, _, server = what.partition("/")
+    pool = present.pools.get(service)
+    if pool is None:
+        names = sorted([*present.pools, *present.routers])
+        raise UnknownSubjectError(f'nothing here is called "{what}"; there is: {", ".join(names)}')
+    if not server:
+        because = [pool.sentence, *(f"{m.server}: {m.reason}" for m in _members(pool))]
+        return {"kind": "service", "name": service, "because": because, **_service(present, pool)}
+    for member in _members(pool):
+        if str(member.server) == server:
+            return {"kind": "server", "name": what, **_server_explained(present, pool, member)}
+    names = [f"{service}/{member.server}" for member in _members(pool)]
+    raise UnknownSubjectError(f'"{service}" has no server "{server}"; it has: {", ".join(names)}')
+
+
+def _members(pool: Pool) -> list[Member]:
+    return [*pool.members, *([pool.fallback] if pool.fallback else [])]
+
+
+def _router(report: RouterReport) -> Json:
+    return {
+        "name": report.name,
+        "vrid": report.vrid,
+        "interface": report.interface,
+        "group": report.group,
+        "state": report.state,
+        "priority": report.priority,
+        "since": report.since,
+        "reason": report.reason,
+        "active_peer": report.active_peer,
+        "addresses": list(report.addresses),
+        "held": list(report.held),
+        "counters": dict(report.counters),
+    }
+
+
+def _service(present: Present, pool: Pool) -> Json:
+    service = pool.service
+    return {
+        "name": service.name,
+        "listen": format_listen(service.listen),
+        "scheduler": service.scheduler,
+        "forward": str(service.forward),
+        "sentence": pool.sentence,
+        "up": pool.up,
+        "quorum": {"needed": service.quorum, "met": pool.quorum_met},
+        "servers": [_server(present, pool, member) for member in pool.members],
+        "fallback": _server(present, pool, pool.fallback) if pool.fallback else None,
+    }
+
+
+def _server(present: Present, pool: Pool, member: Member) -> Json:
+    view = present.checks.get(server_key(pool.service, member.server))
+    return {
+        "server": str(member.server),
+        "in_table": member.in_table,
+        "weight": member.weight,
+        "configured_weight": member.server.weight,
+        "reason": member.reason,
+        "state": str(view.state) if view else None,
+        "since": view.since if view else None,
+        "outlook": view.outlook if view else None,
+        "connections": _connections(present, pool, member),
+    }
+
+
+def _connections(present: Present, pool: Pool, member: Member) -> Json | None:
+    entry = present.actual.get(pool.service.listen)
+    key = DestinationKey(member.server.address, member.server.port)
+    counters = entry.counters.get(key) if entry else None
+    if counters is None:
+        return None
+    return {"active": counters.active, "inactive": counters.inactive}
+
+
+def _server_explained(present: Present, pool: Pool, member: Member) -> Json:
+    view = present.checks.get(server_key(pool.service, member.server))
+    because = [_weight_sentence(member), member.reason]
+    if view:
+        because.append(f"check: {view.check.describe()}")
+        because.append(view.outlook)
+    results = view.results[-RESULTS_TOLD:] if view else ()
+    return {
+        "because": because,
+        "results": [
+            {
+                "at": result.at,
+                "healthy": result.healthy,
+                "reason": str(result.reason),
+                "sentence": result.sentence,
+                "latency_ms": result.latency_ms,
+            }
+            for result in results
+        ],
+        **_server(present, pool, member),
+    }
+
+
+def _weight_sentence(member: Member) -> str:
+    if not member.in_table:
+        return f"not in the table (its configured weight is {member.server.weight})"
+    return f"in the table with weight {member.weight}"
+
+
+def _table(turn: Turn | None) -> Json:
+    if turn is None:
+        return {"sentence": "not read yet", "at": None, "kept": [], "oddities": [], "failures": []}
+    return {
+        "sentence": turn.sentence,
+        "at": turn.at,
+        "kept": list(turn.kept),
+        "oddities": list(turn.oddities),
+        "failures": list(turn.failures),
+    }

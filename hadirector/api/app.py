@@ -1,0 +1,85 @@
+"""The local API: HTTP with JSON on a unix socket that only its owner may open.
+
+It decides nothing. Every route asks the director process (`Answers`) and shapes the reply;
+whatever a command prints can be read here by any program, e.g. with `curl --unix-socket
+/run/hadirector/director.sock http://director/status`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Protocol
+
+from aiohttp import web
+
+from hadirector import limits
+from hadirector.answers import Json, UnknownSubjectError
+
+EVENTS_DEFAULT = 50
+
+
+class Answers(Protocol):
+    """What the API needs of the director process."""
+
+    def status(self) -> Json:
+        """Everything about this director: roles, services, servers, weights, reasons."""
+
+    def explain(self, what: str) -> Json:
+        """Why one service, server or virtual router is as it is; raises UnknownSubjectError."""
+
+    def events(self, count: int) -> list[Json]:
+        """The last events of the journal, oldest first."""
+
+    async def reload(self, asked_by: str) -> Json:
+        """Read the configuration again: `accepted`, a `sentence`, and `diagnostics`."""
+
+
+ANSWERS: web.AppKey[Answers] = web.AppKey("answers")
+
+
+async def _status(request: web.Request) -> web.Response:
+    return web.json_response(request.app[ANSWERS].status())
+
+
+async def _explain(request: web.Request) -> web.Response:
+    try:
+        return web.json_response(request.app[ANSWERS].explain(request.query.get("what", "")))
+    except UnknownSubjectError as error:
+        return web.json_response({"error": str(error)}, status=404)
+
+
+async def _events(request: web.Request) -> web.Response:
+    asked = request.query.get("count", str(EVENTS_DEFAULT))
+    if not asked.isdecimal():
+        return web.json_response({"error": f"count is not a number: {asked!r}"}, status=400)
+    count = min(int(asked), limits.JOURNAL_EVENTS_MAX)
+    return web.json_response({"events": request.app[ANSWERS].events(count)})
+
+
+async def _reload(request: web.Request) -> web.Response:
+    return web.json_response(await request.app[ANSWERS].reload("hadirector reload"))
+
+
+def make_app(answers: Answers) -> web.Application:
+    """The API in front of a director process."""
+    app = web.Application(client_max_size=limits.API_REQUEST_BYTES_MAX)
+    app[ANSWERS] = answers
+    app.router.add_get("/status", _status)
+    app.router.add_get("/explain", _explain)
+    app.router.add_get("/events", _events)
+    app.router.add_post("/reload", _reload)
+    return app
+
+
+async def serve(answers: Answers, path: Path) -> Callable[[], Awaitable[None]]:
+    """Serve the API on a unix socket, replacing one a dead process left; return what ends it."""
+    runner = web.AppRunner(make_app(answers), access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    # Made under another name, so that nobody can connect before the permissions are right.
+    fresh = path.with_name(path.name + ".new")
+    fresh.unlink(missing_ok=True)
+    await web.UnixSite(runner, str(fresh)).start()
+    fresh.chmod(0o600)
+    fresh.replace(path)
+    return runner.cleanup

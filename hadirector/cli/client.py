@@ -1,0 +1,73 @@
+"""How a command asks the running daemon: HTTP on its unix socket, standard library only."""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import socket
+from pathlib import Path
+from typing import cast
+
+from hadirector import limits
+from hadirector.cli.errors import CliError
+
+RUNTIME_DIR = Path("/run/hadirector")
+SOCKET_NAME = "director.sock"
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("director", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def add_runtime_dir(parser: argparse.ArgumentParser) -> None:
+    """Add `--runtime-dir` to a command that talks to the daemon."""
+    parser.add_argument(
+        "--runtime-dir",
+        type=Path,
+        default=RUNTIME_DIR,
+        metavar="DIR",
+        help="where the daemon keeps its socket and lock (default: %(default)s)",
+    )
+
+
+def ask(
+    runtime_dir: Path,
+    path: str,
+    *,
+    method: str = "GET",
+    timeout_s: float = limits.API_REPLY_TIMEOUT_S,
+) -> dict[str, object]:
+    """Return the daemon's answer; raises CliError (3: no daemon; 2: the question was refused)."""
+    place = runtime_dir / SOCKET_NAME
+    connection = _UnixConnection(place, timeout_s)
+    try:
+        connection.request(method, path)
+        reply = connection.getresponse()
+        body = cast(dict[str, object], json.loads(reply.read()))
+    except PermissionError as error:
+        raise CliError(f"{place} may not be opened", "run this as root", code=3) from error
+    except TimeoutError as error:
+        raise CliError(
+            f"the daemon did not answer within {timeout_s:g} s",
+            "look at its log: journalctl -u hadirector",
+            code=3,
+        ) from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise CliError(
+            f"no daemon answers at {place}: {error}",
+            "start one with: hadirector run FILE --node NAME",
+            code=3,
+        ) from error
+    finally:
+        connection.close()
+    if reply.status >= 400:
+        raise CliError(str(body.get("error", reply.reason)), "see: hadirector status", code=2)
+    return body

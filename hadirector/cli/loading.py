@@ -1,0 +1,19 @@
+"""Loads a configuration for a command, or ends the command with everything wrong with it."""
+
+from __future__ import annotations
+
+import sys
+
+from hadirector.cli.errors import EXIT_INVALID, CliError
+from hadirector.config.loader import load
+from hadirector.config.model import Config
+
+
+def load_or_fail(file: str) -> Config:
+    """Return the configuration; print its findings; raise CliError (code 2) if any is an error."""
+    loaded = load(file)
+    if loaded.diagnostics:
+        print(loaded.render(), file=sys.stderr)
+    if loaded.config is None:
+        raise CliError(f"{file} is not valid", "correct it and try again", EXIT_INVALID)
+    return loaded.config

@@ -1,0 +1,84 @@
+"""`hadirector run`: the daemon on one director."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from pathlib import Path
+
+from hadirector.cli.client import RUNTIME_DIR
+from hadirector.cli.errors import EXIT_INVALID, EXIT_YES, CliError
+
+SUMMARY = "the daemon: health checks, VRRP and IPVS on this node"
+STATE_DIR = Path("/var/lib/hadirector")
+
+_EPILOG = """\
+The daemon stays in the foreground and logs to standard error; systemd or another service manager
+keeps it running. It is three processes: a supervisor, the VRRP worker and the director process.
+
+  hadirector run /etc/hadirector.yaml             on the host that the file calls by its host name
+  hadirector run /etc/hadirector.yaml --node lb1  on any host
+
+  kill -HUP PID, or hadirector reload             read the file again; a bad file changes nothing
+  kill -TERM PID                                  stop: the peer takes over before the addresses go
+
+The kernel's IPVS table stays in place when the daemon stops."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the verb."""
+    parser.epilog = _EPILOG
+    parser.add_argument("file", metavar="FILE", help="the configuration of the pair")
+    parser.add_argument(
+        "--node",
+        default=socket.gethostname(),
+        metavar="NAME",
+        help="which of the file's nodes this is (default: the host name, %(default)s)",
+    )
+    parser.add_argument(
+        "--runtime-dir",
+        type=Path,
+        default=RUNTIME_DIR,
+        metavar="DIR",
+        help="for the socket and the lock; made if missing (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--state-dir",
+        type=Path,
+        default=STATE_DIR,
+        metavar="DIR",
+        help="for the journal; made if missing (default: %(default)s)",
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Check everything that can be known beforehand, then run until told to stop."""
+    from hadirector import preflight
+    from hadirector.cli.loading import load_or_fail
+    from hadirector.config.codec import config_to_json
+    from hadirector.logs import configure_logs
+    from hadirector.supervisor import Assignment, supervise
+
+    config = load_or_fail(args.file)
+    if args.node not in config.nodes:
+        names = ", ".join(config.nodes)
+        raise CliError(
+            f'{args.file} has no node "{args.node}"', f"say which: --node {names}", EXIT_INVALID
+        )
+    preflight.privileges()
+    if config.services:
+        preflight.kernel_has_ipvs()
+    for directory in (args.runtime_dir, args.state_dir):
+        preflight.directory(directory)
+    configure_logs("supervisor")
+    with preflight.only_one(args.runtime_dir):
+        supervise(
+            Assignment(
+                config=config_to_json(config),
+                file=str(Path(args.file).resolve()),
+                node=args.node,
+                runtime_dir=str(args.runtime_dir.resolve()),
+                state_dir=str(args.state_dir.resolve()),
+            )
+        )
+    return EXIT_YES

@@ -1,0 +1,45 @@
+"""Remembers, across a restart, which services this daemon has put into the kernel's table.
+
+The table stays when the daemon stops. If a service is taken out of the file while the daemon is
+down, the next start must remove it, and it must not remove what somebody else has put there. So the
+keys are kept beside the daemon's socket, in a directory that lives exactly as long as the kernel's
+table does: both are gone after a reboot.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from hadirector.config.addresses import format_listen, parse_listen
+from hadirector.ipvs.model import FirewallMark, ServiceKey
+
+FILE_NAME = "declared.json"
+
+
+def remember(directory: Path, keys: Iterable[ServiceKey]) -> None:
+    """Write the keys; raises OSError."""
+    lines = sorted(
+        f"{format_listen(key)} {key.version}"
+        if isinstance(key, FirewallMark)
+        else format_listen(key)
+        for key in keys
+    )
+    fresh = directory / (FILE_NAME + ".new")
+    fresh.write_text(json.dumps(lines))
+    fresh.replace(directory / FILE_NAME)
+
+
+def recall(directory: Path) -> set[ServiceKey]:
+    """Return what was remembered, nothing where there is no file; raises OSError or ValueError."""
+    try:
+        lines = json.loads((directory / FILE_NAME).read_text())
+    except FileNotFoundError:
+        return set()
+    keys: set[ServiceKey] = set()
+    for line in lines:
+        listen, _, version = line.partition(" ")
+        key = parse_listen(listen)
+        keys.add(FirewallMark(key.mark, int(version)) if isinstance(key, FirewallMark) else key)
+    return keys

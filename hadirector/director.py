@@ -1,0 +1,341 @@
+"""The director process: checks, pools, planning, the kernel's table, the journal and the local
+API.
+
+It wires the parts together and decides nothing itself. Results of checks become transitions, these
+become pools, and pools become a table (`reconciler`); everything that happens is journaled. One
+task owns the table; the others ask it for a turn and say why.
+
+It hears its configuration from the supervisor and lives as long as the channel to it. When it
+ends, for whatever reason, it leaves the table in place: the kernel goes on forwarding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from checkers.base import Check, ProbeError, Target
+from checkers.health import State, Transition
+from checkers.scheduler import CheckView, Scheduler
+from hadirector import answers, declared, limits, messages, pool
+from hadirector.answers import Json, Present
+from hadirector.api.app import serve
+from hadirector.channel import Channel
+from hadirector.config.codec import config_from_json, config_to_json, digest
+from hadirector.config.model import Config, Service
+from hadirector.ipvs.dataplane import DataplaneError
+from hadirector.ipvs.model import DestinationKey, ServiceKey, Table
+from hadirector.ipvs.table import KernelTable
+from hadirector.journal import Journal
+from hadirector.logs import configure_logs
+from hadirector.pool import Pool
+from hadirector.reconciler import Reconciler, Turn
+from hadirector.turns import TurnRequests
+from vrrp import messages as vrrp_messages
+
+
+class Director:
+    """One director process between its start and its stop."""
+
+    def __init__(self, told: messages.Configure, channel: Channel) -> None:
+        self._told = told
+        self._channel = channel
+        self._runtime_dir = Path(told.runtime_dir)
+        self._journal = Journal(Path(told.state_dir) / "journal.ndjson")
+        self._scheduler = Scheduler(
+            on_transition=self._transition,
+            on_error=self._probe_failed,
+        )
+        self._reconciler = Reconciler(KernelTable(), self._journal)
+        self._turns = TurnRequests()
+        self._remembered: frozenset[ServiceKey] = frozenset()
+        config = config_from_json(told.config)
+        now = time.time()
+        self._present = Present(
+            node=told.node,
+            file=told.file,
+            config=config,
+            digest=digest(config),
+            started_at=now,
+            loaded_at=now,
+        )
+
+    async def run(self) -> None:
+        """Serve until the supervisor says stop or is gone."""
+        await self._take_up_the_table()
+        end_api = await serve(self, self._runtime_dir / "director.sock")
+        work = [
+            asyncio.create_task(task, name=name)
+            for name, task in (
+                ("heartbeat", self._beat()),
+                ("checks", self._scheduler.run()),
+                ("table", self._keep_the_table()),
+                ("readiness", self._say_when_ready()),
+            )
+        ]
+        listening = asyncio.create_task(self._listen(), name="supervisor")
+        try:
+            await asyncio.wait([listening, *work], return_when=asyncio.FIRST_COMPLETED)
+            for task in work:
+                if task.done():
+                    task.result()  # raises: these end only by an error of ours
+        finally:
+            for task in (listening, *work):
+                task.cancel()
+            await asyncio.gather(listening, *work, return_exceptions=True)
+            await self._scheduler.aclose()
+            await end_api()
+
+    # Start
+
+    async def _take_up_the_table(self) -> None:
+        """Adopt what the kernel serves already: its servers start up, not unknown."""
+        try:
+            self._reconciler.declared |= declared.recall(self._runtime_dir)
+        except (OSError, ValueError) as error:
+            self._journal.add("table", f"what was declared before is not known: {error}")
+        actual = Table()
+        if self._present.config.services:
+            try:
+                actual = await self._reconciler.read()
+            except DataplaneError as error:
+                self._table_failed(error)
+        self._check(self._present.config, actual)
+        self._turns.ask("start")
+
+    def _check(self, config: Config, actual: Table) -> None:
+        """Have the servers of this configuration checked; those in the table count as up."""
+        checks = checks_of(config)
+        self._scheduler.update(checks, initially_up=serving(config, actual))
+
+    async def _say_when_ready(self) -> None:
+        await self._scheduler.first_round.wait()
+        while True:
+            with suppress(DataplaneError):  # told and tried again by the task that owns the table
+                turn = await self._turns.ask_and_wait("first round of checks")
+                break
+        self._present.ready = True
+        self._channel.send(messages.encode(messages.Ready(turn.sentence)))
+        await asyncio.Event().wait()
+
+    # The table
+
+    async def _keep_the_table(self) -> None:
+        retry_s = limits.RECONCILE_RETRY_FIRST_S
+        while True:
+            asked = await self._turns.next(self._present.config.audit)
+            try:
+                turn = await self._turn(asked.why)
+            except DataplaneError as error:
+                self._table_failed(error)
+                asked.fail(error)
+                await asyncio.sleep(retry_s)
+                retry_s = min(2 * retry_s, limits.RECONCILE_RETRY_MAX_S)
+                self._turns.ask("retry")
+                continue
+            asked.done(turn)
+            self._present.trouble.pop("table", None)
+            retry_s = limits.RECONCILE_RETRY_FIRST_S
+            if turn.failures:
+                # The kernel refused a step for good (an unknown scheduler); the audit tries again.
+                self._present.trouble["table"] = turn.failures[0]
+
+    async def _turn(self, why: str) -> Turn:
+        config = self._present.config
+        pools = {service.name: self._pool(service) for service in config.services}
+        self._journal_quorum(pools)
+        turn = await self._reconciler.turn(why, pools.values())
+        self._present.pools = pools
+        self._present.actual = self._reconciler.actual
+        self._present.turn = turn
+        self._remember_declared()
+        return turn
+
+    def _pool(self, service: Service) -> Pool:
+        keys = [pool.server_key(service, server) for server in service.servers]
+        views = {key: self._scheduler.view(key) for key in keys}
+        return pool.build(service, {key: health_of(view) for key, view in views.items()})
+
+    def _journal_quorum(self, pools: Mapping[str, Pool]) -> None:
+        for name, now in pools.items():
+            before = self._present.pools.get(name)
+            if before is not None and before.quorum_met != now.quorum_met:
+                verb = "has its quorum again" if now.quorum_met else "has lost its quorum"
+                self._journal.add("quorum", f"{name} {verb}: {now.sentence}", subject=name)
+
+    def _remember_declared(self) -> None:
+        keys = frozenset(self._reconciler.declared)
+        if keys == self._remembered:
+            return
+        try:
+            declared.remember(self._runtime_dir, keys)
+        except OSError as error:
+            self._present.trouble["declared"] = f"what is declared cannot be written: {error}"
+        else:
+            self._remembered = keys
+
+    def _table_failed(self, error: DataplaneError) -> None:
+        sentence = f"the table cannot be kept: {error}; {error.remedy}"
+        if self._present.trouble.get("table") != sentence:
+            self._journal.add("table", sentence)
+        self._present.trouble["table"] = sentence
+
+    # Checks
+
+    def _transition(self, key: str, transition: Transition) -> None:
+        """A check changed its verdict: journal it, and let the table follow."""
+        self._journal.add(
+            "server", f"{key} is {transition.after}: {transition.sentence}", subject=key
+        )
+        self._turns.ask("health")
+
+    def _probe_failed(self, key: str, error: ProbeError) -> None:
+        """A probe could not be made: our own fault, so no verdict on the server."""
+        self._journal.add("probe", f"{key} cannot be checked: {error}", subject=key)
+
+    # What the supervisor says
+
+    async def _listen(self) -> None:
+        while (line := await self._channel.receive()) is not None:
+            try:
+                message = messages.decode(line)
+            except messages.MessageError as error:
+                self._journal.add("process", f"the supervisor said something unknown: {error}")
+                continue
+            match message:
+                case messages.FromVrrp(text):
+                    self._hear_vrrp(text)
+                case messages.Note(kind, sentence):
+                    self._journal.add(kind, sentence)
+                case messages.Processes(table):
+                    self._present.processes = table
+                case messages.Reload(asked_by):
+                    await self.reload(asked_by)
+                case messages.Stop(reason):
+                    self._journal.add("process", f"stops ({reason}); the table stays in place")
+                    return
+
+    def _hear_vrrp(self, text: str) -> None:
+        try:
+            message = vrrp_messages.decode(text.encode())
+        except vrrp_messages.MessageError as error:
+            self._journal.add("process", f"the VRRP worker said something unknown: {error}")
+            return
+        if isinstance(message, vrrp_messages.RouterReport):
+            self._present.routers[message.name] = message
+        elif isinstance(message, vrrp_messages.Event):
+            self._journal.add(message.kind, message.sentence, subject=message.router)
+
+    async def _beat(self) -> None:
+        while True:
+            self._channel.send(messages.encode(messages.Heartbeat()))
+            await asyncio.sleep(limits.DIRECTOR_HEARTBEAT_EVERY_S)
+
+    # What the API asks (`answers`)
+
+    def status(self) -> Json:
+        """Everything about this director."""
+        return answers.status(self._refreshed())
+
+    def explain(self, what: str) -> Json:
+        """Why something is as it is; raises UnknownSubjectError."""
+        return answers.explain(self._refreshed(), what)
+
+    def events(self, count: int) -> list[Json]:
+        """The last events of the journal, oldest first."""
+        return [asdict(event) for event in self._journal.newest(count)]
+
+    async def reload(self, asked_by: str) -> Json:
+        """Read the configuration again; what is wrong with it changes nothing."""
+        from hadirector.reload import read_again  # the loader and pydantic: needed here alone
+
+        outcome = await asyncio.to_thread(read_again, self._told.file, self._present)
+        if outcome.config is None:
+            self._journal.add("reload", outcome.sentence, asked_by=asked_by)
+            return outcome.reply(accepted=outcome.unchanged)
+        self._present.config = outcome.config
+        self._present.digest = digest(outcome.config)
+        self._present.loaded_at = time.time()
+        self._check(outcome.config, self._reconciler.actual)
+        self._channel.send(messages.encode(messages.Adopted(config_to_json(outcome.config))))
+        self._journal.add("reload", outcome.sentence, asked_by=asked_by)
+        try:
+            turn = await self._turns.ask_and_wait("reload")
+        except DataplaneError as error:
+            return outcome.reply(accepted=True, table=f"the table cannot be kept: {error}")
+        return outcome.reply(accepted=True, table=turn.sentence)
+
+    def _refreshed(self) -> Present:
+        present = self._present
+        present.checks = {
+            pool.server_key(service, server): self._scheduler.view(pool.server_key(service, server))
+            for service in present.config.services
+            for server in service.servers
+        }
+        if self._journal.trouble:
+            present.trouble["journal"] = self._journal.trouble
+        else:
+            present.trouble.pop("journal", None)
+        return present
+
+
+def checks_of(config: Config) -> dict[str, Check]:
+    """The checks that a configuration asks for, by server_key. Pure."""
+    checks: dict[str, Check] = {}
+    for service in config.services:
+        for server in service.servers:
+            asked = server.check or service.check
+            key = pool.server_key(service, server)
+            target = Target(server.address, server.port)
+            checks[key] = Check(key, target, asked.options, asked.timing)
+    return checks
+
+
+def serving(config: Config, actual: Table) -> set[str]:
+    """The servers of a configuration that the kernel sends clients to already. Pure."""
+    found: set[str] = set()
+    for service in config.services:
+        entry = actual.get(service.listen)
+        if entry is None:
+            continue
+        for server in service.servers:
+            present = entry.destinations.get(DestinationKey(server.address, server.port))
+            if present is not None and present.usable:
+                found.add(pool.server_key(service, server))
+    return found
+
+
+def health_of(view: CheckView) -> pool.Health:
+    """What a check says, in the words of the pool. Pure."""
+    up = None if view.state is State.UNKNOWN else view.state is State.UP
+    return pool.Health(up, view.sentence)
+
+
+async def serve_as_told(end: socket.socket) -> None:
+    """Hear the configuration on the channel, then be a director until told to stop."""
+    channel = await Channel.over(end)
+    line = await channel.receive(timeout_s=limits.START_S)
+    told = messages.decode(line) if line is not None else None
+    if not isinstance(told, messages.Configure):
+        raise SystemExit("the director process is started by `hadirector run`, not by hand")
+    await Director(told, channel).run()
+
+
+def main() -> None:
+    """`python -m hadirector.director FD`: started by the supervisor."""
+    configure_logs("director")
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # reloads come through the supervisor
+    end = socket.socket(fileno=int(sys.argv[1]))
+    end.set_inheritable(False)
+    asyncio.run(serve_as_told(end))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Drills: faults made on purpose, what they cost the clients, and whether that was allowed."""

@@ -1,0 +1,94 @@
+"""What the clients of a rehearsal go through: a probe every 10 ms, and connections kept open."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from hadirector.lab.probes import PROBE_BOUND_S, Client, Kept
+from hadirector.lab.samples import Sample, Summary, summarise
+
+POLL_S = 0.05
+ANSWERED_LATELY_S = 0.5
+CONNECTIONS = 10
+SAMPLES_MAX = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    since: float
+    most: int
+    otherwise: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experience:
+    """What the clients went through in one scenario."""
+
+    summary: Summary
+    connections: Kept
+    faults: tuple[str, ...]
+
+
+class Clients:
+    """The client process, seen from the scenarios."""
+
+    def __init__(self, client: Client, *, connects: bool) -> None:
+        self._client = client
+        self._connects = connects  # over TCP: connections can be kept
+        self._samples: list[Sample] = []
+        self._judgements: list[_Judgement] = []
+        self._began_at = time.monotonic()
+
+    def begin(self) -> None:
+        """Forget what was, open the long-lived connections, and measure from here."""
+        self._client.collect()
+        self._samples, self._judgements = [], []
+        if self._connects:
+            self._client.open_connections(CONNECTIONS)
+        self._began_at = time.monotonic()
+
+    def finish(self) -> Experience:
+        """Measure until here; waits until the probes under way have ended."""
+        until = time.monotonic()
+        connections = self._client.count_connections() if self._connects else Kept(0, 0)
+        time.sleep(max(0.0, until + PROBE_BOUND_S + POLL_S - time.monotonic()))
+        self._collect()
+        return Experience(
+            summary=summarise(self._samples, since=self._began_at, until=until),
+            connections=connections,
+            faults=tuple(self._faults(until)),
+        )
+
+    def judge_losses(self, *, since: float, most: int, otherwise: str) -> None:
+        """Have a fault noted at the end if more requests sent from `since` on were lost."""
+        self._judgements.append(_Judgement(since, most, otherwise))
+
+    def who_answers(self, within_s: float) -> str:
+        """The server that answers first of the probes sent from now on, or "nobody"."""
+        since = time.monotonic()
+        while time.monotonic() < since + within_s:
+            time.sleep(POLL_S)
+            for sample in self._collect():
+                if sample.sent_at >= since and sample.answered_at is not None:
+                    return sample.server
+        return "nobody"
+
+    def answered_lately(self) -> bool:
+        """Whether the client had an answer in the last half second."""
+        self._collect()
+        since = time.monotonic() - ANSWERED_LATELY_S
+        return any((sample.answered_at or 0) >= since for sample in self._samples[-200:])
+
+    def _collect(self) -> list[Sample]:
+        fresh = self._client.collect()
+        self._samples = [*self._samples, *fresh][-SAMPLES_MAX:]
+        return fresh
+
+    def _faults(self, until: float) -> list[str]:
+        faults = []
+        for judgement in self._judgements:
+            lost = summarise(self._samples, since=judgement.since, until=until).lost
+            if lost > judgement.most:
+                faults.append(f"{judgement.otherwise}: {lost}")
+        return faults

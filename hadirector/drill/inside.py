@@ -1,0 +1,207 @@
+"""The rehearsal itself, run where there is IPVS: `python -m hadirector.drill.inside JOB`.
+
+It builds the world of a file, starts the pair in it, plays the scenarios and writes what happens as
+one JSON object a line, for whoever shows it (`hadirector rehearse`). It knows nothing of terminals.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from hadirector.config.loader import load
+from hadirector.config.model import Config
+from hadirector.drill.actor import DirectorActor
+from hadirector.drill.clients import Clients, Experience
+from hadirector.drill.result import Result
+from hadirector.drill.scenarios import SCENARIOS, Scenario
+from hadirector.drill.stage import BrokenPromiseError, Stage
+from hadirector.drill.world_file import WorldFile, with_extra_server
+from hadirector.ipvs.model import Protocol, VirtualAddress
+from hadirector.lab.actors import Actor
+from hadirector.lab.errors import LabError
+from hadirector.lab.namespaces import BuiltWorld
+from hadirector.lab.observe import Observer
+from hadirector.lab.probes import Client, ProbeTarget
+from hadirector.lab.world import build_world
+
+Emit = Callable[..., None]
+
+
+def main() -> int:
+    """Play the job that stands in the file named on the command line."""
+    job = json.loads(Path(sys.argv[1]).read_text())
+    events = Path(job["events"]).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115
+
+    def emit(event: str, **facts: object) -> None:
+        events.write(json.dumps({"event": event, "at": time.time(), **facts}) + "\n")
+
+    with events:
+        rehearse(Path(job["file"]), job["scenarios"], Path(job["workdir"]), job["prefix"], emit)
+    return 0
+
+
+def rehearse(file: Path, names: list[str], workdir: Path, prefix: str, emit: Emit) -> None:
+    """Build the world and play the scenarios; what cannot be done is an `error` event."""
+    config = load(file).config
+    assert config is not None, "the file was checked before"
+    try:
+        with ExitStack() as exits:
+            emit("phase", text="building the world")
+            stage, clients = _set_up(exits, file, config, workdir, prefix)
+            emit("phase", text="starting the directors")
+            for director in stage.directors.values():
+                director.start()
+                exits.callback(director.stop)
+            started_at = time.monotonic()
+            stage.heal()
+            emit("ready", seconds=time.monotonic() - started_at, memory=_memory(stage))
+            for name in names:
+                emit("scenario", name=name, title=SCENARIOS[name].title)
+                result = _play(SCENARIOS[name], stage, clients)
+                emit("result", result=result.to_json())
+                if result.faults:
+                    emit("evidence", name=name, logs=_logs(stage))
+            emit("phase", text="taking the world down")
+    except (LabError, BrokenPromiseError) as error:
+        emit("error", text=str(error), logs=_tails(workdir))
+        return
+    emit("end")
+
+
+def _set_up(
+    exits: ExitStack, file: Path, config: Config, workdir: Path, prefix: str
+) -> tuple[Stage, Clients]:
+    working = WorldFile(file, config, workdir)
+    world = build_world(with_extra_server(config, working.extra), prefix=prefix)
+    built = exits.enter_context(BuiltWorld(world))
+    servers = {name: Actor(server) for name, server in world.servers.items()}
+    for actor in servers.values():
+        actor.start()
+        exits.callback(actor.kill)
+    observer = Observer({name: m.namespace for name, m in world.directors.items()})
+    observer.start()
+    exits.callback(observer.stop)
+    target = _target(config)
+    client = Client(world.client, [target])
+    client.start()
+    exits.callback(client.stop)
+    clients = Clients(client, connects=target.protocol is Protocol.TCP)
+    directors = {
+        name: DirectorActor(name, machine, built, workdir, working.path)
+        for name, machine in world.directors.items()
+    }
+    stage = Stage(
+        config=config,
+        file=working,
+        built=built,
+        directors=directors,
+        servers=servers,
+        clients=clients,
+        observer=observer,
+    )
+    return stage, clients
+
+
+def _target(config: Config) -> ProbeTarget:
+    """What the clients ask: the first service."""
+    listen = config.services[0].listen
+    if not isinstance(listen, VirtualAddress):
+        raise LabError("the first service is a firewall mark; the lab cannot mark packets yet")
+    return ProbeTarget(listen.protocol, str(listen.address), listen.port)
+
+
+def _play(scenario: Scenario, stage: Stage, clients: Clients) -> Result:
+    """One scenario, from healthy to measured."""
+    started_at = time.monotonic()
+    faults: list[str] = []
+    before: str | None = None
+    with _noting(faults):
+        scenario.prepare(stage)
+    stage.begin()
+    clients.begin()
+    if not faults:
+        before = stage.who_is_active()
+        with _noting(faults):
+            scenario.act(stage)
+    after = stage.who_is_active()
+    experience = clients.finish()
+    return _result(
+        scenario,
+        stage,
+        experience,
+        before=before,
+        after=after,
+        faults=[*faults, *stage.faults, *experience.faults],
+        seconds=time.monotonic() - started_at,
+    )
+
+
+@contextmanager
+def _noting(faults: list[str]) -> Iterator[None]:
+    """Turn what breaks a scenario into a fault of it."""
+    try:
+        yield
+    except (BrokenPromiseError, LabError) as error:
+        faults.append(str(error))
+
+
+def _result(
+    scenario: Scenario,
+    stage: Stage,
+    experience: Experience,
+    *,
+    before: str | None,
+    after: str | None,
+    faults: list[str],
+    seconds: float,
+) -> Result:
+    return Result(
+        name=scenario.name,
+        title=scenario.title,
+        outage_ms=experience.summary.longest_gap_ms,
+        budget_ms=scenario.budget_ms(stage.config),
+        requests=experience.summary.requests,
+        requests_lost=experience.summary.lost,
+        connections_opened=experience.connections.opened,
+        connections_kept=experience.connections.kept,
+        active_before=before,
+        active_after=after,
+        notes=tuple(stage.notes),
+        faults=tuple(faults),
+        seconds=seconds,
+    )
+
+
+def _memory(stage: Stage) -> dict[str, dict[str, int]]:
+    """Resident memory of each process of each director, in KiB (proc(5): VmRSS)."""
+    found: dict[str, dict[str, int]] = {}
+    for name, director in stage.directors.items():
+        found[name] = {}
+        for process, pid in director.pids().items():
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+                if line.startswith("VmRSS:"):
+                    found[name][process] = int(line.split()[1])
+    return found
+
+
+def _logs(stage: Stage) -> dict[str, str]:
+    return {name: _tail(director.log) for name, director in stage.directors.items()}
+
+
+def _tails(workdir: Path) -> dict[str, str]:
+    return {path.stem: _tail(path) for path in sorted(workdir.glob("*.log"))}
+
+
+def _tail(path: Path, lines: int = 40) -> str:
+    if not path.exists():
+        return ""
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

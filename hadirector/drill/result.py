@@ -1,0 +1,68 @@
+"""What a drill found out, and the verdict on it. Pure.
+
+A scenario passes when the clients' outage kept within its budget *and* everything it promised was
+seen. Whatever was not as promised is a sentence in `faults`, so a failed verdict says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One scenario, run."""
+
+    name: str
+    title: str
+    outage_ms: float  # the longest time without an answer to any of the client's probes
+    budget_ms: float
+    requests: int
+    requests_lost: int
+    connections_opened: int
+    connections_kept: int
+    active_before: str | None
+    active_after: str | None
+    notes: tuple[str, ...] = ()  # what was done and seen, in order
+    faults: tuple[str, ...] = ()  # what was not as promised
+    seconds: float = 0.0  # how long the scenario took
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why it failed; empty when it passed."""
+        late = self.outage_ms > self.budget_ms
+        outage = f"clients waited {self.outage_ms:.0f} ms, the budget is {self.budget_ms:.0f} ms"
+        return (*((outage,) if late else ()), *self.faults)
+
+    @property
+    def passed(self) -> bool:
+        """The verdict."""
+        return not self.reasons
+
+    def to_json(self) -> dict[str, object]:
+        """For programs."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "verdict": "pass" if self.passed else "fail",
+            "outage_ms": round(self.outage_ms, 1),
+            "budget_ms": round(self.budget_ms, 1),
+            "requests": self.requests,
+            "requests_lost": self.requests_lost,
+            "connections": {"opened": self.connections_opened, "kept": self.connections_kept},
+            "active_before": self.active_before,
+            "active_after": self.active_after,
+            "notes": list(self.notes),
+            "faults": list(self.reasons),
+            "seconds": round(self.seconds, 1),
+        }
+
+
+def report(results: Iterable[Result], *, file: str, kernel: str) -> dict[str, object]:
+    """The whole rehearsal as one JSON object."""
+    return {
+        "file": file,
+        "kernel": kernel,
+        "scenarios": [result.to_json() for result in results],
+    }

@@ -1,0 +1,355 @@
+"""The stage of a rehearsal: a running pair in a lab world, and the verbs the scenarios are told
+in.
+
+The directors on it are the real program, started as a user starts it. What they did is judged by
+the kernel (its table, its addresses) and by a client that asks every 10 ms; what they say of it by
+their own API. One thread, no event loop: a scenario reads from top to bottom.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from ipaddress import IPv4Interface
+from pathlib import Path
+
+from hadirector.config.model import Config, Server, Service
+from hadirector.drill import procfs
+from hadirector.drill.actor import DirectorActor
+from hadirector.drill.clients import Clients
+from hadirector.drill.possession import Possession
+from hadirector.drill.world_file import WorldFile
+from hadirector.ipvs.model import FirewallMark
+from hadirector.lab.actors import Actor
+from hadirector.lab.namespaces import BuiltWorld
+from hadirector.lab.observe import Observer
+
+POLL_S = 0.05
+HEAL_S = 60.0
+WATCH_MS = 1000.0
+
+
+class BrokenPromiseError(Exception):
+    """A promise was not kept, and the scenario cannot go on; the sentence says which."""
+
+
+class Stage:
+    """Everything a scenario may do and ask."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        file: WorldFile,
+        built: BuiltWorld,
+        directors: Mapping[str, DirectorActor],
+        servers: Mapping[str, Actor],
+        clients: Clients,
+        observer: Observer,
+    ) -> None:
+        self.config = config
+        self.service: Service = config.services[0]
+        self.directors = directors
+        self.notes: list[str] = []
+        self.faults: list[str] = []
+        self._file = file
+        self._built = built
+        self._servers = servers
+        self._clients = clients
+        self._observer = observer
+        self._possession = Possession(frozenset(a.ip for a in self._addresses()))
+        self._began_at = 0.0
+        self._began_unix = 0.0
+
+    # The frame of a scenario
+
+    def begin(self) -> None:
+        """Forget the scenario before."""
+        self.notes, self.faults = [], []
+        self._began_at, self._began_unix = time.monotonic(), time.time()
+
+    def note(self, sentence: str) -> None:
+        """Say something that the report shall show."""
+        self.notes.append(sentence)
+
+    def expect(self, kept: bool, otherwise: str) -> None:
+        """Note a fault unless the promise is kept; the scenario goes on."""
+        if not kept:
+            self.faults.append(otherwise)
+
+    def within(self, bound_ms: float, what: str, is_true: Callable[[], bool]) -> float:
+        """Wait until something is true; return the ms it took; raises BrokenPromiseError."""
+        started = time.monotonic()
+        while True:
+            true = is_true()
+            took_ms = (time.monotonic() - started) * 1000
+            if true and took_ms <= bound_ms + POLL_S * 1000:
+                return took_ms
+            if took_ms > bound_ms:
+                raise BrokenPromiseError(f"not within {bound_ms:.0f} ms: {what}")
+            time.sleep(POLL_S)
+
+    def watch_clients(self, ms: float = WATCH_MS) -> None:
+        """Let the client go on asking for a while, so that what comes after is measured too."""
+        time.sleep(ms / 1000)
+
+    # The clients
+
+    def who_answers(self, *, within_ms: float) -> str:
+        """The server that answers the client now: of the first probe sent from now on."""
+        return self._clients.who_answers(within_ms / 1000)
+
+    def lost_in_all(self, most: int, otherwise: str) -> None:
+        """Expect at most so many lost requests in the whole scenario."""
+        self._clients.judge_losses(since=self._began_at, most=most, otherwise=otherwise)
+
+    def lost_from_now_on(self, most: int, otherwise: str) -> None:
+        """Expect at most so many lost requests from now to the end of the scenario."""
+        self._clients.judge_losses(since=time.monotonic(), most=most, otherwise=otherwise)
+
+    # Real servers
+
+    def kill_server(self, server: Server) -> None:
+        """Kill the server's process."""
+        self._servers[str(server.address)].kill()
+
+    def start_server(self, server: Server) -> None:
+        """Start the server's process again."""
+        self._servers[str(server.address)].start()
+
+    def in_any(self, server: Server) -> bool:
+        """Whether any director that has power has this server in its table."""
+        return any(self._has(director, server) for director in self._powered())
+
+    def in_all(self, server: Server) -> bool:
+        """Whether every director that has power has this server in its table."""
+        return all(self._has(director, server) for director in self._powered())
+
+    def _has(self, director: DirectorActor, server: Server) -> bool:
+        return any(line.server == str(server) for line in director.table())
+
+    @property
+    def extra_server(self) -> Server:
+        """The server that a reload may add: it runs, and the file does not name it yet."""
+        return self._file.extra
+
+    # Directors
+
+    def _powered(self) -> list[DirectorActor]:
+        return [director for director in self.directors.values() if director.powered]
+
+    def active(self) -> str:
+        """The director that holds all addresses; raises BrokenPromiseError if none or both do."""
+        holders = [name for name in self.directors if self.holds_all(name)]
+        if not self.config.virtual_routers:
+            return next(iter(self.directors))
+        if len(holders) != 1:
+            raise BrokenPromiseError(f"{' and '.join(holders) or 'nobody'} holds all addresses")
+        return holders[0]
+
+    def who_is_active(self) -> str | None:
+        """As `active`, None instead of an error."""
+        with suppress(BrokenPromiseError):
+            return self.active()
+        return None
+
+    def backup(self) -> str:
+        """The other director."""
+        active = self.active()
+        return next(name for name in self.directors if name != active)
+
+    def off(self) -> str:
+        """The director without power."""
+        return next(name for name, director in self.directors.items() if not director.powered)
+
+    def preferred(self) -> str:
+        """The director with the highest priority."""
+        return max(self.config.nodes, key=lambda name: self.config.nodes[name].priority)
+
+    def outranks(self, name: str, other: str) -> bool:
+        """Whether one director preempts the other by the configuration."""
+        higher = self.config.nodes[name].priority > self.config.nodes[other].priority
+        return higher and all(router.preempt for router in self.config.virtual_routers)
+
+    def kill(self, name: str, process: str) -> None:
+        """`kill -9` one of a director's processes."""
+        self.directors[name].signal(process, "SIGKILL")
+
+    def freeze(self, name: str, process: str) -> int:
+        """SIGSTOP one of a director's processes; return its pid."""
+        return self.directors[name].signal(process, "SIGSTOP")
+
+    def lives(self, pid: int) -> bool:
+        """Whether a process is there."""
+        return Path(f"/proc/{pid}").exists()
+
+    def power_off(self, name: str) -> None:
+        """All cables out at once, then every process killed."""
+        self.directors[name].power_off()
+
+    def power_on(self, name: str) -> None:
+        """As after a reboot: no virtual addresses, an empty table, then `hadirector run`."""
+        self.directors[name].power_on()
+
+    def run(self, name: str, *argv: str) -> str:
+        """Run a command on a director, as a colleague would."""
+        return self._built.run(self.directors[name].machine, argv)
+
+    def pids(self, name: str) -> Mapping[str, int]:
+        """The director's processes."""
+        return self.directors[name].pids()
+
+    def is_ready(self, name: str) -> bool:
+        """Whether the director process answers and has programmed its table."""
+        return self.directors[name].is_ready()
+
+    def table(self, name: str) -> frozenset[procfs.Line]:
+        """The kernel's table on a director, without counters."""
+        return self.directors[name].table()
+
+    # Addresses, by the kernel's own notifications
+
+    def _addresses(self) -> list[IPv4Interface]:
+        return [a for router in self.config.virtual_routers for a in router.addresses]
+
+    def _look(self) -> None:
+        self._possession.add(self._observer.collect())
+
+    def _holds(self, name: str, address: IPv4Interface) -> bool:
+        director = self.directors[name]
+        return director.powered and self._possession.holds(director.machine.name, address.ip)
+
+    def holds_all(self, name: str) -> bool:
+        """Whether a director holds every virtual address; one without power holds none."""
+        self._look()
+        return all(self._holds(name, address) for address in self._addresses())
+
+    def holds_none(self, name: str) -> bool:
+        """Whether a director holds no virtual address."""
+        self._look()
+        return not any(self._holds(name, address) for address in self._addresses())
+
+    def holds_only(self, name: str) -> bool:
+        """Whether a director holds every virtual address and no other director any."""
+        others = [other for other in self.directors if other != name]
+        return self.holds_all(name) and all(self.holds_none(other) for other in others)
+
+    def held_by_both_ms(self) -> float:
+        """The longest time, in this scenario, in which two directors held the same address."""
+        self._look()
+        return self._possession.both_held_ms(since=self._began_at, until=time.monotonic())
+
+    def address_came_back(self, name: str, address: IPv4Interface) -> bool:
+        """Whether an address was deleted in this scenario and is there again."""
+        self._look()
+        machine = self.directors[name].machine.name
+        return self._possession.came_back(machine, address.ip, since=self._began_at)
+
+    # What the directors say
+
+    def quorum_met(self) -> bool:
+        """Whether the active director shows the service's quorum as met."""
+        services = self.directors[self.active()].status().get("services", [])
+        return any(s["name"] == self.service.name and s["quorum"]["met"] for s in services)
+
+    def reason_of(self, server: Server) -> str:
+        """Why the active director has a server as it is."""
+        answer = self.directors[self.active()].explain(f"{self.service.name}/{server}")
+        return str(answer["because"][1])
+
+    def journaled(self, kind: str) -> bool:
+        """Whether any director has journaled an event of this kind in this scenario."""
+        return any(
+            event["kind"].startswith(kind)
+            for director in self._powered()
+            for event in director.events(since=self._began_unix)
+        )
+
+    def times_active(self, name: str) -> int:
+        """How often a director became active since the scenario began, by its own journal."""
+        router = self.config.virtual_routers[0].name
+        return sum(
+            event["kind"] == "transition"
+            and event["subject"] == router
+            and "active" in event["sentence"].partition(":")[0]
+            for event in self.directors[name].events(since=self._began_unix)
+        )
+
+    def writes(self, name: str) -> list[str]:
+        """What a director wrote to its table in this scenario, by its own journal."""
+        return [
+            event["sentence"]
+            for event in self.directors[name].events(since=self._began_unix)
+            if event["kind"] == "table"
+        ]
+
+    # The file
+
+    def write_file_with_extra_server(self) -> None:
+        """Give the pair's file one server more."""
+        self._file.write_with_extra_server()
+
+    def write_broken_file(self) -> int:
+        """Break the pair's file; return the number of the broken line."""
+        return self._file.write_broken()
+
+    def reload(self, name: str, *, expect_accepted: bool) -> str:
+        """`hadirector reload` on a director; return what it said."""
+        accepted, said = self.directors[name].reload()
+        self.expect(accepted == expect_accepted, f"reload on {name}: {said}")
+        return said
+
+    def ipvsadm_names(self, service: Service, server: Server) -> list[str]:
+        """How ipvsadm is told of a server: `-t VIP:PORT -r SERVER:PORT` and the method."""
+        method = {"nat": "-m", "dr": "-g", "tun": "-i"}[str(service.forward)]
+        if isinstance(service.listen, FirewallMark):
+            return ["-f", str(service.listen.mark), "-r", str(server), method]
+        flag = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}[str(service.listen.protocol)]
+        address = service.listen.address
+        where = f"{address}" if address.version == 4 else f"[{address}]"
+        return [flag, f"{where}:{service.listen.port}", "-r", str(server), method]
+
+    # Before a scenario
+
+    def heal(self) -> None:
+        """Bring everything back: power, servers, file; the preferred director active."""
+        for actor in self._servers.values():
+            if not actor.runs:
+                actor.start()
+        if self._file.restore():
+            for director in self._powered():
+                director.reload()
+        for director in self.directors.values():
+            if not director.powered:
+                director.power_on()
+        self._await_health()
+
+    def lose_the_preferred(self) -> None:
+        """The state in which the preferred director has been lost for a while."""
+        preferred = self.directors[self.preferred()]
+        if preferred.powered:
+            self.heal()
+            preferred.power_off()
+        other = next(name for name in self.directors if name != self.preferred())
+        self.within(HEAL_S * 1000, f"{other} holds all addresses", lambda: self.holds_all(other))
+
+    def _await_health(self) -> None:
+        bound_ms = HEAL_S * 1000
+        for name in self.directors:
+            self.within(bound_ms, f"{name} is ready", partial(self.is_ready, name))
+        if self.config.virtual_routers:
+            preferred = self.preferred()
+            what = f"{preferred} alone is active"
+            self.within(bound_ms, what, partial(self._settled, preferred))
+        for service in self.config.services:
+            for server in service.servers:
+                self.within(bound_ms, f"{server} is in", partial(self.in_all, server))
+        self.within(bound_ms, "the clients are answered", self._clients.answered_lately)
+
+    def _settled(self, preferred: str) -> bool:
+        """Whether the preferred director holds everything, where the file lets it preempt."""
+        if all(router.preempt for router in self.config.virtual_routers):
+            return self.holds_only(preferred)
+        return self.who_is_active() is not None

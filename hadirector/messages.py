@@ -1,0 +1,106 @@
+"""What the supervisor and the director process say to each other: one JSON object a line.
+
+A handful of frozen values, each a line on a socketpair. What the VRRP worker says is passed on to
+the director as it came (`FromVrrp`), so that the director can show and journal it without the two
+workers knowing each other.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+
+class MessageError(ValueError):
+    """A line that is none of our messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configure:
+    """To the director: its configuration, resolved and checked (`config_to_json`), once, first."""
+
+    config: str
+    file: str
+    node: str
+    runtime_dir: str
+    state_dir: str
+
+
+@dataclass(frozen=True, slots=True)
+class FromVrrp:
+    """To the director: a line of the VRRP worker (`vrrp.messages`)."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """To the director: something the supervisor wants journaled."""
+
+    kind: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """To the director: who runs. By name: pid (None while down), restarts, since (unix time)."""
+
+    table: Mapping[str, Mapping[str, float | int | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """To the director: read the configuration file again (SIGHUP)."""
+
+    asked_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """To the director: end, leaving the table in place."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """To the supervisor: still alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """To the supervisor: the table is programmed and every check has had its first result."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """To the supervisor: a reload was accepted; this configuration holds from now on."""
+
+    config: str
+
+
+Message = Configure | FromVrrp | Note | Processes | Reload | Stop | Heartbeat | Ready | Adopted
+_TYPES: dict[str, type[Message]] = {
+    kind.__name__: kind
+    for kind in (
+        Configure, FromVrrp, Note, Processes, Reload, Stop, Heartbeat, Ready, Adopted,
+    )
+}  # fmt: skip
+
+
+def encode(message: Message) -> bytes:
+    """Return the message as one line."""
+    body = {item.name: getattr(message, item.name) for item in fields(message)}
+    return json.dumps({"type": type(message).__name__, **body}).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Return the message of a line; raises MessageError."""
+    try:
+        body = json.loads(line)
+        return _TYPES[body.pop("type")](**body)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise MessageError(f"not a message: {line[:80]!r}: {error}") from error

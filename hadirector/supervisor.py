@@ -1,0 +1,286 @@
+"""The supervisor: starts, watches and restarts the VRRP worker and the director process.
+
+It is small so that it does not fail: it reads no configuration file, talks to no server and
+programs no table. What it keeps is each worker's *last will*: the VRRP worker hands over, at every
+change of state, ready-made priority-0 advertisements and the addresses it holds. When that worker
+dies or freezes, the supervisor makes sure that it is dead, executes the will (`vrrp.will`: make
+before break) and starts it again. A death of the director process costs no traffic: the kernel's
+table stays.
+
+A returning director must not take the addresses before its table is filled. So the VRRP worker is
+held (it does not preempt) until the director process says that it is ready, or a bound has passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+
+import structlog
+
+from hadirector import limits, messages
+from hadirector.child import Child, Role
+from hadirector.config.codec import config_from_json
+from hadirector.elections import heartbeat_bound_s, router_settings
+from hadirector.notify import notify, watchdog_interval_s
+from hadirector.watch import Patience, Watch
+from vrrp import messages as vrrp_messages
+from vrrp import will
+
+SCHEDULER_PRIORITY = 1  # real-time, but below the VRRP worker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What `hadirector run` was asked to do."""
+
+    config: str  # config_to_json
+    file: str
+    node: str
+    runtime_dir: str
+    state_dir: str
+
+
+class Supervisor:
+    """Keeps the two workers of one director running."""
+
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment = assignment
+        self._understand(assignment.config)
+        self._log = structlog.get_logger("hadirector")
+        self._will = vrrp_messages.LastWill(routers=())
+        self._reports: dict[str, bytes] = {}  # the newest line about each virtual router
+        self._untold: deque[bytes] = deque(maxlen=limits.NOTES_KEPT_MAX)
+        self._held = True
+        self._director_lives = False
+        self._stopping = False
+        self._vrrp = Child(
+            Role(
+                name="vrrp",
+                module="vrrp.worker",
+                greet=self._greet_vrrp,
+                hear=self._hear_vrrp,
+                bury=self._bury_vrrp,
+                goodbye=lambda reason: vrrp_messages.encode(vrrp_messages.Stop(reason=reason)),
+            ),
+            Watch(self._vrrp_patience()),
+        )
+        self._director = Child(
+            Role(
+                name="director",
+                module="hadirector.director",
+                greet=self._greet_director,
+                hear=self._hear_director,
+                bury=self._bury_director,
+                goodbye=lambda reason: messages.encode(messages.Stop(reason)),
+            ),
+            Watch(
+                Patience(
+                    start_s=limits.START_S,
+                    heartbeat_s=limits.DIRECTOR_HEARTBEAT_S,
+                    stop_s=limits.STOP_S,
+                )
+            ),
+        )
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT; the addresses are gone when it returns."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop, number.name)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        chores = [
+            asyncio.create_task(self._feed_the_watchdog()),
+            asyncio.create_task(self._release_in_any_case()),
+        ]
+        try:
+            # The VRRP worker first: it is the one whose absence the peer counts.
+            async with asyncio.TaskGroup() as children:
+                children.create_task(self._vrrp.run())
+                children.create_task(self._director.run())
+        finally:
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
+
+    def _stop(self, reason: str) -> None:
+        self._stopping = True
+        notify("STOPPING=1")
+        self._log.info("stopping", reason=reason)
+        self._vrrp.stop(reason)
+        self._director.stop(reason)
+
+    def _reload(self) -> None:
+        self._tell(messages.Reload("SIGHUP"))
+
+    def _understand(self, text: str) -> None:
+        """Keep a configuration, and of it what the VRRP worker must know."""
+        config = config_from_json(text)
+        self._config = text
+        self._heartbeat_s = heartbeat_bound_s(config)
+        self._routers = router_settings(config, self._assignment.node)
+
+    # The VRRP worker
+
+    def _vrrp_patience(self) -> Patience:
+        return Patience(start_s=limits.START_S, heartbeat_s=self._heartbeat_s, stop_s=limits.STOP_S)
+
+    def _vrrp_configuration(self) -> bytes:
+        return vrrp_messages.encode(
+            vrrp_messages.Configure(routers=self._routers, heartbeat_s=self._heartbeat_s)
+        )
+
+    def _greet_vrrp(self) -> list[bytes]:
+        self._tell_processes()
+        return [self._vrrp_configuration(), self._hold_line()]
+
+    def _hold_line(self) -> bytes:
+        reason = "the director process is not ready yet" if self._held else "ready"
+        return vrrp_messages.encode(vrrp_messages.Hold(held=self._held, reason=reason))
+
+    def _hear_vrrp(self, line: bytes) -> bool:
+        try:
+            message = vrrp_messages.decode(line)
+        except vrrp_messages.MessageError as error:
+            self._note("process", f"the VRRP worker said something unknown: {error}")
+            return False
+        match message:
+            case vrrp_messages.Heartbeat():
+                return True
+            case vrrp_messages.LastWill():
+                self._will = message
+            case vrrp_messages.RouterReport():
+                self._reports[message.name] = line
+                self._tell(messages.FromVrrp(line.decode()))
+            case vrrp_messages.Event():
+                self._tell(messages.FromVrrp(line.decode()))
+        return False
+
+    async def _bury_vrrp(self, how: str) -> None:
+        """Execute the last will: the worker is dead for certain when this is called."""
+        self._note("process", f"the VRRP worker {how}")
+        self._tell_processes()
+        wish, self._will = self._will, vrrp_messages.LastWill(routers=())
+        if wish.routers:
+            for sentence in await will.execute(wish):
+                self._note("last-will", sentence)
+        self._reports.clear()
+
+    # The director process
+
+    def _greet_director(self) -> list[bytes]:
+        configure = messages.Configure(
+            config=self._config,
+            file=self._assignment.file,
+            node=self._assignment.node,
+            runtime_dir=self._assignment.runtime_dir,
+            state_dir=self._assignment.state_dir,
+        )
+        self._director_lives = True
+        reports = [messages.encode(messages.FromVrrp(r.decode())) for r in self._reports.values()]
+        untold = list(self._untold)
+        self._untold.clear()
+        return [messages.encode(configure), self._processes_line(), *reports, *untold]
+
+    def _hear_director(self, line: bytes) -> bool:
+        try:
+            message = messages.decode(line)
+        except messages.MessageError as error:
+            self._note("process", f"the director process said something unknown: {error}")
+            return False
+        match message:
+            case messages.Heartbeat():
+                return True
+            case messages.Ready(sentence):
+                notify("READY=1", f"STATUS={sentence}")
+                self._release()
+            case messages.Adopted(config):
+                self._adopt(config)
+        return False
+
+    async def _bury_director(self, how: str) -> None:
+        self._director_lives = False
+        self._note("process", f"the director process {how}; traffic goes on, the table stays")
+
+    def _adopt(self, config: str) -> None:
+        """Take a reloaded configuration, which the director process has already checked."""
+        self._understand(config)
+        self._vrrp.watch.change_patience(self._vrrp_patience())
+        self._vrrp.send(self._vrrp_configuration())
+
+    # What both need
+
+    def _release(self) -> None:
+        if self._held:
+            self._held = False
+            self._vrrp.send(self._hold_line())
+
+    async def _release_in_any_case(self) -> None:
+        await asyncio.sleep(limits.HOLD_MAX_S)
+        if self._held:
+            self._note("process", f"the director is not ready after {limits.HOLD_MAX_S:g} s")
+            self._release()
+
+    def _note(self, kind: str, sentence: str) -> None:
+        self._tell(messages.Note(kind, sentence))
+        if not self._director_lives:
+            self._log.warning(sentence, kind=kind)
+
+    def _tell(self, message: messages.Message) -> None:
+        """Tell the director process, now or when there is one again."""
+        line = messages.encode(message)
+        if self._director_lives:
+            self._director.send(line)
+        else:
+            self._untold.append(line)
+
+    def _tell_processes(self) -> None:
+        if self._director_lives:
+            self._director.send(self._processes_line())
+
+    def _processes_line(self) -> bytes:
+        children = {
+            child.role.name: {
+                "pid": child.pid,
+                "restarts": child.watch.restarts,
+                "since": child.since,
+            }
+            for child in (self._vrrp, self._director)
+        }
+        supervisor = {"pid": os.getpid(), "restarts": 0, "since": None}
+        return messages.encode(messages.Processes({"supervisor": supervisor, **children}))
+
+    async def _feed_the_watchdog(self) -> None:
+        interval_s = watchdog_interval_s()
+        while interval_s is not None:
+            notify("WATCHDOG=1")
+            await asyncio.sleep(interval_s)
+
+
+def take_real_time_priority() -> str | None:
+    """Run before ordinary processes, below the VRRP worker; return why not, where not allowed.
+
+    The priority is not inherited by children: each takes its own.
+    """
+    try:
+        os.sched_setscheduler(
+            0,
+            os.SCHED_RR | os.SCHED_RESET_ON_FORK,
+            os.sched_param(SCHEDULER_PRIORITY),
+        )
+    except OSError as error:
+        return f"no real-time priority for the supervisor: {error.strerror}"
+    return None
+
+
+def supervise(assignment: Assignment) -> None:
+    """Run the supervisor in this process until it is told to stop."""
+    log = structlog.get_logger("hadirector")
+    if (why_not := take_real_time_priority()) is not None:
+        log.warning(why_not)
+    with suppress(KeyboardInterrupt):
+        asyncio.run(Supervisor(assignment).run())

@@ -1,0 +1,123 @@
+"""From health to the table: each rule of the pool, and what must hold for any health at all."""
+
+from ipaddress import ip_address
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checkers.base import Timing
+from checkers.tcp import TcpOptions
+from hadirector import pool
+from hadirector.config import model as config
+from hadirector.ipvs import model as ipvs
+
+CHECK = config.HealthCheck(kind="tcp", options=TcpOptions(), timing=Timing())
+UP = pool.Health(True, "2 passes in a row")
+DOWN = pool.Health(False, "connection refused")
+UNKNOWN = pool.Health(None, "no result yet")
+
+
+def server(last: int, weight: int = 1) -> config.Server:
+    return config.Server(
+        address=ip_address(f"198.51.100.{last}"), port=80, weight=weight, check=CHECK
+    )
+
+
+def service(
+    *servers: config.Server, fallback: config.Server | None = None, quorum: int = 1
+) -> config.Service:
+    listen = ipvs.VirtualAddress(ipvs.Protocol.TCP, ip_address("192.0.2.100"), 80)
+    return config.Service(
+        name="web",
+        listen=listen,
+        scheduler="wlc",
+        forward=ipvs.Forward.NAT,
+        check=CHECK,
+        servers=servers,
+        fallback=fallback,
+        quorum=quorum,
+    )
+
+
+WEB = service(server(21), server(22, weight=3), fallback=server(29))
+FIRST, SECOND = "web/198.51.100.21:80", "web/198.51.100.22:80"
+
+
+def weights(built: pool.Pool) -> dict[str, int]:
+    table = pool.desired_table([built])
+    entry = table[built.service.listen]
+    return {str(key): destination.weight for key, destination in entry.destinations.items()}
+
+
+def test_servers_that_are_up_have_their_configured_weight() -> None:
+    built = pool.build(WEB, {FIRST: UP, SECOND: UP})
+    assert weights(built) == {"198.51.100.21:80": 1, "198.51.100.22:80": 3}
+    assert built.sentence == "2 of 2 servers up, quorum 1 met"
+
+
+def test_a_server_that_is_down_leaves_the_table_and_keeps_its_reason() -> None:
+    built = pool.build(WEB, {FIRST: DOWN, SECOND: UP})
+    assert weights(built) == {"198.51.100.22:80": 3}
+    assert built.members[0].reason == "connection refused"
+    assert not built.members[0].in_table
+
+
+def test_the_fallback_serves_when_all_are_down() -> None:
+    built = pool.build(WEB, {FIRST: DOWN, SECOND: DOWN})
+    assert weights(built) == {"198.51.100.29:80": 1}
+    assert not built.quorum_met
+    assert built.sentence == (
+        "0 of 2 servers up, quorum 1 not met, fallback server 198.51.100.29:80 serves"
+    )
+
+
+def test_the_fallback_waits_while_a_server_is_unknown() -> None:
+    built = pool.build(WEB, {FIRST: DOWN})
+    assert weights(built) == {}
+    assert built.fallback is not None
+    assert built.fallback.reason == "waits: 1 servers have not been checked yet"
+
+
+def test_without_a_fallback_an_empty_service_stays() -> None:
+    built = pool.build(service(server(21)), {FIRST: DOWN})
+    assert weights(built) == {}
+    assert built.fallback is None
+
+
+def test_the_quorum_counts_servers() -> None:
+    asked = service(server(21), server(22), quorum=2)
+    assert pool.build(asked, {FIRST: UP, SECOND: UP}).quorum_met
+    assert not pool.build(asked, {FIRST: UP, SECOND: DOWN}).quorum_met
+
+
+def test_a_firewall_mark_takes_the_family_of_its_servers() -> None:
+    six = config.Server(address=ip_address("2001:db8::21"), port=80, check=CHECK)
+    marked = config.Service(
+        name="marked",
+        listen=ipvs.FirewallMark(7, 6),
+        scheduler="rr",
+        forward=ipvs.Forward.DR,
+        check=CHECK,
+        servers=(six,),
+        persistence=300,
+    )
+    table = pool.desired_table([pool.everything_up(marked)])
+    entry = table[ipvs.FirewallMark(7, 6)]
+    assert entry.service.persistence == ipvs.Persistence(300)
+    assert [str(destination) for destination in entry.destinations.values()] == [
+        "[2001:db8::21]:80, weight 1, dr"
+    ]
+
+
+@given(st.lists(st.sampled_from([UP, DOWN, UNKNOWN]), min_size=2, max_size=2))
+def test_whatever_the_health_only_servers_that_are_up_serve(states: list[pool.Health]) -> None:
+    built = pool.build(WEB, dict(zip([FIRST, SECOND], states, strict=True)))
+    up = {str(member.server) for member in built.members if member.in_table}
+    expected = {
+        name.partition("/")[2]
+        for name, state in zip([FIRST, SECOND], states, strict=True)
+        if state is UP
+    }
+    assert up == expected
+    serves = {"198.51.100.29:80"} if states == [DOWN, DOWN] else set()
+    assert set(weights(built)) == expected | serves

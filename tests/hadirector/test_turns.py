@@ -1,0 +1,35 @@
+"""The mailbox of turns: many reasons make one turn, waiters hear what came of it."""
+
+import asyncio
+
+import pytest
+
+from hadirector.reconciler import Turn
+from hadirector.turns import AUDIT, TurnRequests
+
+DONE = Turn(why="", at=0.0, steps=(), drift=(), failures=(), kept=(), oddities=(), sentence="done")
+
+
+@pytest.mark.asyncio
+async def test_reasons_collect_into_one_turn() -> None:
+    requests = TurnRequests()
+    for why in ("health", "reload", "health"):
+        requests.ask(why)
+    assert (await requests.next(10)).why == "health, reload"
+
+
+@pytest.mark.asyncio
+async def test_nobody_asking_makes_an_audit() -> None:
+    assert (await TurnRequests().next(0.001)).why == AUDIT
+
+
+@pytest.mark.asyncio
+async def test_who_waits_hears_the_turn_or_its_error() -> None:
+    requests = TurnRequests()
+    waiting = asyncio.create_task(requests.ask_and_wait("reload"))
+    (await requests.next(10)).done(DONE)
+    assert await waiting is DONE
+    waiting = asyncio.create_task(requests.ask_and_wait("reload"))
+    (await requests.next(10)).fail(OSError("gone"))
+    with pytest.raises(OSError, match="gone"):
+        await waiting
