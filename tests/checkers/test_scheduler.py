@@ -1,107 +1,16 @@
-"""The scheduler on a virtual clock with scripted probes: spread, deadlines, bounds, updates."""
+"""The scheduler on a virtual clock: spread, deadlines, bounds, errors told apart."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from itertools import pairwise
 
 import pytest
 
 from checkers import limits
-from checkers.base import Check, CheckOptions, Probe, ProbeError, Reason, Result, Target, Timing
+from checkers.base import ProbeError, Target, Timing
 from checkers.health import State, Transition
-from checkers.scheduler import Changes, Scheduler
+from checkers.scheduler import Scheduler
+from tests.checkers.scripted import KEY, World, healthy, refused
 from tests.checkers.virtual_time import run_virtual
-
-Script = Callable[[Target], Awaitable[bool]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scripted(CheckOptions):
-    """Options whose probe does what the test says, and writes down when."""
-
-    script: Script
-    started: list[tuple[float, str]]
-    first_probe: asyncio.Event
-
-    def make_probe(self) -> Probe:
-        return _ScriptedProbe(self)
-
-
-class _ScriptedProbe:
-    def __init__(self, options: Scripted) -> None:
-        self._options = options
-
-    async def probe(
-        self, target: Target, timeout_s: float, *, keep_transcript: bool = False
-    ) -> Result:
-        loop = asyncio.get_running_loop()
-        self._options.started.append((loop.time(), str(target.address)))
-        self._options.first_probe.set()
-        healthy = await self._options.script(target)
-        return Result(
-            healthy=healthy,
-            reason=Reason.OK if healthy else Reason.L4_REFUSED,
-            sentence="fine" if healthy else "refused",
-            latency_ms=1.0,
-            at=loop.time(),
-        )
-
-
-class World:
-    """A scheduler, and everything it told."""
-
-    def __init__(self, script: Script, *, in_flight_max: int | None = None) -> None:
-        self.started: list[tuple[float, str]] = []
-        self.first_probe = asyncio.Event()
-        self.transitions: list[tuple[str, Transition]] = []
-        self.results: list[tuple[str, Result]] = []
-        self.errors: list[tuple[str, str]] = []
-        self.options = Scripted(script=script, started=self.started, first_probe=self.first_probe)
-        self.scheduler = Scheduler(
-            lambda key, transition: self.transitions.append((key, transition)),
-            lambda key, result: self.results.append((key, result)),
-            lambda key, error: self.errors.append((key, str(error))),
-            in_flight_max=in_flight_max,
-            wall=lambda: 7.0,
-        )
-
-    def checks(self, number: int, timing: Timing = Timing()) -> dict[str, Check]:  # noqa: B008
-        base = int(ip_address("10.0.0.0"))
-        targets = [Target(ip_address(base + offset), 80) for offset in range(number)]
-        return {
-            str(target.address): Check(str(target.address), target, self.options, timing)
-            for target in targets
-        }
-
-    def times(self, address: str = "10.0.0.0") -> list[float]:
-        return [at for at, name in self.started if name == address]
-
-    @asynccontextmanager
-    async def running(
-        self, checks: Mapping[str, Check], initially_up: Set[str] = frozenset()
-    ) -> AsyncIterator[None]:
-        self.scheduler.update(checks, initially_up)
-        task = asyncio.create_task(self.scheduler.run())
-        try:
-            yield
-        finally:
-            await self.scheduler.aclose()
-            await task
-            assert self.scheduler.in_flight == 0
-
-
-async def healthy(_: Target) -> bool:
-    return True
-
-
-async def refused(_: Target) -> bool:
-    return False
-
-
-KEY = "10.0.0.0"
 
 
 def test_many_checks_keep_their_interval_and_are_spread_over_it() -> None:
@@ -281,115 +190,6 @@ def test_probes_in_flight_are_bounded_and_nobody_starves() -> None:
         assert most == 5
         counts = [len(world.times(f"10.0.0.{number}")) for number in range(40)]
         assert min(counts) >= max(counts) - 1 >= 8  # 40 s x 5 at once / 0.5 s / 40 checks = 10
-
-    run_virtual(main())
-
-
-def test_an_update_leaves_unchanged_checks_and_probes_under_way_alone() -> None:
-    async def takes_a_while(_: Target) -> bool:
-        await asyncio.sleep(0.3)
-        return True
-
-    async def main() -> None:
-        undisturbed, updated = World(takes_a_while), World(takes_a_while)
-        for world in (undisturbed, updated):
-            async with world.running(world.checks(3), initially_up={KEY}):
-                for _ in range(300):
-                    await asyncio.sleep(0.1)
-                    if world is updated:
-                        changes = world.scheduler.update(world.checks(3), initially_up=set())
-                        assert changes == Changes(added=0, changed=0, removed=0, unchanged=3)
-        assert len(undisturbed.results) == len(updated.results) >= 3 * 14
-        assert undisturbed.scheduler.view(KEY).failed == updated.scheduler.view(KEY).failed == 0
-
-    run_virtual(main())
-
-
-def test_a_changed_check_keeps_its_state_and_starts_counting_anew() -> None:
-    async def main() -> None:
-        world = World(refused)
-        checks = world.checks(1, Timing(interval=10, fall=2))
-        async with world.running(checks, initially_up={KEY}):
-            await world.scheduler.first_round.wait()
-            checks = {KEY: replace(checks[KEY], timing=Timing(fall=3))}
-            changes = world.scheduler.update(checks)
-            assert (changes.changed, changes.unchanged) == (1, 0)
-            view = world.scheduler.view(KEY)
-            assert (view.state, view.failures, view.failed) == (State.UP, 0, 1)
-            await asyncio.sleep(10)
-            assert world.scheduler.view(KEY).state is State.DOWN
-        assert world.transitions[0][1].sentence.startswith("3 failures in a row")
-
-    run_virtual(main())
-
-
-def test_a_key_that_moves_to_another_address_is_another_server() -> None:
-    async def main() -> None:
-        world = World(healthy)
-        checks = world.checks(1)
-        async with world.running(checks, initially_up={KEY}):
-            await world.scheduler.first_round.wait()
-            moved = replace(checks[KEY], target=Target(ip_address("10.9.9.9"), 80))
-            world.scheduler.update({KEY: moved})
-            assert world.scheduler.view(KEY).state is State.UNKNOWN
-
-    run_virtual(main())
-
-
-@pytest.mark.parametrize("change", ["removed", "changed"])
-def test_a_probe_under_way_for_what_is_gone_is_cancelled_and_not_heard(change: str) -> None:
-    cancelled = []
-
-    async def hangs(target: Target) -> bool:
-        try:
-            await asyncio.sleep(0.9)
-        except asyncio.CancelledError:
-            cancelled.append(str(target.address))
-            raise
-        return False
-
-    async def main() -> None:
-        world = World(hangs)
-        checks = world.checks(1, Timing(fall=1))
-        async with world.running(checks, initially_up={KEY}):
-            await world.first_probe.wait()
-            changed = {KEY: replace(checks[KEY], options=replace(world.options, port=81))}
-            world.scheduler.update({} if change == "removed" else changed)
-            await asyncio.sleep(0.5)
-            assert cancelled == [KEY]
-            assert world.results == []
-            await asyncio.sleep(10)
-        if change == "removed":
-            assert world.results == []
-            with pytest.raises(KeyError):
-                world.scheduler.view(KEY)
-        else:
-            assert [transition.after for _, transition in world.transitions] == [State.DOWN]
-
-    run_virtual(main())
-
-
-def test_a_check_removed_in_the_moment_its_probe_starts_leaves_nothing_behind() -> None:
-    async def main() -> None:
-        world = World(healthy)
-        async with world.running({}):
-            for _ in range(50):  # the timer fires and the update comes before the task's first step
-                world.scheduler.update(world.checks(1))
-                world.scheduler._wake()
-                world.scheduler.update({})
-                await asyncio.sleep(0.02)
-            assert world.scheduler.in_flight == 0
-
-    run_virtual(main())
-
-
-def test_update_before_run_may_be_corrected() -> None:
-    async def main() -> None:
-        world = World(healthy)
-        world.scheduler.update(world.checks(5))
-        async with world.running(world.checks(2)):
-            await world.scheduler.first_round.wait()
-            assert len(world.scheduler.states()) == 2
 
     run_virtual(main())
 
