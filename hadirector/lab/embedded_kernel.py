@@ -46,6 +46,7 @@ MODULES: Final = (
     "dummy",
     "ipip",
     "ip6_tunnel",
+    "sit",
     "macvlan",
 )
 POLL_INTERVAL_S: Final = 0.02

@@ -1,0 +1,63 @@
+"""What a client saw: one sample per probe, and what they add up to.
+
+Pure. Times are seconds on CLOCK_MONOTONIC, which all namespaces of one kernel share. Nothing here
+may take a probe that is still under way for a lost one: only finished probes are samples.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One probe that has ended. `answered_at` is None when it was lost; `failure` says how."""
+
+    target: int
+    sent_at: float
+    answered_at: float | None
+    server: str = ""
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What the samples of a span of time add up to.
+
+    `longest_gap_ms`: the longest time without any answer; the ends of the span count as answers.
+    `gap_began_at`: when it began. `lost` counts probes sent in the span that were never answered.
+    """
+
+    longest_gap_ms: float
+    gap_began_at: float
+    requests: int
+    lost: int
+    answers: Mapping[str, int]
+    failures: Mapping[str, int]
+    latency_ms_median: float | None
+
+
+def summarise(samples: Iterable[Sample], *, since: float, until: float) -> Summary:
+    """Add up the probes sent, and the answers received, from `since` until `until`."""
+    if until < since:
+        raise ValueError(f"a span cannot end ({until}) before it begins ({since})")
+    kept = list(samples)
+    sent = [sample for sample in kept if since <= sample.sent_at <= until]
+    answered = [sample for sample in sent if sample.answered_at is not None]
+    times = sorted(s.answered_at for s in kept if s.answered_at is not None)
+    inside = [since, *(time for time in times if since < time < until), until]
+    gaps = [(later - earlier, earlier) for earlier, later in pairwise(inside)]
+    longest, began = max(gaps, key=lambda gap: gap[0])
+    latencies = sorted((s.answered_at or 0.0) - s.sent_at for s in answered)
+    return Summary(
+        longest_gap_ms=longest * 1000,
+        gap_began_at=began,
+        requests=len(sent),
+        lost=len(sent) - len(answered),
+        answers=dict(Counter(sample.server for sample in answered)),
+        failures=dict(Counter(s.failure for s in sent if s.answered_at is None)),
+        latency_ms_median=latencies[len(latencies) // 2] * 1000 if latencies else None,
+    )

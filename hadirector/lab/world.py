@@ -1,0 +1,364 @@
+"""The world a configuration file implies: namespaces, networks, addresses, routes.
+
+The problem: a file names addresses and interfaces, and a rehearsal needs machines with cables. The
+approach: one network (a bridge) per interface name the virtual routers use; a namespace for each
+director, for each real server and for one client; every address the file names where it belongs,
+and spare ones where the file is silent. The rules:
+
+- A director has its own `address` in the subnet that holds it, and a spare one in every other.
+- The client has a spare address in the subnet of each service's virtual address.
+- A server sits on the network whose subnet holds it; one that fits nowhere, on the last network.
+- NAT servers reply through a virtual address of their own network (also to a client beside them).
+- DR servers hold the virtual address on `lo`, TUN servers on their tunnel device, both silent about
+  it in ARP; where they have no address in the client's subnet they get a second leg there.
+
+Pure: from values to values. It must never depend on the host it is computed on, and the same file
+gives the same world, except for the prefix of the namespaces' names.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_interface
+from typing import Final
+
+from hadirector.config.model import Config, Service
+from hadirector.ipvs.model import Forward, VirtualAddress
+from hadirector.lab.errors import LabError
+from hadirector.lab.roles import Listener, listeners_of, server_addresses, servers_of
+from hadirector.lab.spares import Address, Interface, Spares, Subnet, subnet_of
+
+SERVERS_MAX: Final = 200
+"""One namespace and one process per real server; more belong into a benchmark, not a rehearsal."""
+DEFAULT_INTERFACE: Final = "eth0"
+OUTER_IPV6_DEVICE: Final = "unwrap6"
+"""The kernel's own ip6tnl0 unwraps only IPv6 in IPv6; this one (mode any) is made by the lab."""
+TUNNEL_DEVICE: Final = {
+    (4, 4): "tunl0",
+    (4, 6): "sit0",
+    (6, 4): OUTER_IPV6_DEVICE,
+    (6, 6): OUTER_IPV6_DEVICE,
+}
+"""The device that unwraps, by IP version of the server (outside) and of the service (inside)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One layer-2 network: a bridge, named after the directors' interface on it."""
+
+    interface: str
+    bridge: str
+    subnets: tuple[Subnet, ...]
+    virtual: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """An interface of a machine, the bridge port (`port`) it is plugged into, its addresses."""
+
+    interface: str
+    bridge: str
+    port: str
+    addresses: tuple[Interface, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route by a neighbour that need not be in a subnet of the interface."""
+
+    destination: str
+    via: Address
+    interface: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """One namespace. `silent` are addresses that it holds on `lo` or a tunnel device, for itself.
+
+    `sysctls` are set before the interfaces exist (they inherit `default`), below /proc/sys.
+    `tunnel_end` is where tunnels to it end: the address that the file names.
+    """
+
+    name: str
+    namespace: str
+    legs: tuple[Leg, ...]
+    silent: tuple[tuple[str, Interface], ...] = ()
+    routes: tuple[Route, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    tunnel_end: Address | None = None
+
+    @property
+    def addresses(self) -> tuple[Interface, ...]:
+        """Its addresses on its networks; the first is the one the file names, where it does."""
+        return tuple(address for leg in self.legs for address in leg.addresses)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealServer:
+    """A real server: its machine, its address, the ports it serves.
+
+    `udp_addresses`: a UDP reply must come from the address that was asked, so these are bound.
+    """
+
+    name: str
+    address: Address
+    machine: Machine
+    listeners: tuple[Listener, ...]
+    udp_addresses: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything. `fabric` is the namespace of the bridges; `remarks` say what was guessed."""
+
+    prefix: str
+    fabric: str
+    networks: tuple[Network, ...]
+    directors: Mapping[str, Machine]
+    client: Machine
+    servers: Mapping[str, RealServer]
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        """All machines: directors, client, servers."""
+        servers = (server.machine for server in self.servers.values())
+        return (*self.directors.values(), self.client, *servers)
+
+    @property
+    def virtual_addresses(self) -> tuple[Interface, ...]:
+        """The addresses that the directors pass between them."""
+        return tuple(address for network in self.networks for address in network.virtual)
+
+
+def build_world(config: Config, *, prefix: str) -> World:
+    """The world of a configuration. Raises LabError where the file leaves no room for one."""
+    return _Builder(config, prefix).build()
+
+
+BASE_SYSCTLS: Final = {
+    "net/ipv4/conf/all/rp_filter": "0",
+    "net/ipv4/conf/default/rp_filter": "0",
+    "net/ipv4/conf/all/accept_redirects": "0",
+    "net/ipv4/conf/default/accept_redirects": "0",
+    "net/ipv4/conf/all/send_redirects": "0",
+    "net/ipv4/conf/default/send_redirects": "0",
+    # An IPv6 address works at once, not after a second of asking whether anyone has it.
+    "net/ipv6/conf/all/accept_dad": "0",
+    "net/ipv6/conf/default/accept_dad": "0",
+    "net/ipv6/conf/default/accept_ra": "0",
+}
+DIRECTOR_SYSCTLS: Final = {
+    **BASE_SYSCTLS,
+    "net/ipv4/ip_forward": "1",
+    "net/ipv6/conf/all/forwarding": "1",
+    "net/ipv6/conf/default/forwarding": "1",
+}
+SILENT_SYSCTLS: Final = {
+    "net/ipv4/conf/all/arp_ignore": "1",
+    "net/ipv4/conf/all/arp_announce": "2",
+}
+CLIENT_SYSCTLS: Final = {**BASE_SYSCTLS, "net/ipv4/ip_local_port_range": "1024 64999"}
+
+
+class _Builder:
+    """Holds what is decided so far while the world is built; used once."""
+
+    def __init__(self, config: Config, prefix: str) -> None:
+        self._config = config
+        self._prefix = prefix
+        self._servers = server_addresses(config)
+        if len(self._servers) > SERVERS_MAX:
+            raise LabError(
+                f"the file names {len(self._servers)} real servers; the lab holds at most "
+                f"{SERVERS_MAX}: rehearse a part of it"
+            )
+        self._remarks: list[str] = []
+        self._networks = self._find_networks()
+        self._spares = Spares(self._named_addresses())
+        self._ports = 0
+
+    def build(self) -> World:
+        """Directors first, then the client, then the servers, which look at both."""
+        directors = {name: self._director(name) for name in self._config.nodes}
+        client = self._client()
+        servers = {str(address): self._server(address, client) for address in self._servers}
+        return World(
+            prefix=self._prefix,
+            fabric=f"{self._prefix}fabric",
+            networks=self._networks,
+            directors=directors,
+            client=client,
+            servers=servers,
+            remarks=tuple(self._remarks),
+        )
+
+    # Networks
+
+    def _named_addresses(self) -> Iterable[Address]:
+        yield from (node.address for node in self._config.nodes.values())
+        yield from self._servers
+        yield from (address.ip for network in self._networks for address in network.virtual)
+        for service in self._config.services:
+            if isinstance(service.listen, VirtualAddress):
+                yield service.listen.address
+
+    def _find_networks(self) -> tuple[Network, ...]:
+        """One network per interface name; addresses that fit nowhere bring their subnet along."""
+        virtual: dict[str, list[Interface]] = {}
+        for router in self._config.virtual_routers:
+            virtual.setdefault(router.interface, []).extend(router.addresses)
+        virtual = virtual or {DEFAULT_INTERFACE: []}
+        subnets = {name: [subnet_of(each) for each in found] for name, found in virtual.items()}
+        first, last = next(iter(subnets)), list(subnets)[-1]
+        listening = [
+            service.listen.address
+            for service in self._config.services
+            if isinstance(service.listen, VirtualAddress)
+        ]
+        strangers: list[tuple[str, Address, str]] = [
+            *(
+                (f"director {name}", node.address, first)
+                for name, node in self._config.nodes.items()
+            ),
+            *(("service", address, first) for address in listening),
+            *(("server", address, last) for address in self._servers),
+        ]
+        for what, address, home in strangers:
+            if not any(address in subnet for found in subnets.values() for subnet in found):
+                subnets[home].append(subnet_of(address))
+                self._remarks.append(
+                    f"no virtual address is in the subnet of {what} {address}: "
+                    f"{subnet_of(address)} taken to be on {home}"
+                )
+        return tuple(
+            Network(name, f"br{number}", tuple(dict.fromkeys(found)), tuple(virtual[name]))
+            for number, (name, found) in enumerate(subnets.items())
+        )
+
+    def _place_of(self, address: Address) -> tuple[Network, Subnet]:
+        """The network and the narrowest of its subnets that hold an address."""
+        places = [
+            (subnet.prefixlen, network, subnet)
+            for network in self._networks
+            for subnet in network.subnets
+            if address in subnet
+        ]
+        _, network, subnet = max(places, key=lambda place: place[0])
+        return network, subnet
+
+    # Machines
+
+    def _machine(
+        self,
+        name: str,
+        addresses: Mapping[str, list[Interface]],
+        sysctls: Mapping[str, str],
+        *,
+        silent: Iterable[tuple[str, Interface]] = (),
+        routes: Iterable[Route] = (),
+        tunnel_end: Address | None = None,
+    ) -> Machine:
+        legs = []
+        for network in self._networks:
+            if network.interface in addresses:
+                port = f"p{self._ports}"
+                self._ports += 1
+                held = tuple(addresses[network.interface])
+                legs.append(Leg(network.interface, network.bridge, port, held))
+        return Machine(
+            name=name,
+            namespace=self._prefix + name.replace(":", "-"),
+            legs=tuple(legs),
+            silent=tuple(dict.fromkeys(silent)),
+            routes=tuple(dict.fromkeys(routes)),
+            sysctls=sysctls,
+            tunnel_end=tunnel_end,
+        )
+
+    def _director(self, name: str) -> Machine:
+        own = self._config.nodes[name].address
+        home, home_subnet = self._place_of(own)
+        addresses: dict[str, list[Interface]] = defaultdict(list)
+        addresses[home.interface].append(ip_interface(f"{own}/{home_subnet.prefixlen}"))
+        for network in self._networks:
+            for subnet in network.subnets:
+                if subnet != home_subnet:
+                    addresses[network.interface].append(self._spares.take(subnet))
+        return self._machine(name, addresses, DIRECTOR_SYSCTLS)
+
+    def _client(self) -> Machine:
+        addresses: dict[str, list[Interface]] = defaultdict(list)
+        places = [
+            self._place_of(service.listen.address)
+            for service in self._config.services
+            if isinstance(service.listen, VirtualAddress)
+        ]
+        for network, subnet in dict.fromkeys(places):
+            addresses[network.interface].append(self._spares.take(subnet))
+        if not addresses:
+            network = self._networks[0]
+            addresses[network.interface].append(self._spares.take(network.subnets[0]))
+        return self._machine("client", addresses, CLIENT_SYSCTLS)
+
+    def _server(self, address: Address, client: Machine) -> RealServer:
+        """One real server with whatever its services' forwarding methods ask of it."""
+        network, subnet = self._place_of(address)
+        addresses: dict[str, list[Interface]] = {
+            network.interface: [ip_interface(f"{address}/{subnet.prefixlen}")]
+        }
+        silent: list[tuple[str, Interface]] = []
+        routes: list[Route] = []
+        for service in self._services_of(address):
+            if service.forward == Forward.NAT:
+                routes.extend(self._reply_routes(address, network, subnet, client))
+            elif isinstance(service.listen, VirtualAddress):
+                vip = service.listen.address
+                device = "lo"
+                if service.forward == Forward.TUN:
+                    device = TUNNEL_DEVICE[address.version, vip.version]
+                silent.append((device, ip_interface(vip)))
+                self._uplink(addresses, vip)
+        sysctls = BASE_SYSCTLS | (SILENT_SYSCTLS if silent else {})
+        name = str(address)
+        return RealServer(
+            name=name,
+            address=address,
+            machine=self._machine(
+                name, addresses, sysctls, silent=silent, routes=routes, tunnel_end=address
+            ),
+            listeners=listeners_of(self._config, address),
+            udp_addresses=(address, *dict.fromkeys(each.ip for _, each in silent)),
+        )
+
+    def _services_of(self, address: Address) -> list[Service]:
+        return [
+            service
+            for service in self._config.services
+            if any(server.address == address for server in servers_of(service))
+        ]
+
+    def _uplink(self, addresses: dict[str, list[Interface]], vip: Address) -> None:
+        """Give a server an address from which it reaches the service's clients by itself."""
+        network, subnet = self._place_of(vip)
+        held = addresses.setdefault(network.interface, [])
+        if not any(each.ip in subnet for each in held):
+            held.append(self._spares.take(subnet))
+
+    def _reply_routes(
+        self, address: Address, network: Network, subnet: Subnet, client: Machine
+    ) -> Iterable[Route]:
+        """The way back of NAT: whatever leaves the server passes the active director."""
+        same = [each.ip for each in network.virtual if each.version == address.version]
+        inside = [each for each in same if each in subnet] or same
+        if not inside:
+            remark = f"NAT replies of {address} find no virtual address on {network.interface}"
+            self._remarks.append(remark)
+            return
+        yield Route("default", inside[0], network.interface)
+        for each in client.addresses:
+            if each.ip in subnet:
+                # A client beside the server would be answered directly, past the director.
+                yield Route(str(each.ip), inside[0], network.interface)
