@@ -90,6 +90,11 @@ class VirtualRouter:
         """The advertisement interval as it goes on the wire, in centiseconds."""
         return round(self.advertise * 100)
 
+    @property
+    def plain_addresses(self) -> tuple[IPv4Address, ...]:
+        """The virtual addresses without their prefix, as advertisements carry them."""
+        return tuple(address.ip for address in self.addresses)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouterSettings(VirtualRouter):
@@ -118,3 +123,8 @@ class RouterSettings(VirtualRouter):
             priority=priority,
             source=source,
         )
+
+    @property
+    def identity(self) -> tuple[str, int, str, str | None]:
+        """What makes it this virtual router; everything else can change while it runs."""
+        return self.name, self.vrid, self.interface, self.group

@@ -30,7 +30,7 @@ from types import MappingProxyType
 from typing import Final
 
 from vrrp.config import RouterSettings
-from vrrp.machine import (
+from vrrp.events import (
     Announce,
     Changed,
     Differs,
@@ -39,9 +39,9 @@ from vrrp.machine import (
     Follow,
     HandOver,
     Heard,
+    Late,
     Lead,
     LocalProtocolError,
-    Machine,
     PeerLeaving,
     Release,
     Send,
@@ -51,10 +51,11 @@ from vrrp.machine import (
     Tick,
     Up,
 )
+from vrrp.machine import Machine
 from vrrp.packet import PRIORITY_LEAVING
 
 _PHASE: Final = MappingProxyType(
-    {Send: 0, HandOver: 0, Take: 1, Release: 1, Announce: 2, Changed: 3, Differs: 3}
+    {Send: 0, HandOver: 0, Take: 1, Release: 1, Announce: 2, Late: 3, Changed: 3, Differs: 3}
 )
 
 

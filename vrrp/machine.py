@@ -33,157 +33,41 @@ machines with the triggers LEAD, FOLLOW and PEER_LEAVING.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
 from ipaddress import IPv4Address
 from types import MappingProxyType
 from typing import Final, assert_never
 
 from vrrp.config import ChecksumChoice, RouterSettings
+from vrrp.events import (
+    Announce,
+    Changed,
+    Differs,
+    Down,
+    Effect,
+    Event,
+    Follow,
+    HandOver,
+    Heard,
+    Late,
+    Lead,
+    LocalProtocolError,
+    PeerLeaving,
+    Release,
+    Send,
+    State,
+    Stop,
+    Take,
+    Tick,
+    Up,
+    format_duration,
+)
 from vrrp.packet import PRIORITY_LEAVING, PRIORITY_OWNER, Advertisement, ChecksumForm
 
 ANNOUNCE_AGAIN_S: Final = 5.0
 """Neighbours that missed the first announcement get another one after this time."""
 REANNOUNCE_SPACING_S: Final = 1.0
 """Hearing a weaker active router makes us announce again, but not more often than this."""
-
-
-class LocalProtocolError(Exception):
-    """The caller asked for what makes no sense in this state: our fault, not a peer's."""
-
-
-class State(StrEnum):
-    """Where a virtual router stands; the values are shown to operators."""
-
-    INIT = "init"
-    FAULT = "fault"
-    BACKUP = "backup"
-    ACTIVE = "active"
-
-
-# ------------------------------------------------------------------------------------------ events
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """The interface can be used; `source` is the address advertisements come from."""
-
-    source: IPv4Address
-
-
-@dataclass(frozen=True, slots=True)
-class Down:
-    """The interface cannot be used; the sentence says why."""
-
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """An advertisement for this VRID arrived on this interface."""
-
-    advertisement: Advertisement
-    source: IPv4Address
-    form: ChecksumForm = ChecksumForm.PSEUDO_HEADER
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """Time has passed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Take part no longer."""
-
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lead:
-    """Another member of the group became active."""
-
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class Follow:
-    """Another member of the group stepped back from active."""
-
-    sentence: str
-
-
-@dataclass(frozen=True, slots=True)
-class PeerLeaving:
-    """Another member of the group heard the active router say goodbye."""
-
-    sentence: str
-
-
-Event = Up | Down | Heard | Tick | Stop | Lead | Follow | PeerLeaving
-
-
-# ----------------------------------------------------------------------------------------- effects
-
-
-@dataclass(frozen=True, slots=True)
-class Send:
-    """Send this advertisement now."""
-
-    router: str
-    advertisement: Advertisement
-    form: ChecksumForm
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """The addresses shall be on the interface from now on."""
-
-    router: str
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """The addresses shall not be on the interface; a peer has them, or nobody can."""
-
-    router: str
-
-
-@dataclass(frozen=True, slots=True)
-class HandOver:
-    """Leave in good order: say goodbye, keep the addresses until a peer has taken over."""
-
-    router: str
-
-
-@dataclass(frozen=True, slots=True)
-class Announce:
-    """Tell the neighbours where the addresses are, as soon as they are there."""
-
-    router: str
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """The state changed; `reason` is a sentence for people."""
-
-    router: str
-    old: State
-    new: State
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Differs:
-    """A peer is configured differently (or is not who it should be); counted, warned of once."""
-
-    router: str
-    kind: str
-    source: IPv4Address
-    sentence: str
-
-
-Effect = Send | Take | Release | HandOver | Announce | Changed | Differs
 
 
 # --------------------------------------------------------------------------------------- the table
@@ -298,11 +182,6 @@ class Machine:
         return 3 * self._active_interval_s + self.skew_s
 
     @property
-    def addresses_to_advertise(self) -> tuple[IPv4Address, ...]:
-        """The virtual addresses without their prefix."""
-        return tuple(address.ip for address in self.settings.addresses)
-
-    @property
     def form(self) -> ChecksumForm:
         """The checksum form to send: as configured, or as the peer does."""
         if self.settings.checksum is ChecksumChoice.FOLLOW:
@@ -338,6 +217,7 @@ class Machine:
         if self.is_late(now):
             silent = format_duration(now - self._advertised_at)
             late = f"this process was {silent} late, so a peer must have taken over"
+            effects.append(Late(self.settings.name, now - self._advertised_at))
             effects += self._follow_table(Trigger.LATE, late, now)
         if isinstance(event, Heard):
             if event.source == self.source and self.state in (State.BACKUP, State.ACTIVE):
@@ -362,7 +242,7 @@ class Machine:
         are in its next advertisement, which is brought forward when the interval became shorter.
         Raises LocalProtocolError if name, VRID, interface or group differ: that is another router.
         """
-        if identity(settings) != identity(self.settings):
+        if settings.identity != self.settings.identity:
             raise LocalProtocolError(f"{settings.name} cannot become another virtual router")
         self.settings = settings
         if self.state is State.ACTIVE and self._deadline is not None:
@@ -496,7 +376,7 @@ class Machine:
             vrid=self.settings.vrid,
             priority=priority,
             interval_cs=self.settings.interval_cs,
-            addresses=self.addresses_to_advertise,
+            addresses=self.settings.plain_addresses,
         )
 
     # ----------------------------------------------------------------- sentences
@@ -532,7 +412,7 @@ class Machine:
         if theirs.interval_cs != self.settings.interval_cs:
             text = f"advertises every {theirs.interval_cs} cs, we {self.settings.interval_cs} cs"
             effects.append(self._differs("interval-differs", heard, text))
-        if set(theirs.addresses) != set(self.addresses_to_advertise):
+        if set(theirs.addresses) != set(self.settings.plain_addresses):
             listed = " ".join(str(address) for address in theirs.addresses)
             text = f"has other virtual addresses: {listed}"
             effects.append(self._differs("addresses-differ", heard, text))
@@ -541,13 +421,3 @@ class Machine:
     def _differs(self, kind: str, heard: Heard, text: str) -> Differs:
         sentence = f"{heard.source} {text} (VRID {self.settings.vrid})"
         return Differs(self.settings.name, kind, heard.source, sentence)
-
-
-def identity(settings: RouterSettings) -> tuple[str, int, str, str | None]:
-    """Return what makes a virtual router this one; everything else can change while it runs."""
-    return settings.name, settings.vrid, settings.interface, settings.group
-
-
-def format_duration(seconds: float) -> str:
-    """Return a duration as people write it: `11 ms`, `3.01 s`."""
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"

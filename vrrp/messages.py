@@ -23,7 +23,7 @@ from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Final, cast, get_args, get_origin, get_type_hints
 
 from vrrp.config import RouterSettings
-from vrrp.machine import State
+from vrrp.events import State
 
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 """Nobody has to buffer more than this; thousands of virtual routers fit in."""

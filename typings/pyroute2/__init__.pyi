@@ -1,0 +1,37 @@
+"""The part of pyroute2 0.9 that this project uses, with types; the library ships none."""
+
+from collections.abc import AsyncIterator
+from types import TracebackType
+from typing import Literal
+
+class NetlinkError(Exception):
+    code: int
+
+class LinkMessage:
+    def __getitem__(self, key: Literal["index", "flags"]) -> int: ...
+    def get_attr(self, name: Literal["IFLA_IFNAME", "IFLA_ADDRESS"]) -> str | None: ...
+
+class AddressMessage:
+    def __getitem__(self, key: Literal["index", "flags", "prefixlen"]) -> int: ...
+    def get_attr(self, name: Literal["IFA_LOCAL", "IFA_ADDRESS"]) -> str | None: ...
+
+class AsyncIPRoute:
+    async def __aenter__(self) -> AsyncIPRoute: ...
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None: ...
+    async def setup_endpoint(self) -> None: ...
+    def close(self) -> None: ...
+    async def link(self, command: Literal["get"], *, index: int) -> list[LinkMessage]: ...
+    async def get_addr(self, family: int) -> AsyncIterator[AddressMessage]: ...
+    async def addr(
+        self,
+        command: Literal["add"],
+        *,
+        index: int,
+        address: str,
+        prefixlen: int,
+    ) -> object: ...

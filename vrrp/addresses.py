@@ -1,0 +1,172 @@
+"""Interfaces and addresses of this host: read, watched, changed.
+
+The problem. Who is active is decided by packets, but what counts is which addresses are on which
+interface, and other programs change those too: a network manager flushes an interface, a link
+loses its carrier, a whole interface goes and comes back with another index.
+
+The approach. The kernel is the truth. For each watched interface there is one snapshot; any
+notification only leads to reading again, and a snapshot that came out different is reported by
+name. Our own changes are entered into the snapshot when the kernel has acknowledged them. Reading
+and changing exclude each other, so that a slow reading never overwrites a newer change.
+
+pyroute2 (AsyncIPRoute) does the talking; requests get a time limit, because a reply that was lost
+in a full buffer is waited for without end. Removing is in `netlink`, shared with the last will.
+
+This module never decides which address should be where.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from ipaddress import IPv4Interface
+from typing import Final
+
+from pyroute2 import AsyncIPRoute, NetlinkError
+
+from vrrp import netlink
+from vrrp.hands import AddressError, Interface
+
+REQUEST_TIMEOUT_S: Final = 2.0
+REFRESH_RETRY_S: Final = 1.0
+_IFF_UP: Final = 0x1  # linux/if.h
+_IFF_LOWER_UP: Final = 0x10000
+
+
+class Interfaces:
+    """The snapshots of all watched interfaces. Needs CAP_NET_ADMIN to change addresses."""
+
+    def __init__(self, on_change: Callable[[str], None]) -> None:
+        """`on_change` is called with the name of an interface whose snapshot changed."""
+        self._on_change = on_change
+        self._snapshots: dict[str, Interface] = {}
+        self._watch = netlink.Watch()
+        self._stale = asyncio.Event()
+        self._exclusive = asyncio.Lock()
+        self._route = AsyncIPRoute()
+
+    def __getitem__(self, name: str) -> Interface:
+        """Return the snapshot of a watched interface."""
+        return self._snapshots[name]
+
+    async def watch(self, names: frozenset[str]) -> None:
+        """Watch exactly these interfaces; their snapshots are there when this returns."""
+        missing = [name for name in names if name not in self._snapshots]
+        for name in [name for name in self._snapshots if name not in names]:
+            del self._snapshots[name]
+        for name in missing:
+            self._snapshots[name] = Interface(name=name, problem=f"interface {name} is missing")
+        try:
+            await self._read_again()
+        except (OSError, NetlinkError, TimeoutError):
+            self._stale.set()  # `run` tries again, and again
+
+    async def run(self) -> None:
+        """Keep the snapshots true until cancelled."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._watch, self._note)
+        try:
+            while True:
+                await self._stale.wait()
+                self._stale.clear()
+                try:
+                    await self._read_again()
+                except (OSError, NetlinkError, TimeoutError):
+                    loop.call_later(REFRESH_RETRY_S, self._stale.set)
+        finally:
+            loop.remove_reader(self._watch)
+
+    def close(self) -> None:
+        """Close the sockets."""
+        self._watch.close()
+        self._route.close()
+
+    async def add(self, name: str, address: IPv4Interface) -> None:
+        """Put `address` on an interface; fine if it is there already. Raises AddressError."""
+        async with self._exclusive:
+            snapshot = self._snapshots[name]
+            if address in snapshot.addresses:
+                return
+            try:
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    await self._route.addr(
+                        "add",
+                        index=snapshot.index,
+                        address=str(address.ip),
+                        prefixlen=address.network.prefixlen,
+                    )
+            except NetlinkError as error:
+                if error.code != errno.EEXIST:
+                    raise AddressError(f"cannot add {address} to {name}: {error}") from error
+            except (OSError, TimeoutError) as error:
+                raise AddressError(f"cannot add {address} to {name}: {error!r}") from error
+            self._snapshots[name] = replace(snapshot, addresses=(*snapshot.addresses, address))
+
+    async def remove(self, name: str, address: IPv4Interface) -> None:
+        """Take exactly `address` off an interface; fine if it is gone. Raises AddressError."""
+        async with self._exclusive:
+            try:
+                netlink.remove_address(name, address)
+            except OSError as error:
+                raise AddressError(f"cannot remove {address} from {name}: {error}") from error
+            snapshot = self._snapshots[name]
+            left = tuple(other for other in snapshot.addresses if other != address)
+            self._snapshots[name] = replace(snapshot, addresses=left)
+
+    # ------------------------------------------------------------------- reading
+
+    def _note(self) -> None:
+        """Take in notifications; only those about watched interfaces matter."""
+        indexes = self._watch.changed()
+        watched = {snapshot.index for snapshot in self._snapshots.values()}
+        if indexes is None or indexes & watched:
+            self._stale.set()
+
+    async def _read_again(self) -> None:
+        """Read all watched interfaces and report those that changed."""
+        async with self._exclusive:
+            async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                fresh = [await self._read_link(name) for name in self._snapshots]
+                addresses = await self._read_addresses()
+            changed = []
+            for link in fresh:
+                found = replace(link, addresses=tuple(addresses.get(link.index, ())))
+                if found != self._snapshots[link.name]:
+                    self._snapshots[link.name] = found
+                    changed.append(link.name)
+        for name in changed:
+            self._on_change(name)
+
+    async def _read_link(self, name: str) -> Interface:
+        missing = Interface(name=name, problem=f"interface {name} is missing")
+        try:
+            index = socket.if_nametoindex(name)
+            [link] = await self._route.link("get", index=index)
+        except (OSError, NetlinkError) as error:
+            code = error.code if isinstance(error, NetlinkError) else error.errno
+            if code in netlink.NOTHING_THERE:
+                return missing
+            raise
+        if link.get_attr("IFLA_IFNAME") != name:
+            return missing  # renamed between the two questions
+        problem = None
+        if not link["flags"] & _IFF_UP:
+            problem = f"interface {name} is switched off"
+        elif not link["flags"] & _IFF_LOWER_UP:
+            problem = f"interface {name} has no carrier"
+        hardware_address = bytes.fromhex((link.get_attr("IFLA_ADDRESS") or "").replace(":", ""))
+        return Interface(name=name, index=index, problem=problem, hardware_address=hardware_address)
+
+    async def _read_addresses(self) -> dict[int, list[IPv4Interface]]:
+        """Return all IPv4 addresses of this namespace by interface index."""
+        found: dict[int, list[IPv4Interface]] = {}
+        async for message in await self._route.get_addr(family=socket.AF_INET):
+            local = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+            address = IPv4Interface(f"{local}/{message['prefixlen']}")
+            known = found.setdefault(message["index"], [])
+            if address not in known:  # a dump may repeat what changed while it ran
+                known.append(address)
+        return found

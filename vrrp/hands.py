@@ -1,0 +1,80 @@
+"""What the wiring can do in the world, as an interface.
+
+The worker has real hands (sockets, netlink); tests have others. So the wiring itself can be tested
+without privileges, and nobody needs to patch anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Protocol
+
+from vrrp.messages import Message, RouterWill
+
+
+class AddressError(Exception):
+    """The kernel refused to change an address; the sentence says which and why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interface:
+    """What is known of an interface."""
+
+    name: str
+    index: int = 0
+    """0 while there is no such interface."""
+    problem: str | None
+    """Why it cannot be used, as a sentence; None: it can."""
+    hardware_address: bytes = b""
+    addresses: tuple[IPv4Interface, ...] = ()
+    """In the kernel's order: the first one is what the host itself uses."""
+
+
+class Hands(Protocol):
+    """What a router can do in the world; the worker has real ones, tests have others."""
+
+    def now(self) -> float:
+        """Return a time in seconds that never goes back."""
+        ...
+
+    def interface(self, name: str) -> Interface:
+        """Return what is known of an interface."""
+        ...
+
+    def virtual_addresses(self, interface: str) -> frozenset[IPv4Address]:
+        """Return the addresses that any virtual router manages on an interface."""
+        ...
+
+    def send(self, interface: str, payload: bytes, source: IPv4Address) -> None:
+        """Send an advertisement. Raises OSError."""
+        ...
+
+    def announce(self, interface: str, addresses: Iterable[IPv4Address]) -> None:
+        """Tell the neighbours where addresses are. Raises OSError."""
+        ...
+
+    async def add(self, interface: str, address: IPv4Interface) -> None:
+        """Put an address on an interface. Raises AddressError."""
+        ...
+
+    async def remove(self, interface: str, address: IPv4Interface) -> None:
+        """Take an address off an interface. Raises AddressError."""
+        ...
+
+    def tell(self, message: Message) -> None:
+        """Send a message to the supervisor."""
+        ...
+
+    def wills_changed(self) -> None:
+        """Have the last will written anew, before anything else happens."""
+        ...
+
+    def hand_over(self, will: RouterWill) -> None:
+        """Leave a virtual router in good order, in the background."""
+        ...
+
+    def woken(self, late_s: float) -> None:
+        """Note how late a timer was."""
+        ...

@@ -1,0 +1,149 @@
+"""The addresses of virtual routers: those that should be on an interface, and those that are.
+
+The problem. Becoming active, stepping back, an address that another program deleted, one left over
+from a former life of this process, a list of addresses changed by a reload: told one by one, these
+are five procedures that get into each other's way.
+
+The approach. They are one difference, and `settle` makes it disappear: first what is missing is
+added, for all members of a group, then it is announced, then what is too much is removed.
+Every step looks at the state again, because the election does not wait for it.
+
+What may be removed is what a virtual router manages, never an address the host has for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Interface
+from typing import Final
+
+from vrrp.config import RouterSettings
+from vrrp.events import State
+from vrrp.hands import Hands
+from vrrp.machine import Machine
+from vrrp.messages import Event
+
+RESTORE_SPACING_S: Final = 0.2
+"""A program that deletes an address again and again is not answered more often than this."""
+
+
+@dataclass(slots=True)
+class Holding:
+    """One virtual router and its addresses."""
+
+    machine: Machine
+    managed: set[IPv4Interface] = field(default_factory=set)
+    """Configured now or before: what may be removed."""
+    held: set[IPv4Interface] = field(default_factory=set)
+    """Put or found there while active: what can get lost, and is surely not the host's own."""
+    announce: bool = False
+    """The neighbours shall be told as soon as the addresses are there."""
+    restored_at: float = float("-inf")
+
+    @property
+    def settings(self) -> RouterSettings:
+        """The settings of the virtual router."""
+        return self.machine.settings
+
+    @property
+    def active(self) -> bool:
+        """Whether the addresses should be on the interface."""
+        return self.machine.state is State.ACTIVE
+
+    def wants(self, address: IPv4Interface) -> bool:
+        """Tell whether this address should be on the interface now."""
+        return self.active and address in self.settings.addresses
+
+
+async def settle(holdings: Iterable[Holding], hands: Hands, again: Callable[[], None]) -> None:
+    """Make the addresses those that should be there; `again` asks for another turn.
+
+    Raises AddressError when the kernel refuses; what was done so far stays done.
+    """
+    members = list(holdings)
+    for member in members:
+        await _add_missing(member, hands, again)
+    for member in members:
+        if member.announce and member.active:
+            _announce(member, hands)
+        member.announce = False
+    for member in members:
+        await _remove_surplus(member, hands, again)
+
+
+async def _add_missing(member: Holding, hands: Hands, again: Callable[[], None]) -> None:
+    interface = member.settings.interface
+    for address in member.settings.addresses:
+        if not member.wants(address):
+            return  # not active, or not any more
+        if address in hands.interface(interface).addresses:
+            member.held.add(address)
+            continue
+        lost = address in member.held
+        if lost and not _may_restore(member, hands.now(), again):
+            continue
+        if lost:
+            text = f"{address} on {interface} was deleted by another program"
+            _tell(hands, member, "address-lost", text)
+        await hands.add(interface, address)
+        member.held.add(address)
+        if lost:
+            member.announce = True
+            _tell(hands, member, "address-restored", f"{address} is on {interface} again")
+
+
+def _may_restore(member: Holding, now: float, again: Callable[[], None]) -> bool:
+    """Tell whether a lost address may come back yet; if not, come back later."""
+    wait_s = member.restored_at + RESTORE_SPACING_S - now
+    if wait_s > 0:
+        asyncio.get_running_loop().call_later(wait_s, again)
+        return False
+    member.restored_at = now
+    return True
+
+
+def _announce(member: Holding, hands: Hands) -> None:
+    interface = member.settings.interface
+    try:
+        hands.announce(interface, member.settings.plain_addresses)
+    except OSError as error:
+        text = f"cannot announce on {interface}: {error.strerror or error}"
+        _tell(hands, member, "announce-failed", text)
+
+
+async def _remove_surplus(member: Holding, hands: Hands, again: Callable[[], None]) -> None:
+    """Remove what may not be there: after stepping back, after a reload, left from a crash."""
+    interface = member.settings.interface
+    for address in sorted(member.managed):
+        if member.wants(address) or _is_hosts_own(member, address, hands):
+            continue
+        if address in hands.interface(interface).addresses:
+            if address not in member.held:
+                text = f"{address} was left over on {interface} and is removed"
+                _tell(hands, member, "address-leftover", text)
+            await hands.remove(interface, address)
+        if member.wants(address):
+            again()  # it became active meanwhile
+        member.held.discard(address)
+        if address not in member.settings.addresses:
+            member.managed.discard(address)
+
+
+def _is_hosts_own(member: Holding, address: IPv4Interface, hands: Hands) -> bool:
+    """Tell whether an address may be the host's own, although it is a virtual one as well.
+
+    RFC 9568 calls such a host the owner of the address. One that was not put here by us is taken
+    for the host's own unless the host has another.
+    """
+    if address.ip in (member.machine.source, member.settings.source):
+        return True
+    interface = member.settings.interface
+    virtual = hands.virtual_addresses(interface)
+    others = any(other.ip not in virtual for other in hands.interface(interface).addresses)
+    return address not in member.held and not others
+
+
+def _tell(hands: Hands, member: Holding, kind: str, sentence: str) -> None:
+    hands.tell(Event(kind=kind, router=member.settings.name, sentence=sentence))

@@ -1,0 +1,330 @@
+"""A group of virtual routers wired to the hands that act for it.
+
+Two loops meet here. The *election* is immediate: a packet, a timer or a change of an interface goes
+into the group, and what comes out is carried out before anything else is looked at. The *addresses*
+follow: a task, woken by the same effects, has `holding` make them what the states ask for. There is
+one timer, armed anew only when the group's deadline changed.
+
+This module never decides who is active (`group`, `machine`), and never opens a socket (`Hands`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address
+from typing import Final, assert_never
+
+from vrrp import packet
+from vrrp.config import RouterSettings
+from vrrp.events import (
+    Announce,
+    Changed,
+    Differs,
+    Down,
+    Effect,
+    HandOver,
+    Heard,
+    Late,
+    Release,
+    Send,
+    State,
+    Take,
+    Up,
+    format_duration,
+)
+from vrrp.group import Group
+from vrrp.hands import AddressError, Hands
+from vrrp.holding import Holding, settle
+from vrrp.machine import Machine
+from vrrp.messages import Event, RouterReport, RouterWill
+
+RETRY_S: Final = 1.0
+"""After the kernel refused a change of addresses."""
+_WARNED_MAX: Final = 256
+"""Peers and causes remembered as warned of, per virtual router."""
+
+
+@dataclass(slots=True)
+class _Member:
+    """What the wiring remembers of one virtual router."""
+
+    holding: Holding
+    since: float
+    told: Up | Down | None = None
+    counters: Counter[str] = field(default_factory=Counter)
+    warned: set[tuple[str, str]] = field(default_factory=set)
+    report: RouterReport | None = None
+
+    @property
+    def machine(self) -> Machine:
+        return self.holding.machine
+
+    @property
+    def settings(self) -> RouterSettings:
+        return self.holding.machine.settings
+
+
+class Router:
+    """One group (or one virtual router without a group) at work."""
+
+    def __init__(self, name: str, hands: Hands) -> None:
+        self.name = name
+        self._hands = hands
+        self._group = Group(name)
+        self._members: dict[str, _Member] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for: float | None = None
+        self._work = asyncio.Event()
+        self._stopped = False
+
+    # -------------------------------------------------------------- from outside
+
+    def configure(self, wanted: Iterable[RouterSettings]) -> None:
+        """Run exactly these members; those that stay the same are not disturbed."""
+        now = self._hands.now()
+        by_identity = {settings.identity: settings for settings in wanted}
+        for name, member in list(self._members.items()):
+            if member.settings.identity not in by_identity:
+                effects = self._group.remove(name, "not in the configuration any more", now)
+                self._carry_out(effects)
+                del self._members[name]
+        for settings in by_identity.values():
+            known = self._members.get(settings.name)
+            if known is None:
+                self._group.add(settings)
+                machine = self._group.members[settings.name]
+                self._members[settings.name] = _Member(Holding(machine), time.time())
+            elif known.settings != settings:
+                self._group.configure(settings, now)
+            self._members[settings.name].holding.managed.update(settings.addresses)
+        self._hands.wills_changed()
+        self._work.set()
+        self._rearm()
+
+    def interface_changed(self, name: str) -> None:
+        """Look again at an interface: can it be used, are the addresses as they should be?"""
+        if self._stopped:
+            return
+        for member in list(self._members.values()):
+            if member.settings.interface != name:
+                continue
+            known = self._usability(member.settings)
+            if known != member.told:
+                member.told = known
+                self._handle(member.settings.name, known)
+        self._work.set()
+
+    def receive(self, interface: str, heard: Heard) -> bool:
+        """Take an advertisement if its VRID is ours on this interface; tell whether it is."""
+        member = self._member_for(interface, heard.advertisement.vrid)
+        if member is None or self._stopped:
+            return False
+        member.counters["received"] += 1
+        self._handle(member.settings.name, heard)
+        return True
+
+    def refuse(self, interface: str, vrid: int, error: packet.PacketError, sender: str) -> None:
+        """Count a packet that was thrown away, and warn once per sender and cause."""
+        member = self._member_for(interface, vrid)
+        if member is not None:
+            member.counters[f"rejected-{error.cause}"] += 1
+            text = f"a packet from {sender} on {interface} was thrown away: {error}"
+            self._warn_once(member, f"rejected-{error.cause}", sender, text)
+
+    def wills(self) -> list[RouterWill]:
+        """Return what has to be done if this process ends now."""
+        members = self._members.values()
+        return [_will_of(m.machine) for m in members if m.machine.state is State.ACTIVE]
+
+    def report(self) -> None:
+        """Tell the supervisor about every member that changed since it was told."""
+        for member in self._members.values():
+            report = self._report_of(member)
+            if report != member.report:
+                member.report = report
+                self._hands.tell(report)
+
+    def stop(self) -> None:
+        """Say and do nothing any more. The addresses stay where they are; the will is for them."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    @property
+    def managed_addresses(self) -> set[tuple[str, IPv4Address]]:
+        """Interface and address of everything that this router manages or did manage."""
+        return {
+            (member.settings.interface, address.ip)
+            for member in self._members.values()
+            for address in member.holding.managed
+        }
+
+    async def keep_addresses(self) -> None:
+        """Make the addresses follow the election until cancelled."""
+        complaint = ""
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            if self._stopped:
+                continue
+            try:
+                holdings = [member.holding for member in self._members.values()]
+                await settle(holdings, self._hands, self._work.set)
+                complaint = ""
+            except AddressError as error:
+                if str(error) != complaint:  # once, although tried again every second
+                    complaint = str(error)
+                    self._tell_event("address-failed", None, complaint)
+                asyncio.get_running_loop().call_later(RETRY_S, self._work.set)
+            self.report()
+
+    # -------------------------------------------------------------- the election
+
+    def _handle(self, member: str, event: Up | Down | Heard) -> None:
+        self._carry_out(self._group.handle(member, event, self._hands.now()))
+        self._rearm()
+
+    def _on_timer(self) -> None:
+        # Packets that came in while the process slept have been handled before: within one turn
+        # of the event loop, sockets come before timers. So a backup that was paused hears first.
+        due, self._armed_for, self._timer = self._armed_for, None, None
+        now = self._hands.now()
+        if due is not None:
+            self._hands.woken(now - due)
+        self._carry_out(self._group.tick(now))
+        self._rearm()
+
+    def _rearm(self) -> None:
+        """Have the timer stand at the group's deadline."""
+        deadline = None if self._stopped else self._group.next_deadline()
+        if deadline == self._armed_for:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_for, self._timer = deadline, None
+        if deadline is not None:
+            delay = max(0.0, deadline - self._hands.now())
+            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+
+    def _carry_out(self, effects: list[Effect]) -> None:
+        """Do what the group decided. Advertisements go first, addresses follow by the task."""
+        moved = False
+        for effect in effects:
+            member = self._members[effect.router]
+            match effect:
+                case Send():
+                    self._send(member, effect)
+                case HandOver():
+                    self._hands.hand_over(_will_of(member.machine))
+                case Take() | Release():
+                    moved = True
+                case Announce():
+                    member.holding.announce = True
+                    self._work.set()
+                case Changed():
+                    moved = True
+                    self._note_change(member, effect)
+                case Differs():
+                    member.counters[effect.kind] += 1
+                    self._warn_once(member, effect.kind, str(effect.source), effect.sentence)
+                case Late():
+                    text = f"silent for {format_duration(effect.silent_s)} while active"
+                    self._tell_event("late", effect.router, text)
+                case _:
+                    assert_never(effect)
+        if moved:
+            self._hands.wills_changed()
+            self._work.set()
+            self.report()
+
+    def _send(self, member: _Member, effect: Send) -> None:
+        source = member.machine.source
+        payload = packet.encode(effect.advertisement, source, form=effect.form)
+        try:
+            self._hands.send(member.settings.interface, payload, source)
+        except OSError as error:
+            member.counters["send-failed"] += 1
+            text = f"cannot send on {member.settings.interface}: {error.strerror or error}"
+            self._warn_once(member, "send-failed", str(error.errno), text)
+        else:
+            member.counters["sent"] += 1
+
+    def _note_change(self, member: _Member, change: Changed) -> None:
+        member.since = time.time()
+        member.counters[f"became-{change.new}"] += 1
+        text = f"{change.old} to {change.new}: {change.reason}"
+        self._tell_event("transition", change.router, text)
+        if change.new is State.FAULT:
+            self._tell_event("fault", change.router, change.reason)
+
+    def _usability(self, settings: RouterSettings) -> Up | Down:
+        """Tell whether a virtual router can work on its interface, and from which address."""
+        interface = self._hands.interface(settings.interface)
+        if interface.problem is not None:
+            return Down(interface.problem)
+        present = [address.ip for address in interface.addresses]
+        if settings.source is not None:
+            if settings.source in present:
+                return Up(settings.source)
+            return Down(f"{settings.source} is not an address of {interface.name}")
+        virtual = self._hands.virtual_addresses(interface.name)
+        own = next((address for address in present if address not in virtual), None)
+        if own is None and settings.priority == packet.PRIORITY_OWNER and present:
+            own = present[0]
+        if own is None:
+            return Down(f"{interface.name} has no IPv4 address of its own to send from")
+        return Up(own)
+
+    # ------------------------------------------------------------------ reporting
+
+    def _member_for(self, interface: str, vrid: int) -> _Member | None:
+        for member in self._members.values():
+            if member.settings.vrid == vrid and member.settings.interface == interface:
+                return member
+        return None
+
+    def _warn_once(self, member: _Member, kind: str, about: str, sentence: str) -> None:
+        if (kind, about) not in member.warned and len(member.warned) < _WARNED_MAX:
+            member.warned.add((kind, about))
+            self._tell_event(kind, member.settings.name, sentence)
+
+    def _tell_event(self, kind: str, router: str | None, sentence: str) -> None:
+        self._hands.tell(Event(kind=kind, router=router or self.name, sentence=sentence))
+
+    def _report_of(self, member: _Member) -> RouterReport:
+        settings, machine = member.settings, member.machine
+        present = self._hands.interface(settings.interface).addresses
+        return RouterReport(
+            name=settings.name,
+            vrid=settings.vrid,
+            interface=settings.interface,
+            group=settings.group,
+            state=machine.state,
+            priority=settings.priority,
+            since=member.since,
+            reason=machine.reason,
+            active_peer=None if machine.active_peer is None else str(machine.active_peer),
+            addresses=tuple(str(address) for address in settings.addresses),
+            held=tuple(str(address) for address in settings.addresses if address in present),
+            counters=dict(member.counters),
+        )
+
+
+def _will_of(machine: Machine) -> RouterWill:
+    """Return how to leave the addresses of `machine`, ready for whoever has to do it."""
+    settings = machine.settings
+    goodbye = packet.encode(machine.goodbye(), machine.source, form=machine.form)
+    return RouterWill(
+        name=settings.name,
+        vrid=settings.vrid,
+        interface=settings.interface,
+        source=machine.source,
+        destination=packet.MULTICAST_IPV4,
+        packet=goodbye.hex(),
+        addresses=settings.addresses,
+        linger_s=machine.skew_s + settings.advertise,
+    )

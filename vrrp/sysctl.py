@@ -1,0 +1,64 @@
+"""The per-interface IPv4 switches of the kernel that moving an address depends on.
+
+Reference: Documentation/networking/ip-sysctl.rst of the kernel, `/proc/sys/net/ipv4/conf`. They are
+those of the network namespace of the process that opens the file.
+
+This module never leaves a switch changed without telling its caller the value it had.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+ARP_SILENT: Final = 8
+"""`arp_ignore`: answer no ARP request, whatever address it asks for."""
+_CONF: Final = Path("/proc/sys/net/ipv4/conf")
+
+
+def read(interface: str, key: str) -> int:
+    """Return a switch of an interface (or of `default`). Raises OSError."""
+    return int((_CONF / interface / key).read_text())
+
+
+def write(interface: str, key: str, value: int) -> None:
+    """Set a switch of an interface. Raises OSError."""
+    (_CONF / interface / key).write_text(str(value))
+
+
+def end_forgotten_silence(interface: str) -> bool:
+    """Make an interface answer ARP again if a process died while it kept it silent.
+
+    The value from before is lost, so that of `default` takes its place. Tells whether there was
+    anything to do. Raises OSError.
+    """
+    if read(interface, "arp_ignore") != ARP_SILENT:
+        return False
+    default = read("default", "arp_ignore")
+    write(interface, "arp_ignore", 0 if default == ARP_SILENT else default)
+    return True
+
+
+@contextmanager
+def promoted_secondaries(interface: str) -> Iterator[None]:
+    """Make removing an address remove just that one, while the context lasts.
+
+    Without this switch the kernel takes all other addresses of a subnet away together with the
+    first one of it (net/ipv4/devinet.c, __inet_del_ifa), the host's own included.
+    """
+    key = "promote_secondaries"
+    try:
+        before = read(interface, key)
+        if before == 0:
+            write(interface, key, 1)
+    except OSError:  # the interface is gone, or /proc/sys is read-only: go on without
+        yield
+        return
+    try:
+        yield
+    finally:
+        if before == 0:
+            with suppress(OSError):  # the interface may have gone away meanwhile
+                write(interface, key, before)

@@ -1,0 +1,390 @@
+"""The program that runs all virtual routers of a host: `python -m vrrp.worker FD`.
+
+FD is one end of a stream socket pair; the supervisor has the other one. The first message is
+Configure (`messages`); a later one is applied as a difference. The worker answers with its last
+will at every change, reports, events, and a heartbeat.
+
+How it ends
+* Stop (or SIGTERM while the supervisor lives): it falls silent, hands over its final last will and
+  exits *without touching an address*; the supervisor executes the will, as after a crash.
+* The supervisor is gone (end of the socket, or the kernel's signal at a parent's death): nobody
+  else is left, so it executes the will itself and exits.
+* An error nobody foresaw: it exits with a traceback. The supervisor sees that, executes the will
+  and starts another one. A worker that limps on would be worse.
+
+It is small and does nothing but this, so that adverts are never late; it asks for real-time
+scheduling and locked memory, and says when it does not get them.
+
+This module never decides who is active, and never waits for the supervisor: when that one does not
+read, reports are dropped, and later ones say the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
+from enum import Enum, auto
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Final
+
+from vrrp import packet, process, sysctl, will
+from vrrp.addresses import Interfaces
+from vrrp.announce import Announcer
+from vrrp.config import RouterSettings
+from vrrp.events import Heard
+from vrrp.hands import Interface
+from vrrp.messages import (
+    LINE_BYTES_MAX,
+    Configure,
+    Event,
+    Heartbeat,
+    LastWill,
+    Message,
+    MessageError,
+    RouterReport,
+    RouterWill,
+    Stop,
+    decode,
+    encode,
+)
+from vrrp.router import Router
+from vrrp.transport import Channel
+
+REPORT_INTERVAL_S: Final = 1.0
+UNREAD_BYTES_MAX: Final = 1024 * 1024
+"""What may wait for a supervisor that does not read before reports and heartbeats are dropped."""
+FLUSH_TIMEOUT_S: Final = 1.0
+
+
+class _Ending(Enum):
+    STOPPED = auto()
+    ORPHANED = auto()
+
+
+class Worker:
+    """All virtual routers of this host, and the hands they share."""
+
+    def __init__(self, supervisor: socket.socket) -> None:
+        self._supervisor = supervisor
+        self._parent = os.getppid()
+        self._loop = asyncio.get_running_loop()
+        self._ending: asyncio.Future[_Ending] = self._loop.create_future()
+        self._writer: asyncio.StreamWriter | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._interfaces = Interfaces(self._interface_changed)
+        self._announcer = Announcer()
+        self._channels: dict[str, Channel] = {}
+        self._channel_problems: dict[str, str] = {}
+        self._routers: dict[tuple[str, str], Router] = {}
+        self._keepers: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._leaving: dict[str, RouterWill] = {}
+        self._told_wills: tuple[RouterWill, ...] | None = None
+        self._heartbeat_s = 1.0
+        self._lateness_s = 0.0
+
+    async def run(self) -> None:
+        """Work until told to stop or left alone."""
+        reader, self._writer = await asyncio.open_connection(
+            sock=self._supervisor, limit=LINE_BYTES_MAX
+        )
+        self._loop.set_exception_handler(self._fail)
+        self._loop.add_signal_handler(signal.SIGTERM, self._terminated)
+        for refused in (process.claim_realtime(), process.lock_memory()):
+            if refused:
+                self.tell(Event(kind="unprivileged", router=None, sentence=refused))
+        async with asyncio.TaskGroup() as self._tasks:
+            background = [
+                self._tasks.create_task(self._listen(reader)),
+                self._tasks.create_task(self._interfaces.run()),
+                self._tasks.create_task(self._beat()),
+                self._tasks.create_task(self._report()),
+            ]
+            ending = await self._ending
+            for router in self._routers.values():
+                router.stop()
+            for task in [*background, *self._keepers.values()]:
+                task.cancel()
+            if ending is _Ending.STOPPED:
+                self._told_wills = None
+                self.wills_changed()
+            if ending is _Ending.ORPHANED or not await self._flush():
+                await self._execute_own_will()
+            # Handovers in the background end by themselves, within their linger.
+        self._close()
+
+    # ------------------------------------------------------- hands of the routers
+
+    def now(self) -> float:
+        """Return seconds since boot, those included in which this host was suspended."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def interface(self, name: str) -> Interface:
+        """Return what is known of an interface; one we cannot open counts as unusable."""
+        snapshot = self._interfaces[name]
+        problem = self._channel_problems.get(name)
+        return replace(snapshot, problem=problem) if problem else snapshot
+
+    def virtual_addresses(self, interface: str) -> frozenset[IPv4Address]:
+        """Return the addresses that any virtual router manages on an interface."""
+        managed = (router.managed_addresses for router in self._routers.values())
+        return frozenset(ip for pairs in managed for name, ip in pairs if name == interface)
+
+    def send(self, interface: str, payload: bytes, source: IPv4Address) -> None:
+        """Send an advertisement. Raises OSError."""
+        channel = self._channels.get(interface)
+        if channel is None:
+            raise OSError(f"{interface} is not open")
+        channel.send(payload, source)
+
+    def announce(self, interface: str, addresses: Iterable[IPv4Address]) -> None:
+        """Send gratuitous ARP. Raises OSError."""
+        hardware_address = self._interfaces[interface].hardware_address
+        self._announcer.announce(interface, hardware_address, addresses)
+
+    async def add(self, interface: str, address: IPv4Interface) -> None:
+        """Put an address on an interface. Raises AddressError."""
+        await self._interfaces.add(interface, address)
+
+    async def remove(self, interface: str, address: IPv4Interface) -> None:
+        """Take an address off an interface. Raises AddressError."""
+        await self._interfaces.remove(interface, address)
+
+    def tell(self, message: Message) -> None:
+        """Send a message to the supervisor, without waiting."""
+        if self._writer is None or self._writer.is_closing():
+            return
+        unread = self._writer.transport.get_write_buffer_size()
+        if unread > UNREAD_BYTES_MAX and isinstance(message, RouterReport | Heartbeat | Event):
+            return
+        self._writer.write(encode(message))
+
+    def wills_changed(self) -> None:
+        """Hand the last will to the supervisor if it is another one now."""
+        wills = self._all_wills()
+        if wills != self._told_wills:
+            self._told_wills = wills
+            self.tell(LastWill(routers=wills))
+
+    def hand_over(self, leaving: RouterWill) -> None:
+        """Leave a virtual router that is not configured any more, in good order."""
+        if self._tasks is not None:
+            self._leaving[leaving.name] = leaving
+            self._tasks.create_task(self._hand_over(leaving))
+
+    def woken(self, late_s: float) -> None:
+        """Note how late a timer was."""
+        self._lateness_s = max(self._lateness_s, late_s)
+
+    # ----------------------------------------------------------- the supervisor
+
+    async def _listen(self, reader: asyncio.StreamReader) -> None:
+        """Act on messages until the supervisor is gone."""
+        while line := await self._read_line(reader):
+            try:
+                message = decode(line)
+            except MessageError as error:
+                self.tell(Event(kind="message-error", router=None, sentence=str(error)))
+                continue
+            match message:
+                case Configure():
+                    await self._configure(message)
+                case Stop(reason=reason):
+                    self.tell(Event(kind="stopping", router=None, sentence=reason))
+                    self._end(_Ending.STOPPED)
+                case _:
+                    text = f"a {type(message).__name__} is not for the worker"
+                    self.tell(Event(kind="message-error", router=None, sentence=text))
+        self._end(_Ending.ORPHANED)
+
+    async def _read_line(self, reader: asyncio.StreamReader) -> bytes:
+        """Return the next line, or nothing at the end of the stream, however that came about."""
+        try:
+            line = await reader.readline()
+        except (OSError, ValueError):  # reset; or a line longer than LINE_BYTES_MAX
+            return b""
+        return line if line.endswith(b"\n") else b""
+
+    async def _configure(self, message: Configure) -> None:
+        """Run exactly the routers of `message`; those that stay the same are not disturbed."""
+        self._heartbeat_s = message.heartbeat_s
+        wanted: dict[tuple[str, str], list[RouterSettings]] = {}
+        for settings in message.routers:
+            alone = ("router", settings.name)
+            key = alone if settings.group is None else ("group", settings.group)
+            wanted.setdefault(key, []).append(settings)
+        interfaces = frozenset(settings.interface for settings in message.routers)
+        leaving = [key for key in self._routers if key not in wanted]
+        # Watch the new interfaces first, let go of the old ones last: routers look at both.
+        await self._interfaces.watch(interfaces | self._channels.keys())
+        for key in leaving:
+            self._routers[key].configure([])
+            del self._routers[key]
+            self._keepers.pop(key).cancel()
+        for key, members in wanted.items():
+            router = self._routers.get(key)
+            if router is None:
+                router = self._routers[key] = Router(key[1], self)
+                if self._tasks is not None:
+                    task = self._tasks.create_task(router.keep_addresses())
+                    self._keepers[key] = task
+            router.configure(members)
+        for name in sorted(interfaces):
+            self._interface_changed(name)
+        await self._interfaces.watch(interfaces)
+        for name in [name for name in self._channels if name not in interfaces]:
+            self._channels.pop(name).close()
+        self.wills_changed()
+        gc.collect()
+        gc.freeze()  # what lives now lives on: the collector need not look at it again
+
+    async def _beat(self) -> None:
+        """Tell the supervisor that this process is alive, and how late it was at worst."""
+        while True:
+            period_s = self._heartbeat_s / 4
+            due = self.now() + period_s
+            await asyncio.sleep(period_s)
+            self.woken(self.now() - due)
+            self.tell(Heartbeat(lateness_ms=round(max(0.0, self._lateness_s) * 1000, 3)))
+            self._lateness_s = 0.0
+
+    async def _report(self) -> None:
+        """Tell about counters that changed, not too often; changes of state are told at once."""
+        while True:
+            await asyncio.sleep(REPORT_INTERVAL_S)
+            for router in self._routers.values():
+                router.report()
+
+    async def _flush(self) -> bool:
+        """Give the supervisor time to take what was written; tell whether it did."""
+        if self._writer is None:
+            return False
+        try:
+            async with asyncio.timeout(FLUSH_TIMEOUT_S):
+                self._writer.transport.set_write_buffer_limits(high=0)
+                await self._writer.drain()
+        except (OSError, TimeoutError):
+            return False
+        return True
+
+    # ------------------------------------------------------------------ the ends
+
+    def _end(self, how: _Ending) -> None:
+        if not self._ending.done():
+            self._ending.set_result(how)
+
+    def _terminated(self) -> None:
+        """SIGTERM: from the kernel if the supervisor died, else from somebody who means it."""
+        orphaned = os.getppid() != self._parent
+        self._end(_Ending.ORPHANED if orphaned else _Ending.STOPPED)
+
+    def _fail(self, _loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        """An exception nobody caught, in a callback: end the process with it."""
+        error = context.get("exception")
+        if not isinstance(error, Exception):
+            error = RuntimeError(str(context.get("message")))
+        if not self._ending.done():
+            self._ending.set_exception(error)
+
+    async def _execute_own_will(self) -> None:
+        """Leave in good order, because nobody else is there to do it."""
+        active = tuple(one for router in self._routers.values() for one in router.wills())
+        for sentence in await will.execute(LastWill(routers=active)):
+            print(sentence, file=sys.stderr)
+
+    def _close(self) -> None:
+        for channel in self._channels.values():
+            channel.close()
+        self._interfaces.close()
+        self._announcer.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    # ------------------------------------------------------------------- routers
+
+    def _all_wills(self) -> tuple[RouterWill, ...]:
+        active = [one for router in self._routers.values() for one in router.wills()]
+        return (*self._leaving.values(), *active)
+
+    async def _hand_over(self, leaving: RouterWill) -> None:
+        """Execute the will of one virtual router while the others go on."""
+        sentences = await will.execute(LastWill(routers=(leaving,)))
+        self._leaving.pop(leaving.name, None)
+        self.wills_changed()
+        for sentence in sentences:
+            self.tell(Event(kind="handed-over", router=leaving.name, sentence=sentence))
+
+    def _interface_changed(self, name: str) -> None:
+        """See to the socket of an interface, then let the routers look at it."""
+        snapshot = self._interfaces[name]
+        channel = self._channels.get(name)
+        if channel is not None and channel.index != snapshot.index:
+            self._channels.pop(name).close()
+            channel = None
+        self._channel_problems.pop(name, None)
+        if channel is None and snapshot.index:
+            self._open(name, snapshot.index)
+        for router in self._routers.values():
+            router.interface_changed(name)
+
+    def _open(self, name: str, index: int) -> None:
+        """Open the socket of an interface, or note why that is impossible."""
+
+        def receive(datagram: bytes) -> None:
+            self._receive(name, datagram)
+
+        try:
+            if sysctl.end_forgotten_silence(name):
+                text = f"{name} answered no ARP since a handover that was cut short; it does again"
+                self.tell(Event(kind="arp-restored", router=None, sentence=text))
+        except OSError:
+            pass  # read-only /proc/sys: then nobody can have changed it either
+        try:
+            self._channels[name] = Channel(name, index, receive)
+        except OSError as error:
+            text = f"cannot open a raw socket on {name}: {error.strerror or error}"
+            self._channel_problems[name] = text
+
+    def _receive(self, interface: str, datagram: bytes) -> None:
+        """Hand an advertisement to its router; count what is not one."""
+        try:
+            advertisement, form, source = packet.receive(datagram)
+        except packet.PacketError as error:
+            self._refuse(interface, datagram, error)
+            return
+        heard = Heard(advertisement, source, form)
+        for router in self._routers.values():
+            if router.receive(interface, heard):
+                return
+
+    def _refuse(self, interface: str, datagram: bytes, error: packet.PacketError) -> None:
+        with suppress(packet.PacketError):
+            parts = packet.split_datagram(datagram)
+            if len(parts.payload) > 1:  # the second byte is the VRID, in every version
+                for router in self._routers.values():
+                    router.refuse(interface, parts.payload[1], error, str(parts.source))
+
+
+async def _main(descriptor: int) -> None:
+    await Worker(socket.socket(fileno=descriptor)).run()
+
+
+def main() -> None:
+    """Run the worker on the socket whose descriptor is the only argument."""
+    if len(sys.argv) != 2 or not sys.argv[1].isdigit():
+        sys.exit("usage: python -m vrrp.worker FD   (FD: a connected stream socket)")
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # meant for the supervisor, which shares our terminal
+    process.signal_at_parents_death(signal.SIGTERM)
+    asyncio.run(_main(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
