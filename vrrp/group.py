@@ -68,6 +68,7 @@ class Group:
         # What is known of each member's interface: usable, or the sentence why not.
         self._interfaces: dict[str, Up | Down] = {}
         self._first_heard_at = float("-inf")  # when the first member last heard anybody
+        self._held = False
 
     @property
     def members(self) -> Mapping[str, Machine]:
@@ -86,7 +87,8 @@ class Group:
         """
         if settings.name in self._members:
             raise LocalProtocolError(f"{settings.name} is in group {self.name} already")
-        self._members[settings.name] = Machine(settings)
+        machine = self._members[settings.name] = Machine(settings)
+        machine.held = self._held
 
     def remove(self, router: str, sentence: str, now: float) -> list[Effect]:
         """Take a virtual router out of the group; an active one hands over in good order."""
@@ -107,6 +109,16 @@ class Group:
     def configure(self, settings: RouterSettings, now: float) -> None:
         """Give a member other settings (see Machine.configure)."""
         self._members[settings.name].configure(settings, now)
+
+    def hold(self, held: bool) -> None:
+        """While held, take over from silence but not from a working active router.
+
+        For a director whose services are not ready yet: it would take the clients only to fail
+        them. Once released, it preempts as configured.
+        """
+        self._held = held
+        for machine in self._members.values():
+            machine.held = held
 
     def handle(self, router: str, event: Up | Down | Heard, now: float) -> list[Effect]:
         """Return what follows from something that happened to one member."""

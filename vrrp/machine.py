@@ -157,6 +157,8 @@ class Machine:
         self.source = IPv4Address(0)
         self.active_peer: IPv4Address | None = None
         """The active router last heard, while it is the one we wait for."""
+        self.held = False
+        """While held, a backup takes over from silence only, as without preemption."""
         self._active_interval_s = settings.advertise
         self._form = ChecksumForm.PSEUDO_HEADER
         self._deadline: float | None = None
@@ -286,7 +288,7 @@ class Machine:
         if theirs == PRIORITY_LEAVING:
             return Trigger.LEAVING
         if self.state is State.BACKUP:
-            accepted = theirs >= ours or not self.settings.preempt
+            accepted = theirs >= ours or not self.settings.preempt or self.held
         else:
             accepted = (theirs, heard.source) > (ours, self.source)
         return Trigger.SUPERIOR if accepted else Trigger.INFERIOR

@@ -50,6 +50,14 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Supervisor to worker: while held, do not preempt a working active router."""
+
+    held: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """Worker to supervisor: alive; and how late it was woken at worst since the last one."""
 
@@ -109,12 +117,13 @@ class Event:
     sentence: str
 
 
-Message = Configure | Stop | Heartbeat | LastWill | RouterReport | Event
+Message = Configure | Stop | Hold | Heartbeat | LastWill | RouterReport | Event
 
 _TYPES: Final[Mapping[str, type[Message]]] = MappingProxyType(
     {
         "configure": Configure,
         "stop": Stop,
+        "hold": Hold,
         "heartbeat": Heartbeat,
         "last-will": LastWill,
         "router-report": RouterReport,

@@ -105,6 +105,10 @@ class Router:
         self._work.set()
         self._rearm()
 
+    def hold(self, held: bool) -> None:
+        """While held, do not preempt a working active router (`Group.hold`)."""
+        self._group.hold(held)
+
     def interface_changed(self, name: str) -> None:
         """Look again at an interface: can it be used, are the addresses as they should be?"""
         if self._stopped:

@@ -46,6 +46,7 @@ from vrrp.messages import (
     Configure,
     Event,
     Heartbeat,
+    Hold,
     LastWill,
     Message,
     MessageError,
@@ -88,6 +89,7 @@ class Worker:
         self._leaving: dict[str, RouterWill] = {}
         self._told_wills: tuple[RouterWill, ...] | None = None
         self._heartbeat_s = 1.0
+        self._held = False
         self._lateness_s = 0.0
 
     async def run(self) -> None:
@@ -196,6 +198,8 @@ class Worker:
             match message:
                 case Configure():
                     await self._configure(message)
+                case Hold():
+                    self._hold(message)
                 case Stop(reason=reason):
                     self.tell(Event(kind="stopping", router=None, sentence=reason))
                     self._end(_Ending.STOPPED)
@@ -232,6 +236,7 @@ class Worker:
             router = self._routers.get(key)
             if router is None:
                 router = self._routers[key] = Router(key[1], self)
+                router.hold(self._held)
                 if self._tasks is not None:
                     task = self._tasks.create_task(router.keep_addresses())
                     self._keepers[key] = task
@@ -244,6 +249,15 @@ class Worker:
         self.wills_changed()
         gc.collect()
         gc.freeze()  # what lives now lives on: the collector need not look at it again
+
+    def _hold(self, message: Hold) -> None:
+        """Keep all routers from preempting, or let them again."""
+        if message.held != self._held:
+            self._held = message.held
+            sentence = f"{'held' if message.held else 'released'}: {message.reason}"
+            self.tell(Event(kind="hold", router=None, sentence=sentence))
+        for router in self._routers.values():
+            router.hold(message.held)
 
     async def _beat(self) -> None:
         """Tell the supervisor that this process is alive, and how late it was at worst."""

@@ -8,8 +8,7 @@ import pytest
 
 from tests.vrrp.stories import OURS, THEIRS, heard, kinds, reasons, sent, settings
 from vrrp.config import RouterSettings
-from vrrp.machine import (
-    TRANSITIONS,
+from vrrp.events import (
     Announce,
     Changed,
     Differs,
@@ -19,15 +18,14 @@ from vrrp.machine import (
     Heard,
     Lead,
     LocalProtocolError,
-    Machine,
     PeerLeaving,
     Send,
     State,
     Stop,
     Tick,
-    Trigger,
     Up,
 )
+from vrrp.machine import TRANSITIONS, Machine, Trigger
 from vrrp.packet import ChecksumForm
 
 HIGHER = IPv4Address("192.0.2.200")
@@ -140,6 +138,26 @@ def test_without_preemption_a_weaker_active_router_is_left_alone() -> None:
 
 
 # ------------------------------------------------------------------------------ as active
+
+
+def test_a_held_backup_leaves_a_working_active_router_alone_until_it_is_released() -> None:
+    machine = backup(settings(priority=200))
+    machine.held = True
+    machine.handle(heard(priority=100), 1.0)
+    assert machine.handle(Tick(), 4.0) == []
+    machine.handle(heard(priority=100), 4.0)
+    machine.held = False
+    assert machine.handle(heard(priority=100), 5.0) == []
+    machine.handle(Tick(), 10.0)
+    assert machine.state is State.ACTIVE
+
+
+def test_a_held_backup_takes_over_from_silence() -> None:
+    machine = backup(settings(priority=200))
+    machine.held = True
+    machine.handle(heard(priority=100), 1.0)
+    machine.handle(Tick(), 10.0)
+    assert machine.state is State.ACTIVE
 
 
 def test_active_yields_to_a_higher_priority() -> None:
