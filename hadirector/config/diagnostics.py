@@ -52,7 +52,6 @@ class Rule(StrEnum):
     KEY_NOT_TEXT = "key-not-text"
     DUPLICATE_KEY = "duplicate-key"
     # include:
-    INCLUDE = "include"
     INCLUDE_CYCLE = "include-cycle"
     INCLUDE_TOO_DEEP = "include-too-deep"
     INCLUDE_CONFLICT = "include-conflict"
@@ -147,8 +146,9 @@ def _with_excerpt(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean "wlc"?` where a known word is near, else nothing."""
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f'did you mean "{near[0]}"?' if near else ""
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f'did you mean "{by_lower[near[0]]}"?' if near else ""
 
 
 def choices(word: str, known: Iterable[str]) -> str:

@@ -171,6 +171,8 @@ def _explained(
     error: ValidationError, node: Node, bounds: Bounds
 ) -> list[tuple[Node, str, Explanation]]:
     details = error.errors(include_url=False)
+    if len(details) > 1:  # a list is not too short because its items are wrong
+        details = [detail for detail in details if detail["type"] != "too_short"] or details
     if _is_union(details):
         message = f"{found(node)} is not what is meant here"
         return [(node, "", Explanation(Rule.WRONG_TYPE, message))]

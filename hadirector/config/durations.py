@@ -38,12 +38,13 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The shortest way to write `seconds` in the largest unit that needs no fraction."""
+    """How people would write `seconds`: in hours or minutes only where that needs no fraction."""
     milliseconds = round(seconds * 1000, 6)
-    for unit in ("h", "m", "s"):
-        count = milliseconds / _MILLISECONDS[unit]
-        if count >= 1 and count == int(count):
-            return f"{int(count)}{unit}"
     if milliseconds == 0:
         return "0s"
-    return f"{milliseconds:.6f}".rstrip("0").rstrip(".") + "ms"
+    for unit in ("h", "m"):
+        count = milliseconds / _MILLISECONDS[unit]
+        if count >= 1 and count.is_integer():
+            return f"{int(count)}{unit}"
+    unit = "s" if milliseconds >= _MILLISECONDS["s"] else "ms"
+    return f"{milliseconds / _MILLISECONDS[unit]:.6f}".rstrip("0").rstrip(".") + unit

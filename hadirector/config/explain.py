@@ -14,7 +14,8 @@ from pydantic_core import ErrorDetails
 
 from hadirector.config.diagnostics import Rule, UnfitError, choices
 from hadirector.config.durations import format_duration
-from hadirector.config.nodes import Node, describe, plain
+from hadirector.config.nodes import Node, Scalar, describe, plain
+from hadirector.config.scalars import resolve
 
 _WANTED = {
     "int_type": "a whole number",
@@ -39,10 +40,14 @@ class Bounds:
 
     def __str__(self) -> str:
         """As in `write 1 to 255`."""
+        return f"write {self.range()}"
+
+    def range(self) -> str:
+        """As in `1 to 255`; nothing where there are no bounds."""
         low, high = self._text(self.low), self._text(self.high)
         if low and high:
-            return f"write {low} to {high}"
-        return f"write {low} or more" if low else f"write {high} or less"
+            return f"{low} to {high}"
+        return (f"{low} or more" if low else "") or (f"{high} or less" if high else "")
 
     def _text(self, bound: object) -> str:
         if isinstance(bound, int | float):
@@ -66,7 +71,8 @@ def explain(error: ErrorDetails, node: Node, bounds: Bounds) -> Explanation:
     if kind == "value_error":
         return _own(context["error"])
     if kind in _WANTED:
-        return Explanation(Rule.WRONG_TYPE, f"expected {_WANTED[kind]}, found {found(node)}")
+        message = f"expected {_WANTED[kind]}, found {found(node)}"
+        return Explanation(Rule.WRONG_TYPE, message, _quotes(kind, node))
     if kind in ("greater_than_equal", "less_than_equal"):
         return Explanation(Rule.OUT_OF_RANGE, f"{bare(node)} is out of range", str(bounds))
     if kind in ("enum", "literal_error"):
@@ -91,6 +97,17 @@ def found(node: Node) -> str:
 def bare(node: Node) -> str:
     """What stands at `node`, without quotes."""
     return describe(node).strip('"')
+
+
+def _quotes(kind: str, node: Node) -> str:
+    """Whether quotes are all that is wrong."""
+    if not isinstance(node, Scalar) or not node.text:
+        return ""
+    if kind == "string_type":
+        return f'write "{node.text}"'
+    meant = resolve(node.text) if isinstance(node.value, str) else None
+    wanted = {"int_type": int, "bool_type": bool}.get(kind)
+    return f"write {node.text} without quotes" if wanted and type(meant) is wanted else ""
 
 
 def _own(error: object) -> Explanation:

@@ -23,6 +23,10 @@ class Place:
     line: int = 1
     column: int = 1
 
+    def seen_from(self, other: Place) -> str:
+        """`line 7` in the same file, else `FILE:7`."""
+        return f"line {self.line}" if self.file == other.file else f"{self.file}:{self.line}"
+
 
 @dataclass(slots=True)
 class Scalar:

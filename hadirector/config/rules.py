@@ -17,7 +17,7 @@ from hadirector.config.diagnostics import Rule, choices, did_you_mean
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Node, Sequence
 from hadirector.config.sections import FileDraft
-from hadirector.config.service_rules import check_service, line_of, listen_of, repeated
+from hadirector.config.service_rules import check_service, first_of, listen_of, repeated
 from hadirector.ipvs.model import Address, VirtualAddress
 
 
@@ -39,7 +39,7 @@ def _duplicate_names(top: FileDraft, findings: Findings) -> None:
                 draft.at(name),
                 path=draft.path_of(name),
                 message=f'a second {what} named "{value}"',
-                hint=line_of(earlier, name),
+                hint=first_of(earlier, draft, name),
             )
 
 
@@ -53,7 +53,7 @@ def _duplicate_node_address(top: FileDraft, findings: Findings) -> None:
             draft.at(name),
             path=draft.path_of(name),
             message=f"two directors have the address {value}",
-            hint=line_of(earlier, name),
+            hint=first_of(earlier, draft, name),
         )
 
 
@@ -73,7 +73,7 @@ def _duplicate_vrid(top: FileDraft, findings: Findings) -> None:
             draft.at(name),
             path=draft.path_of(name),
             message=f"VRID {value[0]} is used twice on interface {value[1]}",
-            hint=f"{line_of(earlier, name)}; give each virtual router a VRID of its own",
+            hint=f"{first_of(earlier, draft, name)}; give each virtual router a VRID of its own",
         )
 
 
@@ -96,7 +96,7 @@ def _duplicate_vip(top: FileDraft, findings: Findings) -> None:
                 node,
                 path=path,
                 message=f"the address {address} is owned twice",
-                hint=f"the first is in line {earlier.place.line}",
+                hint=f"the first is in {earlier.place.seen_from(node.place)}",
             )
     for name, draft in top.nodes.items():
         own = draft.get("address", IPv4Address)
@@ -106,7 +106,7 @@ def _duplicate_vip(top: FileDraft, findings: Findings) -> None:
                 draft.at("address"),
                 path=draft.path_of("address"),
                 message=f"{own} is a virtual address and cannot be {name}'s own",
-                hint=f"it is in line {first[own].place.line}",
+                hint=f"it is in {first[own].place.seen_from(draft.node.place)}",
             )
 
 
@@ -165,7 +165,7 @@ def _duplicate_listen(top: FileDraft, findings: Findings) -> None:
             draft.at(name),
             path=draft.path_of(name),
             message=f"a second service listens on {value}",
-            hint=line_of(earlier, name),
+            hint=first_of(earlier, draft, name),
         )
 
 

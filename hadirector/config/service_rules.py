@@ -40,9 +40,9 @@ def repeated(
             yield draft, name, value, earlier
 
 
-def line_of(draft: Draft, name: str) -> str:
+def first_of(earlier: Draft, draft: Draft, name: str) -> str:
     """Says where the first of two is."""
-    return f"the first is in line {draft.at(name).place.line}"
+    return f"the first is in {earlier.at(name).place.seen_from(draft.at(name).place)}"
 
 
 def listen_of(service: ServiceDraft) -> VirtualAddress | FirewallMark | None:
@@ -62,7 +62,7 @@ def _duplicate_server(service: ServiceDraft, findings: Findings) -> None:
             draft.at(name),
             path=draft.path_of(name),
             message=f"{value} is in this service twice",
-            hint=line_of(earlier, name),
+            hint=first_of(earlier, draft, name),
         )
 
 

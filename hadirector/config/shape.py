@@ -50,6 +50,16 @@ SCHEDULERS = (
 """The schedulers of Linux (net/netfilter/ipvs/Kconfig)."""
 
 FORWARDS = {str(forward): forward for forward in (Forward.NAT, Forward.DR, Forward.TUN)}
+_FORWARD_ELSEWHERE = {
+    "masq": "nat",
+    "masquerading": "nat",
+    "gate": "dr",
+    "gatewaying": "dr",
+    "route": "dr",
+    "ipip": "tun",
+    "tunnel": "tun",
+}
+"""What other programs call them."""
 SCHEDULER_DEFAULT = "wlc"
 KIND_DEFAULT = "tcp"
 WEIGHT_MAX = 65535
@@ -71,7 +81,8 @@ class _UnknownSchedulerError(UnfitError):
 def _forward(value: object) -> Forward:
     if isinstance(value, str) and value in FORWARDS:
         return FORWARDS[value]
-    raise _UnknownForwardError(f'unknown forwarding method "{value}"', "write nat, dr or tun")
+    meant = _FORWARD_ELSEWHERE.get(str(value).lower(), "nat, dr or tun")
+    raise _UnknownForwardError(f'unknown forwarding method "{value}"', f"write {meant}")
 
 
 def _scheduler(value: object) -> str:
