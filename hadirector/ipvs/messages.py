@@ -377,4 +377,6 @@ def _text(value: bytes) -> str:
 
 def _unknown(attributes: Mapping[int, bytes], known: type[IntEnum]) -> Unknown:
     names = known._value2member_map_
+    if attributes.keys() <= names.keys():
+        return ()
     return tuple((kind, value) for kind, value in attributes.items() if kind not in names)

@@ -2,21 +2,24 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from hadirector.ipvs import wire
 from hadirector.ipvs.netlink import (
     BATCH_MAX,
+    DUMP_ATTEMPTS_MAX,
     AnswerLostError,
     FamilyAbsentError,
     GenericNetlink,
     RefusedError,
 )
-from hadirector.ipvs.wire import Request
+from hadirector.ipvs.wire import Frame, Request
 
 NAME = wire.pack_attribute(wire.CTRL_ATTR_FAMILY_NAME, b"nlctrl\0")
 GET = Request(wire.CTRL_CMD_GETFAMILY, NAME)
+LIST = Request(wire.CTRL_CMD_GETFAMILY)
 UNKNOWN = Request(200, NAME)
 
 
@@ -52,7 +55,7 @@ async def test_an_absent_family_is_told() -> None:
 
 @pytest.mark.asyncio
 async def test_a_dump_has_every_entry(controller: GenericNetlink) -> None:
-    entries = await controller.dump(Request(wire.CTRL_CMD_GETFAMILY))
+    entries = await controller.dump(LIST)
     names = [wire.unpack_attributes(entry)[wire.CTRL_ATTR_FAMILY_NAME] for entry in entries]
     assert b"nlctrl\0" in names
 
@@ -102,3 +105,29 @@ async def test_two_tasks_at_once_are_refused(
         await waiting
     monkeypatch.undo()
     assert await controller.ask(GET)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("interrupted", [1, DUMP_ATTEMPTS_MAX])
+async def test_a_dump_that_changed_meanwhile_is_begun_again(
+    controller: GenericNetlink, monkeypatch: pytest.MonkeyPatch, interrupted: int
+) -> None:
+    await controller.resolve()
+    whole = await controller.dump(LIST)
+    unpack_frames = wire.unpack_frames
+    dumps = 0
+
+    def unpack_interrupted(datagram: bytes) -> Iterator[Frame]:
+        nonlocal dumps
+        for frame in unpack_frames(datagram):
+            flag = wire.NLM_F_DUMP_INTR if dumps < interrupted else 0
+            dumps += frame.type == wire.NLMSG_DONE
+            yield replace(frame, flags=frame.flags | flag)
+
+    monkeypatch.setattr(wire, "unpack_frames", unpack_interrupted)
+    if interrupted < DUMP_ATTEMPTS_MAX:
+        assert await controller.dump(LIST) == whole
+        assert dumps == interrupted + 1
+    else:
+        with pytest.raises(AnswerLostError, match="changed during 4 readings"):
+            await controller.dump(LIST)
