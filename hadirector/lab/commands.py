@@ -50,12 +50,6 @@ def build_steps(world: World) -> Iterator[Step]:
             )
 
 
-def remove_steps(world: World) -> Batch:
-    """Everything that removes the world: devices and addresses go with their namespaces."""
-    names = (world.fabric, *(machine.namespace for machine in world.machines))
-    return Batch(None, tuple(f"netns del {name}" for name in names))
-
-
 def restart_addresses(machine: Machine) -> Batch:
     """What a reboot leaves of a machine's addresses and routes: those it is configured with."""
     return Batch(

@@ -152,10 +152,7 @@ class BuiltWorld:
     def remove(self) -> None:
         """Kill what runs in the world and remove it. Bounded, and may be called again."""
         names = [self.world.fabric, *(machine.namespace for machine in self.world.machines)]
-        existing = [name for name in names if (NAMESPACES / name).exists()]
-        kill_all(processes_in(existing))
-        if existing:
-            run_batch(commands.Batch(None, tuple(f"netns del {name}" for name in existing)))
+        remove_namespaces([name for name in names if (NAMESPACES / name).exists()])
 
     def spawn(
         self,
@@ -232,6 +229,13 @@ class BuiltWorld:
     def forget_addresses(self, machine: Machine) -> None:
         """Leave a machine only the addresses and routes it boots with (its IPVS table is kept)."""
         run_batch(commands.restart_addresses(machine))
+
+
+def remove_namespaces(names: Sequence[str]) -> None:
+    """Kill what runs in some existing namespaces and remove them. Raises CommandFailed."""
+    if names:
+        kill_all(processes_in(names))
+        run_batch(commands.Batch(None, tuple(f"netns del {name}" for name in names)))
 
 
 def processes_in(namespaces: Iterable[str]) -> list[int]:

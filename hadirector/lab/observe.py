@@ -131,9 +131,13 @@ def overlap_ms(
 
 
 class Observer:
-    """The watching process. `namespaces`: machine name to namespace."""
+    """The watching process. `namespaces`: machine name to namespace.
 
-    def __init__(self, namespaces: Mapping[str, str]) -> None:
+    It lives in the namespace `home`, by default the first of them; one whose machine may lose its
+    power, and with it all its processes, is no place to watch from.
+    """
+
+    def __init__(self, namespaces: Mapping[str, str], *, home: str | None = None) -> None:
         if not namespaces:
             raise ValueError("nothing to observe")
         self._dialogue = Dialogue("the observer")
@@ -142,8 +146,8 @@ class Observer:
         def run(ready: Ready) -> None:
             _watch(theirs, namespaces, ready)
 
-        home = next(iter(namespaces.values()))
-        self._forked = Forked("the observer", home, run, keep=(theirs.fileno(),))
+        place = home or next(iter(namespaces.values()))
+        self._forked = Forked("the observer", place, run, keep=(theirs.fileno(),))
 
     def start(self) -> None:
         """Start it; every change from now on is noted. Raises LabError."""

@@ -24,6 +24,7 @@ import pytest
 
 from hadirector.lab.embedded_kernel import Boot, Work, tail
 from hadirector.lab.errors import LabError, LabUnavailable
+from hadirector.lab.place import host_can
 
 INSIDE: Final = "HADIRECTOR_KERNEL_TESTS_REPORTS"
 """Set in the inner pytest: the file its reports go to."""
@@ -52,7 +53,7 @@ def lift_timeout(item: pytest.Item) -> None:
 
 def runs_ipvs_here() -> bool:
     """Whether this process may run kernel tests itself: root, on a kernel with IPVS."""
-    return os.geteuid() == 0 and Path("/proc/net/ip_vs").exists()
+    return host_can()
 
 
 class InnerRun:
@@ -110,7 +111,10 @@ class InnerRun:
             if ended or time.monotonic() > deadline:
                 self._end = self._end or f"no report within {bound_s:g} s\n{self._boot.traces()}"
                 self._boot.close()
-                raise LabError(f"the kernel test did not report: {self._end}")
+                reason = self._end
+                # The traces once, with the first of the tests that did not report.
+                self._end = f"{reason.partition(chr(10))[0]} (see the first such failure)"
+                raise LabError(f"the kernel test did not report: {reason}")
             time.sleep(POLL_INTERVAL_S)
         return self._reports[item.nodeid]
 

@@ -1,0 +1,50 @@
+import pytest
+
+from hadirector.lab.samples import Sample, summarise
+
+
+def answered(sent_at: float, answered_at: float, server: str = "one") -> Sample:
+    return Sample(target=0, sent_at=sent_at, answered_at=answered_at, server=server)
+
+
+def lost(sent_at: float, failure: str = "timeout") -> Sample:
+    return Sample(target=0, sent_at=sent_at, answered_at=None, failure=failure)
+
+
+def test_the_longest_time_without_an_answer_is_the_outage() -> None:
+    samples = [
+        answered(1.0, 1.001),
+        lost(1.01),
+        lost(1.02, "refused"),
+        answered(1.03, 1.331, "two"),
+    ]
+    summary = summarise(samples, since=1.0, until=1.35)
+    assert summary.longest_gap_ms == pytest.approx(330)
+    assert summary.gap_began_at == 1.001
+    assert (summary.requests, summary.lost) == (4, 2)
+    assert summary.answers == {"one": 1, "two": 1}
+    assert summary.failures == {"timeout": 1, "refused": 1}
+    assert summary.latency_ms_median == pytest.approx(301)
+
+
+def test_an_outage_that_still_lasts_counts_until_the_end() -> None:
+    summary = summarise([answered(1.0, 1.001), lost(1.01)], since=1.0, until=3.001)
+    assert summary.longest_gap_ms == pytest.approx(2000)
+
+
+def test_an_answer_within_the_span_counts_though_the_request_left_before() -> None:
+    summary = summarise([answered(0.9, 1.5)], since=1.0, until=2.0)
+    assert summary.longest_gap_ms == pytest.approx(500)
+    assert summary.requests == 0
+    assert summary.latency_ms_median is None
+
+
+def test_silence_is_one_gap() -> None:
+    summary = summarise([], since=1.0, until=2.0)
+    assert summary.longest_gap_ms == pytest.approx(1000)
+    assert summary.gap_began_at == 1.0
+
+
+def test_a_span_cannot_end_before_it_begins() -> None:
+    with pytest.raises(ValueError, match="cannot end"):
+        summarise([], since=2.0, until=1.0)
