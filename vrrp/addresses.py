@@ -39,9 +39,15 @@ _IFF_LOWER_UP: Final = 0x10000
 class Interfaces:
     """The snapshots of all watched interfaces. Needs CAP_NET_ADMIN to change addresses."""
 
-    def __init__(self, on_change: Callable[[str], None]) -> None:
-        """`on_change` is called with the name of an interface whose snapshot changed."""
+    def __init__(self, on_change: Callable[[str], None], on_trouble: Callable[[str], None]) -> None:
+        """Say whom to call.
+
+        `on_change` gets the name of an interface whose snapshot changed, `on_trouble` a sentence
+        when the kernel could not be asked; that is tried again until it works.
+        """
         self._on_change = on_change
+        self._on_trouble = on_trouble
+        self._trouble = ""
         self._snapshots: dict[str, Interface] = {}
         self._watch = netlink.Watch()
         self._stale = asyncio.Event()
@@ -59,10 +65,7 @@ class Interfaces:
             del self._snapshots[name]
         for name in missing:
             self._snapshots[name] = Interface(name=name, problem=f"interface {name} is missing")
-        try:
-            await self._read_again()
-        except (OSError, NetlinkError, TimeoutError):
-            self._stale.set()  # `run` tries again, and again
+        await self._try_reading()
 
     async def run(self) -> None:
         """Keep the snapshots true until cancelled."""
@@ -72,10 +75,7 @@ class Interfaces:
             while True:
                 await self._stale.wait()
                 self._stale.clear()
-                try:
-                    await self._read_again()
-                except (OSError, NetlinkError, TimeoutError):
-                    loop.call_later(REFRESH_RETRY_S, self._stale.set)
+                await self._try_reading()
         finally:
             loop.remove_reader(self._watch)
 
@@ -125,6 +125,18 @@ class Interfaces:
         if indexes is None or indexes & watched:
             self._stale.set()
 
+    async def _try_reading(self) -> None:
+        """Read again, and have it done again later if that fails."""
+        try:
+            await self._read_again()
+            self._trouble = ""
+        except (OSError, NetlinkError, TimeoutError) as error:
+            trouble = f"cannot read interfaces and addresses: {error!r}"
+            if trouble != self._trouble:
+                self._trouble = trouble
+                self._on_trouble(trouble)
+            asyncio.get_running_loop().call_later(REFRESH_RETRY_S, self._stale.set)
+
     async def _read_again(self) -> None:
         """Read all watched interfaces and report those that changed."""
         async with self._exclusive:
@@ -143,7 +155,7 @@ class Interfaces:
     async def _read_link(self, name: str) -> Interface:
         missing = Interface(name=name, problem=f"interface {name} is missing")
         try:
-            index = socket.if_nametoindex(name)
+            index = netlink.index_of(name)
             [link] = await self._route.link("get", index=index)
         except (OSError, NetlinkError) as error:
             code = error.code if isinstance(error, NetlinkError) else error.errno

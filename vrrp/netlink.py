@@ -43,6 +43,14 @@ _RECEIVE_BYTES: Final = 65536
 _DATAGRAMS_PER_WAKE_MAX: Final = 64
 
 
+def index_of(interface: str) -> int:
+    """Return the index of an interface. Raises OSError, ENODEV if there is none of that name."""
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError as error:  # Python up to 3.12 leaves its number out
+        raise OSError(errno.ENODEV, f"no interface {interface}") from error
+
+
 def remove_address(interface: str, address: IPv4Interface) -> bool:
     """Remove exactly `address` (with its prefix length); tell whether it was there.
 
@@ -51,7 +59,7 @@ def remove_address(interface: str, address: IPv4Interface) -> bool:
     """
     try:
         with sysctl.promoted_secondaries(interface):
-            _delete(socket.if_nametoindex(interface), address)
+            _delete(index_of(interface), address)
     except OSError as error:
         if error.errno in NOTHING_THERE:
             return False

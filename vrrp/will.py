@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -91,7 +90,7 @@ def _listening(
                 handover.taken_over.set()
 
     try:
-        channel = Channel(interface, socket.if_nametoindex(interface), receive)
+        channel = Channel(interface, netlink.index_of(interface), receive)
     except OSError as error:
         sentences.append(f"could not say goodbye on {interface}: {error.strerror or error}")
         yield

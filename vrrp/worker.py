@@ -80,7 +80,7 @@ class Worker:
         self._ending: asyncio.Future[_Ending] = self._loop.create_future()
         self._writer: asyncio.StreamWriter | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._interfaces = Interfaces(self._interface_changed)
+        self._interfaces = Interfaces(self._interface_changed, self._netlink_trouble)
         self._announcer = Announcer()
         self._channels: dict[str, Channel] = {}
         self._channel_problems: dict[str, str] = {}
@@ -347,6 +347,9 @@ class Worker:
             self._open(name, snapshot.index)
         for router in self._routers.values():
             router.interface_changed(name)
+
+    def _netlink_trouble(self, sentence: str) -> None:
+        self.tell(Event(kind="netlink-trouble", router=None, sentence=sentence))
 
     def _open(self, name: str, index: int) -> None:
         """Open the socket of an interface, or note why that is impossible."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Interface
 
 from vrrp.config import RouterSettings
-from vrrp.machine import Changed, Effect, Heard, Send
+from vrrp.events import Changed, Effect, Heard, Send
 from vrrp.packet import Advertisement
 
 OURS = IPv4Address("192.0.2.11")

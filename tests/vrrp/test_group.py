@@ -5,8 +5,8 @@ from ipaddress import IPv4Address
 import pytest
 
 from tests.vrrp.stories import heard, kinds, reasons, sent, settings
+from vrrp.events import Down, Effect, LocalProtocolError, Send, State, Up
 from vrrp.group import Group
-from vrrp.machine import Down, Effect, LocalProtocolError, Send, State, Up
 
 FRONT_OURS, FRONT_THEIRS = IPv4Address("192.0.2.11"), IPv4Address("192.0.2.12")
 # On the back side the addresses are in the other order.

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv4Interface
 import pytest
 
 from tests.vrrp.stories import settings
-from vrrp.machine import State
+from vrrp.events import State
 from vrrp.messages import (
     Configure,
     Event,

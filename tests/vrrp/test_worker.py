@@ -1,0 +1,366 @@
+"""The worker as a program: real processes, sockets and addresses, in network namespaces."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from ipaddress import IPv4Address, IPv4Interface
+
+import pytest
+
+from tests.prerequisites import require
+from tests.vrrp.world import Host, WorkerProcess, World, eventually, execute_will, finish
+from vrrp.config import RouterSettings
+from vrrp.messages import Event, Stop
+
+VIP = "192.0.2.100/24"
+BACK_VIP = "198.51.100.1/24"
+StartWorker = Callable[..., WorkerProcess]
+
+
+def front(
+    priority: int,
+    *addresses: str,
+    group: str | None = None,
+    source: IPv4Address | None = None,
+) -> RouterSettings:
+    return RouterSettings(
+        name="front",
+        vrid=51,
+        interface="eth0",
+        advertise=0.1,
+        addresses=tuple(IPv4Interface(address) for address in addresses or (VIP,)),
+        priority=priority,
+        group=group,
+        source=source,
+    )
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    require("ip", "nsenter", "unshare", namespaces=True)
+    with World() as world:
+        yield world
+
+
+@pytest.fixture
+def hosts(world: World) -> tuple[Host, Host]:
+    one, other = world.host("lb1"), world.host("lb2")
+    world.link({one: "192.0.2.11/24", other: "192.0.2.12/24"})
+    return one, other
+
+
+@pytest.fixture
+def start(world: World) -> Iterator[StartWorker]:
+    with ExitStack() as stack:
+
+        def start_worker(host: Host, *routers: RouterSettings) -> WorkerProcess:
+            worker = WorkerProcess(host, *routers)
+            stack.callback(worker.close)
+            return worker
+
+        yield start_worker
+
+
+@pytest.fixture
+def pair(hosts: tuple[Host, Host], start: StartWorker) -> tuple[WorkerProcess, WorkerProcess]:
+    """lb1 is active, lb2 is backup and has heard it."""
+    one = start(hosts[0], front(254))
+    one.wait_state("active")
+    other = start(hosts[1], front(253))
+    other.wait(lambda: _peer(other) == "192.0.2.11", "lb2 hears lb1")
+    return one, other
+
+
+def _peer(worker: WorkerProcess) -> str | None:
+    report = worker.reports.get("front")
+    return None if report is None else report.active_peer
+
+
+def wait_held(worker: WorkerProcess, *addresses: str) -> None:
+    worker.wait(lambda: worker.reports["front"].held == addresses, f"holds {addresses}")
+
+
+# ------------------------------------------------------------------------------ takeover
+
+
+def test_a_crash_is_taken_over_and_the_will_cleans_up(
+    pair: tuple[WorkerProcess, WorkerProcess],
+) -> None:
+    one, other = pair
+    wait_held(one, VIP)
+    assert [router.name for router in one.will.routers] == ["front"]
+    assert other.will.routers == ()
+    one.kill()
+    assert VIP in one.host.addresses()  # the kernel forwards on
+    executor = execute_will(one.host, one.will)
+    other.wait_state("active")
+    assert other.reports["front"].reason.startswith("heard priority 0 from 192.0.2.11; no other")
+    wait_held(other, VIP)
+    assert finish(executor) == ["front: 192.0.2.12 took over; removed 1 of 1 addresses"]
+    assert one.host.addresses() == {"192.0.2.11/24"}
+    assert one.host.arp_ignore() == 0
+
+
+def test_a_will_without_a_successor_removes_the_addresses_after_its_linger(
+    hosts: tuple[Host, Host], start: StartWorker
+) -> None:
+    worker = start(hosts[0], front(254))
+    worker.wait_state("active")
+    wait_held(worker, VIP)
+    worker.kill()
+    [sentence] = finish(execute_will(hosts[0], worker.will))
+    assert sentence == "front: no peer was heard within 101 ms; removed 1 of 1 addresses"
+    assert hosts[0].addresses() == {"192.0.2.11/24"}
+
+
+def test_without_a_will_three_intervals_pass(pair: tuple[WorkerProcess, WorkerProcess]) -> None:
+    one, other = pair
+    one.kill()
+    other.wait_state("active")
+    assert other.reports["front"].reason.startswith("no advertisement from 192.0.2.11 for 30")
+
+
+def test_the_better_one_returns_and_removes_what_it_left(
+    pair: tuple[WorkerProcess, WorkerProcess], start: StartWorker
+) -> None:
+    one, other = pair
+    wait_held(one, VIP)
+    one.kill()
+    other.wait_state("active")
+    returned = start(one.host, front(254))
+    returned.wait_event("address-leftover")
+    returned.wait_state("active")
+    other.wait_state("backup")
+    assert returned.reports["front"].reason == "priority 253 of 192.0.2.12 is lower than our 254"
+    wait_held(returned, VIP)
+    eventually(lambda: other.host.addresses() == {"192.0.2.12/24"}, "lb2 released")
+    assert [event.kind for event in other.events].count("transition") == 3
+
+
+# ------------------------------------------------------------------------------ the end
+
+
+def test_stop_leaves_the_addresses_to_the_supervisor(
+    pair: tuple[WorkerProcess, WorkerProcess],
+) -> None:
+    one, other = pair
+    wait_held(one, VIP)
+    one.tell(Stop(reason="the unit is stopped"))
+    one.wait(lambda: one.ended, "lb1 ends")
+    assert one.process.wait(timeout=5) == 0
+    assert VIP in one.host.addresses()
+    assert Event(kind="stopping", router=None, sentence="the unit is stopped") in one.events
+    executor = execute_will(one.host, one.will)
+    other.wait_state("active")
+    finish(executor)
+    assert VIP not in one.host.addresses()
+
+
+def test_left_alone_it_executes_its_own_will(pair: tuple[WorkerProcess, WorkerProcess]) -> None:
+    one, other = pair
+    wait_held(one, VIP)
+    one.socket.close()
+    other.wait_state("active")
+    assert one.process.wait(timeout=5) == 0
+    assert one.host.addresses() == {"192.0.2.11/24"}
+    assert one.host.arp_ignore() == 0
+    assert other.reports["front"].reason.startswith("heard priority 0")
+
+
+def test_sigterm_is_a_stop(pair: tuple[WorkerProcess, WorkerProcess]) -> None:
+    one, _ = pair
+    wait_held(one, VIP)
+    os.kill(one.process.pid, signal.SIGTERM)
+    one.wait(lambda: one.ended, "lb1 ends")
+    assert one.process.wait(timeout=5) == 0
+    assert len(one.will.routers) == 1
+    assert VIP in one.host.addresses()
+
+
+def test_a_pause_ends_in_backup_before_anything_is_said(
+    pair: tuple[WorkerProcess, WorkerProcess],
+) -> None:
+    one, other = pair
+    wait_held(one, VIP)
+    os.kill(one.process.pid, signal.SIGSTOP)
+    other.wait_state("active")
+    os.kill(one.process.pid, signal.SIGCONT)
+    one.wait_event("late")
+    late = next(e for e in one.events if "this process was" in e.sentence)
+    assert late.sentence.startswith("active to backup: this process was")
+    one.wait_state("active")  # and takes over again, as the better one
+    other.wait_state("backup")
+
+
+# ------------------------------------------------------------------------------ addresses
+
+
+def test_a_deleted_address_comes_back_at_once(hosts: tuple[Host, Host], start: StartWorker) -> None:
+    worker = start(hosts[0], front(254))
+    worker.wait_state("active")
+    wait_held(worker, VIP)
+    hosts[0].run("ip", "address", "del", VIP, "dev", "eth0")
+    assert worker.wait_event("address-lost").sentence == (
+        f"{VIP} on eth0 was deleted by another program"
+    )
+    worker.wait_event("address-restored")
+    assert VIP in hosts[0].addresses()
+    assert worker.state() == "active"
+
+
+def test_only_the_virtual_address_is_removed_even_if_it_is_the_first(
+    hosts: tuple[Host, Host], start: StartWorker
+) -> None:
+    host = hosts[0]
+    host.run("ip", "address", "flush", "dev", "eth0")
+    for address in (VIP, "192.0.2.11/24", "192.0.2.77/24"):
+        host.run("ip", "address", "add", address, "dev", "eth0")
+    worker = start(host, front(254))
+    worker.wait_event("address-leftover")
+    eventually(lambda: VIP not in host.addresses(), "the left-over address goes")
+    assert host.addresses() == {"192.0.2.11/24", "192.0.2.77/24"}
+    worker.wait_state("active")
+
+
+def test_a_link_without_carrier_is_waited_for(hosts: tuple[Host, Host], start: StartWorker) -> None:
+    one, other = hosts
+    worker = start(one, front(254))
+    worker.wait_state("active")
+    other.run("ip", "link", "set", "eth0", "down")
+    worker.wait_state("fault")
+    assert worker.reports["front"].reason == "interface eth0 has no carrier"
+    eventually(lambda: VIP not in one.addresses(), "the address is released")
+    other.run("ip", "link", "set", "eth0", "up")
+    worker.wait_state("active")
+    wait_held(worker, VIP)
+
+
+def test_an_interface_that_comes_later_and_goes_and_comes_back(
+    world: World, start: StartWorker
+) -> None:
+    one, other = world.host("lb1"), world.host("lb2")
+    worker = start(one, front(254))
+    for _ in range(2):
+        worker.wait_state("fault")
+        assert worker.reports["front"].reason == "interface eth0 is missing"
+        world.link({one: "192.0.2.11/24", other: "192.0.2.12/24"})
+        worker.wait_state("active")
+        wait_held(worker, VIP)
+        one.run("ip", "link", "delete", "eth0")
+    worker.wait_state("fault")
+    assert worker.process.poll() is None
+
+
+def test_a_source_that_is_not_there_is_waited_for(
+    hosts: tuple[Host, Host], start: StartWorker
+) -> None:
+    worker = start(hosts[0], front(254, source=IPv4Address("192.0.2.19")))
+    worker.wait_state("fault")
+    assert worker.reports["front"].reason == "192.0.2.19 is not an address of eth0"
+    hosts[0].run("ip", "address", "add", "192.0.2.19/24", "dev", "eth0")
+    worker.wait_state("active")
+
+
+# ------------------------------------------------------------------------------ configuration
+
+
+def test_changed_addresses_move_without_a_change_of_state(
+    pair: tuple[WorkerProcess, WorkerProcess],
+) -> None:
+    one, other = pair
+    wait_held(one, VIP)
+    one.configure(front(254, "192.0.2.101/32", VIP))
+    wait_held(one, "192.0.2.101/32", VIP)
+    one.configure(front(254, "192.0.2.101/32"))
+    wait_held(one, "192.0.2.101/32")
+    eventually(
+        lambda: one.host.addresses() == {"192.0.2.11/24", "192.0.2.101/32"}, "the old one goes"
+    )
+    assert one.will.routers[0].addresses == (IPv4Interface("192.0.2.101/32"),)
+    assert [e.kind for e in one.events].count("transition") == 2  # to backup, to active
+    assert "has other virtual addresses" in other.wait_event("addresses-differ").sentence
+
+
+def test_a_lower_priority_hands_over_without_a_stop(
+    pair: tuple[WorkerProcess, WorkerProcess],
+) -> None:
+    one, other = pair
+    one.configure(front(100))
+    other.wait_state("active")
+    one.wait_state("backup")
+
+
+def test_a_removed_router_hands_over_and_the_others_stay(
+    hosts: tuple[Host, Host], start: StartWorker
+) -> None:
+    second = RouterSettings(
+        name="second",
+        vrid=77,
+        interface="eth0",
+        advertise=0.1,
+        addresses=(IPv4Interface("192.0.2.177/32"),),
+        priority=254,
+    )
+    worker = start(hosts[0], front(254), second)
+    worker.wait_state("active", "second")
+    worker.wait_state("active")
+    wait_held(worker, VIP)
+    worker.configure(front(254))
+    assert worker.wait_event("handed-over").sentence.startswith("second: no peer was heard")
+    assert hosts[0].addresses() == {"192.0.2.11/24", VIP}
+    worker.wait(lambda: [w.name for w in worker.will.routers] == ["front"], "one will left")
+    assert worker.state() == "active"
+
+
+def test_nonsense_is_reported_and_survived(hosts: tuple[Host, Host], start: StartWorker) -> None:
+    worker = start(hosts[0], front(254))
+    worker.socket.sendall(b'{"type": "abracadabra"}\n')
+    assert "abracadabra" in worker.wait_event("message-error").sentence
+    worker.wait_state("active")
+    heartbeats = worker.heartbeats
+    worker.wait(lambda: worker.heartbeats > heartbeats + 2, "heartbeats go on")
+
+
+def test_both_sides_of_nat_move_together(world: World, start: StartWorker) -> None:
+    one, other = world.host("lb1"), world.host("lb2")
+    world.link({one: "192.0.2.11/24", other: "192.0.2.12/24"})
+    world.link({one: "198.51.100.11/24", other: "198.51.100.12/24"}, "eth1")
+
+    def both(priority: int) -> tuple[RouterSettings, RouterSettings]:
+        back = RouterSettings(
+            name="back",
+            vrid=52,
+            interface="eth1",
+            advertise=0.1,
+            addresses=(IPv4Interface(BACK_VIP),),
+            group="web",
+            priority=priority,
+        )
+        return front(priority, group="web"), back
+
+    lb1 = start(one, *both(254))
+    lb1.wait_state("active", "back")
+    lb2 = start(other, *both(253))
+    lb2.wait(lambda: _peer(lb2) is not None, "lb2 hears lb1")
+    one.run("ip", "link", "set", "eth1", "down")  # takes the carrier from lb2's side as well
+    lb1.wait_state("fault")
+    assert lb1.reports["front"].reason == (
+        "group web: back cannot take part: interface eth1 is switched off"
+    )
+    lb2.wait_state("fault", "back")
+    eventually(lambda: VIP not in one.addresses(), "lb1 released")
+    one.run("ip", "link", "set", "eth1", "up")
+    lb1.wait_state("active", "back")
+    lb1.wait_state("active", "front")
+    eventually(lambda: BACK_VIP in one.addresses("eth1"), "lb1 has the inside address")
+    assert lb2.state("front") == lb2.state("back") == "backup"
+
+
+def test_a_wrong_command_line_says_how() -> None:
+    command = [sys.executable, "-m", "vrrp.worker"]
+    outcome = subprocess.run(command, capture_output=True, text=True, timeout=15, check=False)
+    assert outcome.returncode == 1
+    assert "usage: python -m vrrp.worker FD" in outcome.stderr
