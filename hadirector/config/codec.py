@@ -176,6 +176,10 @@ def _decode_union(arguments: tuple[object, ...], data: object) -> object:
         return ip_interface(str(data))
     if len(kinds) == 1:
         return _decode(kinds[0], data)
+    # JSON tells lists and scalars apart, which is all that our unions need.
+    listed = [kind for kind in kinds if typing.get_origin(kind) in (tuple, frozenset)]
+    if isinstance(data, list) and listed:
+        return _decode(listed[0], data)
     matching = [kind for kind in kinds if kind is type(data)]
     return _decode(matching[0] if matching else kinds[0], data)
 

@@ -36,6 +36,7 @@ class Scalar:
     text: str
     value: Value
     broken: bool = False
+    quoted: bool = False
     size: int = 1
     depth: int = 1
 

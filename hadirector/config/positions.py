@@ -9,7 +9,7 @@ Never execute a tag, and never decide which of two duplicate keys was meant.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import yaml
 
@@ -53,7 +53,8 @@ class _Open:
     node: Sequence | Mapping
     key: Scalar | None = None
     awaits_value: bool = False
-    merged: list[tuple[Scalar, Node]] = field(default_factory=list)
+    merge_key: Scalar | None = None
+    merge_value: Node | None = None
 
 
 class _Abandon(Exception):  # noqa: N818 - not an error: the reason has been reported
@@ -141,7 +142,9 @@ class _Builder:
         scalar = Scalar(self._place(event), event.value, event.value)
         if event.tag is not None:
             self._tag(event, scalar)
-        elif event.style is None or event.style == "":
+        elif event.style:
+            scalar.quoted = True
+        else:
             self._resolve(scalar)
         return scalar
 
@@ -241,7 +244,8 @@ class _Builder:
         key, frame.key, frame.awaits_value = frame.key, None, False
         if key is None:
             return
-        earlier = parent.keys.get(key.text)
+        merges = key.text == _MERGE and not key.quoted
+        earlier = frame.merge_key if merges else parent.keys.get(key.text)
         if earlier is not None:
             self._findings.error(
                 Rule.DUPLICATE_KEY,
@@ -251,24 +255,22 @@ class _Builder:
                 hint=f"the first is in line {earlier.place.line}",
             )
             return
-        parent.keys[key.text] = key
-        if key.text == _MERGE:
-            frame.merged.append((key, value))
+        if merges:
+            frame.merge_key, frame.merge_value = key, value
         else:
+            parent.keys[key.text] = key
             parent.entries[key.text] = value
 
     def _close(self) -> None:
         frame = self._stack.pop()
-        if isinstance(frame.node, Mapping):
-            for key, value in frame.merged:
-                self._merge(frame.node, key, value)
+        if isinstance(frame.node, Mapping) and frame.merge_key and frame.merge_value:
+            self._merge(frame.node, frame.merge_key, frame.merge_value)
         node = frame.node
         # The anchor, if any, was noted at the start, so that a cycle is seen.
         self._add(node, None)
 
     def _merge(self, node: Mapping, key: Scalar, value: Node) -> None:
         """`<<: *other`: the other's keys that are not here yet (YAML 1.1 type repository)."""
-        del node.keys[_MERGE]
         sources = value.items if isinstance(value, Sequence) else [value]
         for source in sources:
             if isinstance(source, Mapping):
