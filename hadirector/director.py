@@ -167,7 +167,7 @@ class Director:
         for name, now in pools.items():
             before = self._present.pools.get(name)
             if before is not None and before.quorum_met != now.quorum_met:
-                verb = "has its quorum again" if now.quorum_met else "has lost its quorum"
+                verb = "has its quorum" if now.quorum_met else "has lost its quorum"
                 self._journal.add("quorum", f"{name} {verb}: {now.sentence}", subject=name)
 
     def _remember_declared(self) -> None:

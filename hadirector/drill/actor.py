@@ -17,7 +17,7 @@ from urllib.parse import quote
 from hadirector.cli.client import ask
 from hadirector.cli.errors import CliError
 from hadirector.drill import procfs
-from hadirector.lab.namespaces import BuiltWorld, inside
+from hadirector.lab.namespaces import BuiltWorld, inside, processes_in
 from hadirector.lab.world import Machine
 
 ASK_TIMEOUT_S = 3.0
@@ -57,7 +57,9 @@ class DirectorActor:
         self.powered = True
 
     def power_off(self) -> None:
-        """Lose power: the links go first, so that nobody can say goodbye."""
+        """Lose power: everything stands still at once, so that nobody can say goodbye."""
+        for pid in processes_in([self.machine.namespace]):
+            os.kill(pid, signal.SIGSTOP)
         self._built.cut_cables(self.machine)
         self._built.kill_processes(self.machine)
         self._reap()
@@ -116,7 +118,7 @@ class DirectorActor:
         return [event for event in events if event["at"] >= since]
 
     def reload(self) -> tuple[bool, str]:
-        """`hadirector reload`, as a user does it: whether it was accepted, and what it said."""
+        """`hadirector reload`, as a user does it: whether it was accepted, and its first words."""
         done = subprocess.run(
             [*_program("reload"), "--runtime-dir", str(self._runtime_dir)],
             capture_output=True,
@@ -124,7 +126,8 @@ class DirectorActor:
             timeout=RELOAD_BOUND_S,
             check=False,
         )
-        return done.returncode == 0, " ".join((done.stdout + done.stderr).split())
+        said = (done.stdout + done.stderr).strip()
+        return done.returncode == 0, said.partition("\n")[0]
 
     def table(self) -> frozenset[procfs.Line]:
         """The kernel's table in its namespace."""

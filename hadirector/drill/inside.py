@@ -1,15 +1,17 @@
-"""The rehearsal itself, run where there is IPVS: `python -m hadirector.drill.inside JOB`.
+"""The rehearsal itself, run where there is IPVS: `python -m hadirector.drill.inside FILE WORKDIR
+NAME...`.
 
-It builds the world of a file, starts the pair in it, plays the scenarios and writes what happens as
-one JSON object a line, for whoever shows it (`hadirector rehearse`). It knows nothing of terminals.
+It builds the world of a file, starts the pair in it, plays the named scenarios and emits what
+happens, event by event, for whoever shows it (`hadirector rehearse`). It knows nothing of
+terminals.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -26,51 +28,46 @@ from hadirector.lab.actors import Actor
 from hadirector.lab.errors import LabError
 from hadirector.lab.namespaces import BuiltWorld
 from hadirector.lab.observe import Observer
+from hadirector.lab.place import PREFIX_VARIABLE, emit
 from hadirector.lab.probes import Client, ProbeTarget
 from hadirector.lab.world import build_world
 
-Emit = Callable[..., None]
-
 
 def main() -> int:
-    """Play the job that stands in the file named on the command line."""
-    job = json.loads(Path(sys.argv[1]).read_text())
-    events = Path(job["events"]).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115
-
-    def emit(event: str, **facts: object) -> None:
-        events.write(json.dumps({"event": event, "at": time.time(), **facts}) + "\n")
-
-    with events:
-        rehearse(Path(job["file"]), job["scenarios"], Path(job["workdir"]), job["prefix"], emit)
+    """Play what the command line says; the file was checked before."""
+    file, workdir, *names = sys.argv[1:]
+    rehearse(Path(file), Path(workdir), names, prefix=os.environ[PREFIX_VARIABLE])
     return 0
 
 
-def rehearse(file: Path, names: list[str], workdir: Path, prefix: str, emit: Emit) -> None:
+def rehearse(file: Path, workdir: Path, names: list[str], *, prefix: str) -> None:
     """Build the world and play the scenarios; what cannot be done is an `error` event."""
     config = load(file).config
-    assert config is not None, "the file was checked before"
+    assert config is not None, f"{file} is not valid"
     try:
         with ExitStack() as exits:
-            emit("phase", text="building the world")
+            _tell("phase", text="building the world")
             stage, clients = _set_up(exits, file, config, workdir, prefix)
-            emit("phase", text="starting the directors")
+            _tell("phase", text="starting the directors")
             for director in stage.directors.values():
                 director.start()
                 exits.callback(director.stop)
             started_at = time.monotonic()
             stage.heal()
-            emit("ready", seconds=time.monotonic() - started_at, memory=_memory(stage))
+            _tell("ready", seconds=time.monotonic() - started_at, memory=_memory(stage))
             for name in names:
-                emit("scenario", name=name, title=SCENARIOS[name].title)
+                _tell("scenario", name=name, title=SCENARIOS[name].title)
                 result = _play(SCENARIOS[name], stage, clients)
-                emit("result", result=result.to_json())
+                _tell("result", result=result.to_json())
                 if result.faults:
-                    emit("evidence", name=name, logs=_logs(stage))
-            emit("phase", text="taking the world down")
+                    _tell("evidence", name=name, logs=_tails(workdir))
+            _tell("phase", text="taking the world down")
     except (LabError, BrokenPromiseError) as error:
-        emit("error", text=str(error), logs=_tails(workdir))
-        return
-    emit("end")
+        _tell("error", text=str(error), logs=_tails(workdir))
+
+
+def _tell(event: str, **facts: object) -> None:
+    emit({"event": event, "at": time.time(), **facts})
 
 
 def _set_up(
@@ -83,7 +80,9 @@ def _set_up(
     for actor in servers.values():
         actor.start()
         exits.callback(actor.kill)
-    observer = Observer({name: m.namespace for name, m in world.directors.items()})
+    observer = Observer(
+        {name: machine.namespace for name, machine in world.directors.items()}, home=world.fabric
+    )
     observer.start()
     exits.callback(observer.stop)
     target = _target(config)
@@ -187,10 +186,6 @@ def _memory(stage: Stage) -> dict[str, dict[str, int]]:
                 if line.startswith("VmRSS:"):
                     found[name][process] = int(line.split()[1])
     return found
-
-
-def _logs(stage: Stage) -> dict[str, str]:
-    return {name: _tail(director.log) for name, director in stage.directors.items()}
 
 
 def _tails(workdir: Path) -> dict[str, str]:

@@ -6,8 +6,10 @@ seen. Whatever was not as promised is a sentence in `faults`, so a failed verdic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+Json = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,7 @@ class Result:
         """The verdict."""
         return not self.reasons
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> Json:
         """For programs."""
         return {
             "name": self.name,
@@ -59,10 +61,6 @@ class Result:
         }
 
 
-def report(results: Iterable[Result], *, file: str, kernel: str) -> dict[str, object]:
-    """The whole rehearsal as one JSON object."""
-    return {
-        "file": file,
-        "kernel": kernel,
-        "scenarios": [result.to_json() for result in results],
-    }
+def report(scenarios: Sequence[Json], *, file: str, kernel: str) -> Json:
+    """The whole rehearsal as one JSON object, from each scenario's `to_json`."""
+    return {"file": file, "kernel": kernel, "scenarios": list(scenarios)}

@@ -1,0 +1,180 @@
+"""The architecture as a test: what may import what, and that nothing is left lying about.
+
+It reads the sources with `ast` and runs none of them. Nothing here is about taste.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("hadirector", "checkers", "vrrp")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in SOURCES}
+
+PURE = (
+    "checkers.base",
+    "checkers.health",
+    "checkers.history",
+    "checkers.timetable",
+    "hadirector.answers",
+    "hadirector.config.model",
+    "hadirector.drill.budgets",
+    "hadirector.drill.possession",
+    "hadirector.drill.procfs",
+    "hadirector.drill.result",
+    "hadirector.elections",
+    "hadirector.ipvs.messages",
+    "hadirector.ipvs.model",
+    "hadirector.ipvs.steps",
+    "hadirector.ipvs.wire",
+    "hadirector.lab.commands",
+    "hadirector.lab.samples",
+    "hadirector.lab.world",
+    "hadirector.plan",
+    "hadirector.pool",
+    "hadirector.watch",
+    "vrrp.events",
+    "vrrp.group",
+    "vrrp.machine",
+    "vrrp.messages",
+    "vrrp.packet",
+)
+"""The decisions: no I/O, no clock, no asyncio, no logging."""
+
+IMPURE = {
+    "asyncio", "logging", "os", "random", "select", "selectors", "signal", "socket", "ssl",
+    "structlog", "subprocess", "tempfile", "threading", "time", "aiohttp", "pyroute2",
+}  # fmt: skip
+
+STARTED_BY_NAME = {
+    "hadirector.__main__": "python -m hadirector",
+    "hadirector.cli.main": "the program in pyproject.toml",
+    "hadirector.config.generate": "make docs",
+    "hadirector.director": "a child of the supervisor",
+    "hadirector.drill.inside": "started in the lab",
+    "vrrp.worker": "a child of the supervisor",
+}
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def imports(module: str) -> set[str]:
+    """Every module name that a module imports, wherever it does, but not for typing only."""
+    found: set[str] = set()
+    skipped = {
+        id(inner)
+        for node in ast.walk(tree(module))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree(module)):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{module} has a relative import"
+            found.add(node.module)
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("package", ["checkers", "vrrp"])
+def test_the_libraries_know_neither_each_other_nor_the_product(package: str) -> None:
+    forbidden = {*PACKAGES, "pydantic"} - {package}
+    wrong = [
+        f"{module} imports {name}"
+        for module in MODULES
+        if module.partition(".")[0] == package
+        for name in imports(module)
+        if name.partition(".")[0] in forbidden
+    ]
+    assert not wrong
+
+
+def test_the_vrrp_worker_loads_nothing_it_does_not_need() -> None:
+    heavy = {"aiohttp", "dns", "pydantic", "rich", "yaml", "structlog"}
+    wrong = [
+        f"{module} imports {name}"
+        for module in MODULES
+        if module.startswith("vrrp")
+        for name in imports(module)
+        if name.partition(".")[0] in heavy
+    ]
+    assert not wrong
+
+
+@pytest.mark.parametrize("module", PURE)
+def test_decisions_are_pure(module: str) -> None:
+    assert not {name for name in imports(module) if name.partition(".")[0] in IMPURE}
+
+
+def test_every_module_is_used() -> None:
+    used = {name for module in MODULES for name in imports(module)}
+    verbs = set(
+        re.findall(r'^        "(\w+)": "', MODULES["hadirector.cli.main"].read_text(), re.M)
+    )
+    unused = [
+        module
+        for module, path in MODULES.items()
+        if path.name != "__init__.py"
+        and module not in used
+        and module not in STARTED_BY_NAME
+        and module.removeprefix("hadirector.cli.") not in verbs
+    ]
+    assert not unused
+
+
+def test_what_is_started_by_name_is_there() -> None:
+    assert not set(STARTED_BY_NAME) - set(MODULES)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_every_module_says_what_it_is_for(module: str) -> None:
+    assert ast.get_docstring(tree(module))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_file_has_outgrown_its_subject(module: str) -> None:
+    lines = len(MODULES[module].read_text(encoding="utf-8").splitlines())
+    assert lines <= 400, f"{module} has {lines} lines: does it still have one subject?"
+
+
+def test_every_check_has_its_documentation_example_and_test() -> None:
+    kinds = [
+        module.removeprefix("checkers.")
+        for module in MODULES
+        if module.startswith("checkers.")
+        and any(
+            isinstance(node, ast.ClassDef)
+            and node.name.endswith("Options")
+            and node.name != "CheckOptions"
+            for node in tree(module).body
+        )
+    ]
+    assert kinds
+    for kind in kinds:
+        documentation = ROOT / "docs" / "checks" / f"{kind}.md"
+        assert documentation.exists(), f"docs/checks/{kind}.md is missing"
+        assert f"type: {kind}" in documentation.read_text(), f"docs/checks/{kind}.md has no example"
+        assert (ROOT / "tests" / "checkers" / f"test_{kind}.py").exists()
+
+
+def test_no_leftovers() -> None:
+    marker = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|print\(.*#\s*debug", re.I)
+    wrong = [
+        f"{module}:{number}"
+        for module, path in MODULES.items()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if marker.search(line)
+    ]
+    assert not wrong
