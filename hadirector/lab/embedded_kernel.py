@@ -50,7 +50,7 @@ MODULES: Final = (
     "macvlan",
 )
 POLL_INTERVAL_S: Final = 0.02
-CONSOLE_TAIL_LINES: Final = 25
+CONSOLE_TAIL_LINES: Final = 40
 NO_STATUS: Final = "no status"
 
 

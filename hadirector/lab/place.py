@@ -64,7 +64,7 @@ def choose_place() -> Place:
 
 def host_can() -> bool:
     """Whether this process may build a world with IPVS on the running kernel."""
-    if not _has_capabilities(Path("/proc/self/status").read_text()):
+    if not has_capabilities(Path("/proc/self/status").read_text()):
         return False
     ipvs = Path("/proc/net/ip_vs")
     modprobe = shutil.which("modprobe", path=f"{os.environ.get('PATH', '')}:{SEARCH_PATH}")
@@ -79,7 +79,8 @@ def host_can() -> bool:
     return ipvs.exists()
 
 
-def _has_capabilities(status: str) -> bool:
+def has_capabilities(status: str) -> bool:
+    """Whether a process with this /proc/PID/status may make namespaces and program IPVS."""
     line = next((each for each in status.splitlines() if each.startswith("CapEff:")), "CapEff: 0")
     effective = int(line.split()[1], 16)
     return all(effective & 1 << number for number in NEEDED_CAPABILITIES.values())

@@ -6,6 +6,7 @@ from ipaddress import IPv4Interface, ip_address
 
 from checkers.base import CheckOptions, Timing
 from checkers.http import HttpOptions
+from checkers.https import HttpsOptions
 from checkers.tcp import TcpOptions
 from hadirector.config.model import Config, HealthCheck, Node, Server, Service
 from hadirector.ipvs.model import Forward, Protocol, VirtualAddress
@@ -58,6 +59,12 @@ NAT = service(
     server("198.51.100.22", 8080, HEALTHZ),
 )
 ONE_ARMED = service("one-armed", 81, Forward.NAT, server("192.0.2.40", 81))
+TLS = service(
+    "tls",
+    443,
+    Forward.NAT,
+    server("198.51.100.50", 443, HttpsOptions(path="/healthz", host="www.example.org")),
+)
 DR = service("dr", 82, Forward.DR, server("192.0.2.31", 82), server("192.0.2.32", 82))
 DR_BEHIND = service("dr-behind", 83, Forward.DR, server("198.51.100.31", 83))
 TUN = service("tun", 84, Forward.TUN, server("203.0.113.5", 84))
@@ -69,7 +76,7 @@ TUN_UDP = service("tun-udp", 55, Forward.TUN, server("203.0.113.5", 55), protoco
 EVERYTHING = Config(
     nodes=NODES,
     virtual_routers=(FRONT, BACK),
-    services=(NAT, ONE_ARMED, DR, DR_BEHIND, TUN, TUN6, NAT_UDP, DR_UDP, TUN_UDP),
+    services=(NAT, TLS, ONE_ARMED, DR, DR_BEHIND, TUN, TUN6, NAT_UDP, DR_UDP, TUN_UDP),
 )
 
 
