@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from checkers.base import OptionError, Timing
 from checkers.registry import KINDS
 from hadirector.config.diagnostics import Rule, choices
-from hadirector.config.draft import Draft, check_fields, check_keys
+from hadirector.config.draft import Draft, check_fields, check_keys, fields_of
 from hadirector.config.durations import format_duration
 from hadirector.config.explain import found
 from hadirector.config.model import HealthCheck
@@ -122,7 +122,9 @@ def resolve(layers: tuple[Layer, ...], place: Place, findings: Findings) -> Heal
     check_fields(draft, check_shape(kind), findings)
     _compare_timing(draft, findings)
     options = construct(draft, KINDS[kind], findings)
-    if findings.reported > before or options is None:
+    # A value that was reported while reading (`no`, `1:20`) is absent without a new report.
+    complete = fields_of(check_shape(kind)).keys() <= draft.values.keys()
+    if findings.reported > before or options is None or not complete:
         return None
     return HealthCheck(kind=kind, options=options, timing=Timing(**_timing(draft)))
 

@@ -16,6 +16,7 @@ from enum import StrEnum
 
 EXCERPT_COLUMNS_MAX = 160
 TEXT_CHARACTERS_MAX = 200
+MESSAGE_CHARACTERS_MAX = 500
 
 
 class Severity(StrEnum):

@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from hadirector.config.diagnostics import TEXT_CHARACTERS_MAX, Diagnostic, Rule, Severity
+from hadirector.config.diagnostics import (
+    MESSAGE_CHARACTERS_MAX,
+    TEXT_CHARACTERS_MAX,
+    Diagnostic,
+    Rule,
+    Severity,
+)
 
 Value = str | int | float | bool | None
 
@@ -96,10 +102,10 @@ def text_of(node: Node) -> str:
     return shorten(node.text) if isinstance(node, Scalar) else ""
 
 
-def shorten(text: str) -> str:
-    """At most one line of bounded length, printable."""
-    line = "".join(c if c.isprintable() else "�" for c in text[: TEXT_CHARACTERS_MAX + 1])
-    return line if len(line) <= TEXT_CHARACTERS_MAX else line[:TEXT_CHARACTERS_MAX] + "…"
+def shorten(text: str, most: int = TEXT_CHARACTERS_MAX) -> str:
+    """At most one line of bounded length, printable: files may hold anything."""
+    line = text if text.isprintable() else "".join(c if c.isprintable() else "�" for c in text)
+    return line if len(line) <= most else line[:most] + "…"
 
 
 class Findings:
@@ -152,10 +158,10 @@ class Findings:
             file=place.file,
             line=place.line,
             column=place.column,
-            path=path,
-            text=text,
-            message=message,
-            hint=hint,
+            path=shorten(path),
+            text=shorten(text),
+            message=shorten(message, MESSAGE_CHARACTERS_MAX),
+            hint=shorten(hint, MESSAGE_CHARACTERS_MAX),
         )
         self.reported += 1
         self._found.setdefault((rule, place, message), diagnostic)
