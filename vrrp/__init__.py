@@ -3,10 +3,13 @@
 The way in, from the wire to the address and back:
 
 * `packet` bytes on the wire, and why some are refused;
-* `machine` one virtual router's election, without a clock and without a socket;
+* `machine` one virtual router's election, without a clock and without a socket; its words are in
+  `events`, its transitions in `transitions`, its complaints about peers in `peers`;
 * `group` virtual routers that move together;
-* `transport`, `announce`, `addresses`, `netlink`, `sysctl` the hands: sockets and the kernel;
-* `router` a group wired to those hands; `worker` the program that holds all routers of a host;
+* `hands` what can be done in the world, as an interface; `transport`, `announce`, `addresses`,
+  `netlink`, `sysctl`, `process` do it: sockets and the kernel;
+* `router` a group wired to hands, `holding` its addresses; `worker` the program that holds all
+  routers of a host, `line` its way to the supervisor;
 * `config` what an operator may set; `messages` what a supervisor and the worker say to each other;
 * `will` how addresses are left behind in good order, by whoever is still alive to do it.
 

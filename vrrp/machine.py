@@ -19,10 +19,9 @@ Early ticks are harmless, late ones are noticed: an active router that has been 
 that its peers must have replaced it (it was paused, or starved of processor time) goes to backup
 *before* it says anything (`Trigger.LATE`), whatever event woke it.
 
-How to read it. An event is first turned into a `Trigger` (`_trigger_of`), then `TRANSITIONS` tells
-the next state and the actions, then the actions produce effects and set timers. All transitions
-stand in that table. A trigger without a row in the present state raises `LocalProtocolError` and
-changes nothing.
+How to read it. An event is first turned into a `Trigger` (`_trigger_of`), then the table in
+`transitions` tells the next state and the actions, then the actions produce effects and set timers.
+A trigger without a row in the present state raises `LocalProtocolError` and changes nothing.
 
 A v3 backup lives by the interval of the *active* router, learnt from its advertisements; its own
 interval counts again when it becomes active. Times are seconds on any clock that never goes back.
@@ -33,16 +32,13 @@ machines with the triggers LEAD, FOLLOW and PEER_LEAVING.
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from ipaddress import IPv4Address
-from types import MappingProxyType
 from typing import Final, assert_never
 
 from vrrp.config import ChecksumChoice, RouterSettings
 from vrrp.events import (
     Announce,
     Changed,
-    Differs,
     Down,
     Effect,
     Event,
@@ -63,88 +59,13 @@ from vrrp.events import (
     format_duration,
 )
 from vrrp.packet import PRIORITY_LEAVING, PRIORITY_OWNER, Advertisement, ChecksumForm
+from vrrp.peers import differences, own_address
+from vrrp.transitions import TRANSITIONS, Action, Trigger
 
 ANNOUNCE_AGAIN_S: Final = 5.0
 """Neighbours that missed the first announcement get another one after this time."""
 REANNOUNCE_SPACING_S: Final = 1.0
 """Hearing a weaker active router makes us announce again, but not more often than this."""
-
-
-# --------------------------------------------------------------------------------------- the table
-
-
-class Trigger(Enum):
-    """What an event means to a machine in its present state."""
-
-    START = auto()
-    START_AS_OWNER = auto()
-    SILENCE = auto()  # the active-down time has passed
-    ADVERTISE = auto()  # the interval has passed
-    LEAVING = auto()  # priority 0
-    SUPERIOR = auto()  # an advertisement that this router accepts as the active one's
-    INFERIOR = auto()  # one that it does not accept
-    PEER_LEAVING = auto()  # priority 0, heard by another member of the group
-    LEAD = auto()
-    FOLLOW = auto()
-    LATE = auto()
-    FAULT = auto()
-    STOP = auto()
-
-
-class Action(Enum):
-    """What is done on a transition."""
-
-    ADVERTISE = auto()  # send, and arm the timer for the next one
-    TAKE = auto()
-    RELEASE = auto()
-    ANNOUNCE = auto()  # now, and once more after ANNOUNCE_AGAIN_S
-    REANNOUNCE = auto()  # now, unless just done
-    RESIGN = auto()  # send priority 0
-    HAND_OVER = auto()
-    LEARN = auto()  # adopt the interval of the active router just heard
-    WAIT_SILENCE = auto()  # arm the timer with the active-down time
-    WAIT_SKEW = auto()  # arm it with the skew, if that is sooner
-    REST = auto()  # no timer
-
-
-_BECOME_ACTIVE = (Action.ADVERTISE, Action.TAKE, Action.ANNOUNCE)
-_STEP_BACK = (Action.RELEASE, Action.WAIT_SILENCE)
-
-TRANSITIONS: Final = MappingProxyType(
-    {
-        (State.INIT, Trigger.START): (State.BACKUP, _STEP_BACK),
-        (State.INIT, Trigger.START_AS_OWNER): (State.ACTIVE, _BECOME_ACTIVE),
-        (State.INIT, Trigger.FAULT): (State.FAULT, (Action.RELEASE,)),
-        (State.INIT, Trigger.STOP): (State.INIT, ()),
-        (State.FAULT, Trigger.START): (State.BACKUP, _STEP_BACK),
-        (State.FAULT, Trigger.START_AS_OWNER): (State.ACTIVE, _BECOME_ACTIVE),
-        (State.FAULT, Trigger.FAULT): (State.FAULT, ()),
-        (State.FAULT, Trigger.STOP): (State.INIT, ()),
-        (State.BACKUP, Trigger.SILENCE): (State.ACTIVE, _BECOME_ACTIVE),
-        (State.BACKUP, Trigger.LEAD): (State.ACTIVE, _BECOME_ACTIVE),
-        (State.BACKUP, Trigger.LEAVING): (State.BACKUP, (Action.WAIT_SKEW,)),
-        (State.BACKUP, Trigger.PEER_LEAVING): (State.BACKUP, (Action.WAIT_SKEW,)),
-        (State.BACKUP, Trigger.SUPERIOR): (State.BACKUP, (Action.LEARN, Action.WAIT_SILENCE)),
-        (State.BACKUP, Trigger.INFERIOR): (State.BACKUP, ()),
-        (State.BACKUP, Trigger.FAULT): (State.FAULT, (Action.REST, Action.RELEASE)),
-        (State.BACKUP, Trigger.STOP): (State.INIT, (Action.REST,)),
-        (State.ACTIVE, Trigger.ADVERTISE): (State.ACTIVE, (Action.ADVERTISE,)),
-        (State.ACTIVE, Trigger.LEAVING): (State.ACTIVE, (Action.ADVERTISE,)),
-        (State.ACTIVE, Trigger.PEER_LEAVING): (State.ACTIVE, ()),
-        (State.ACTIVE, Trigger.SUPERIOR): (State.BACKUP, (Action.LEARN, *_STEP_BACK)),
-        (State.ACTIVE, Trigger.INFERIOR): (State.ACTIVE, (Action.ADVERTISE, Action.REANNOUNCE)),
-        (State.ACTIVE, Trigger.FOLLOW): (State.BACKUP, _STEP_BACK),
-        (State.ACTIVE, Trigger.LATE): (State.BACKUP, _STEP_BACK),
-        (State.ACTIVE, Trigger.FAULT): (
-            State.FAULT,
-            (Action.RESIGN, Action.REST, Action.RELEASE),
-        ),
-        (State.ACTIVE, Trigger.STOP): (State.INIT, (Action.REST, Action.HAND_OVER)),
-    }
-)
-
-
-# ------------------------------------------------------------------------------------- the machine
 
 
 class Machine:
@@ -223,8 +144,8 @@ class Machine:
             effects += self._follow_table(Trigger.LATE, late, now)
         if isinstance(event, Heard):
             if event.source == self.source and self.state in (State.BACKUP, State.ACTIVE):
-                return [*effects, self._differs("own-address", event, "uses our own address")]
-            effects += self._compare(event)
+                return [*effects, own_address(self.settings, event)]
+            effects += differences(self.settings, event)
             self._heard = event
             self._form = event.form
         if isinstance(event, Up):
@@ -407,19 +328,3 @@ class Machine:
                 return f"{self._waiting_for}; no other router for {waited}"
             case _:
                 return event.sentence
-
-    def _compare(self, heard: Heard) -> list[Effect]:
-        """Report how the sender's configuration differs from ours."""
-        theirs, effects = heard.advertisement, list[Effect]()
-        if theirs.interval_cs != self.settings.interval_cs:
-            text = f"advertises every {theirs.interval_cs} cs, we {self.settings.interval_cs} cs"
-            effects.append(self._differs("interval-differs", heard, text))
-        if set(theirs.addresses) != set(self.settings.plain_addresses):
-            listed = " ".join(str(address) for address in theirs.addresses)
-            text = f"has other virtual addresses: {listed}"
-            effects.append(self._differs("addresses-differ", heard, text))
-        return effects
-
-    def _differs(self, kind: str, heard: Heard, text: str) -> Differs:
-        sentence = f"{heard.source} {text} (VRID {self.settings.vrid})"
-        return Differs(self.settings.name, kind, heard.source, sentence)

@@ -15,8 +15,7 @@ How it ends
 It is small and does nothing but this, so that adverts are never late; it asks for real-time
 scheduling and locked memory, and says when it does not get them.
 
-This module never decides who is active, and never waits for the supervisor: when that one does not
-read, reports are dropped, and later ones say the same.
+This module never decides who is active, and never waits for the supervisor.
 """
 
 from __future__ import annotations
@@ -41,8 +40,8 @@ from vrrp.announce import Announcer
 from vrrp.config import RouterSettings
 from vrrp.events import Heard
 from vrrp.hands import Interface
+from vrrp.line import Line
 from vrrp.messages import (
-    LINE_BYTES_MAX,
     Configure,
     Event,
     Heartbeat,
@@ -50,19 +49,13 @@ from vrrp.messages import (
     LastWill,
     Message,
     MessageError,
-    RouterReport,
     RouterWill,
     Stop,
-    decode,
-    encode,
 )
 from vrrp.router import Router
 from vrrp.transport import Channel
 
 REPORT_INTERVAL_S: Final = 1.0
-UNREAD_BYTES_MAX: Final = 1024 * 1024
-"""What may wait for a supervisor that does not read before reports and heartbeats are dropped."""
-FLUSH_TIMEOUT_S: Final = 1.0
 
 
 class _Ending(Enum):
@@ -73,12 +66,11 @@ class _Ending(Enum):
 class Worker:
     """All virtual routers of this host, and the hands they share."""
 
-    def __init__(self, supervisor: socket.socket) -> None:
-        self._supervisor = supervisor
+    def __init__(self, line: Line) -> None:
+        self._line = line
         self._parent = os.getppid()
         self._loop = asyncio.get_running_loop()
         self._ending: asyncio.Future[_Ending] = self._loop.create_future()
-        self._writer: asyncio.StreamWriter | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._interfaces = Interfaces(self._interface_changed, self._netlink_trouble)
         self._announcer = Announcer()
@@ -94,9 +86,6 @@ class Worker:
 
     async def run(self) -> None:
         """Work until told to stop or left alone."""
-        reader, self._writer = await asyncio.open_connection(
-            sock=self._supervisor, limit=LINE_BYTES_MAX
-        )
         self._loop.set_exception_handler(self._fail)
         self._loop.add_signal_handler(signal.SIGTERM, self._terminated)
         for refused in (process.claim_realtime(), process.lock_memory()):
@@ -104,7 +93,7 @@ class Worker:
                 self.tell(Event(kind="unprivileged", router=None, sentence=refused))
         async with asyncio.TaskGroup() as self._tasks:
             background = [
-                self._tasks.create_task(self._listen(reader)),
+                self._tasks.create_task(self._listen()),
                 self._tasks.create_task(self._interfaces.run()),
                 self._tasks.create_task(self._beat()),
                 self._tasks.create_task(self._report()),
@@ -117,7 +106,7 @@ class Worker:
             if ending is _Ending.STOPPED:
                 self._told_wills = None
                 self.wills_changed()
-            if ending is _Ending.ORPHANED or not await self._flush():
+            if ending is _Ending.ORPHANED or not await self._line.flush():
                 await self._execute_own_will()
             # Handovers in the background end by themselves, within their linger.
         self._close()
@@ -161,12 +150,7 @@ class Worker:
 
     def tell(self, message: Message) -> None:
         """Send a message to the supervisor, without waiting."""
-        if self._writer is None or self._writer.is_closing():
-            return
-        unread = self._writer.transport.get_write_buffer_size()
-        if unread > UNREAD_BYTES_MAX and isinstance(message, RouterReport | Heartbeat | Event):
-            return
-        self._writer.write(encode(message))
+        self._line.tell(message)
 
     def wills_changed(self) -> None:
         """Hand the last will to the supervisor if it is another one now."""
@@ -187,14 +171,9 @@ class Worker:
 
     # ----------------------------------------------------------- the supervisor
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
+    async def _listen(self) -> None:
         """Act on messages until the supervisor is gone."""
-        while line := await self._read_line(reader):
-            try:
-                message = decode(line)
-            except MessageError as error:
-                self.tell(Event(kind="message-error", router=None, sentence=str(error)))
-                continue
+        async for message in self._line.messages():
             match message:
                 case Configure():
                     await self._configure(message)
@@ -203,18 +182,12 @@ class Worker:
                 case Stop(reason=reason):
                     self.tell(Event(kind="stopping", router=None, sentence=reason))
                     self._end(_Ending.STOPPED)
+                case MessageError():
+                    self.tell(Event(kind="message-error", router=None, sentence=str(message)))
                 case _:
                     text = f"a {type(message).__name__} is not for the worker"
                     self.tell(Event(kind="message-error", router=None, sentence=text))
         self._end(_Ending.ORPHANED)
-
-    async def _read_line(self, reader: asyncio.StreamReader) -> bytes:
-        """Return the next line, or nothing at the end of the stream, however that came about."""
-        try:
-            line = await reader.readline()
-        except (OSError, ValueError):  # reset; or a line longer than LINE_BYTES_MAX
-            return b""
-        return line if line.endswith(b"\n") else b""
 
     async def _configure(self, message: Configure) -> None:
         """Run exactly the routers of `message`; those that stay the same are not disturbed."""
@@ -276,18 +249,6 @@ class Worker:
             for router in self._routers.values():
                 router.report()
 
-    async def _flush(self) -> bool:
-        """Give the supervisor time to take what was written; tell whether it did."""
-        if self._writer is None:
-            return False
-        try:
-            async with asyncio.timeout(FLUSH_TIMEOUT_S):
-                self._writer.transport.set_write_buffer_limits(high=0)
-                await self._writer.drain()
-        except (OSError, TimeoutError):
-            return False
-        return True
-
     # ------------------------------------------------------------------ the ends
 
     def _end(self, how: _Ending) -> None:
@@ -318,8 +279,7 @@ class Worker:
             channel.close()
         self._interfaces.close()
         self._announcer.close()
-        if self._writer is not None:
-            self._writer.close()
+        self._line.close()
 
     # ------------------------------------------------------------------- routers
 
@@ -390,7 +350,7 @@ class Worker:
 
 
 async def _main(descriptor: int) -> None:
-    await Worker(socket.socket(fileno=descriptor)).run()
+    await Worker(await Line.over(socket.socket(fileno=descriptor))).run()
 
 
 def main() -> None:

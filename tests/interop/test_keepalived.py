@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.prerequisites import require
-from tests.vrrp.world import Host, WorkerProcess, World, eventually, execute_will, finish
+from tests.vrrp.world import Executor, Host, WorkerProcess, World, eventually
 from vrrp.config import RouterSettings
 
 VIP = "192.0.2.100/24"
@@ -164,10 +164,11 @@ def test_we_are_the_better_one(mixed: Mixed) -> None:
     _settled_on(mixed, "ours")
 
     # We crash and our supervisor executes the will: keepalived takes over after its skew.
+    executor = Executor(mixed.ours)
     worker.kill()
-    executor = execute_will(mixed.ours, worker.will)
+    executor.execute(worker.will)
     eventually(lambda: keepalived.holds, "keepalived takes over", ADVERTISE_S + SLACK_S)
-    assert list(finish(executor)) == ["front: 192.0.2.12 took over; removed 1 of 1 addresses"]
+    assert executor.finish() == ["front: 192.0.2.12 took over; removed 1 of 1 addresses"]
     assert mixed.holders() == ["theirs"]
 
     # We return: as the better one we preempt, and keepalived yields.

@@ -25,8 +25,9 @@ from vrrp.events import (
     Tick,
     Up,
 )
-from vrrp.machine import TRANSITIONS, Machine, Trigger
+from vrrp.machine import Machine
 from vrrp.packet import ChecksumForm
+from vrrp.transitions import TRANSITIONS, Trigger
 
 HIGHER = IPv4Address("192.0.2.200")
 SKEW_100 = 156 / 256  # of priority 100 at one second

@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv4Interface
 import pytest
 
 from tests.prerequisites import require
-from tests.vrrp.world import Host, WorkerProcess, World, eventually, execute_will, finish
+from tests.vrrp.world import Executor, Host, WorkerProcess, World, eventually
 from vrrp.config import RouterSettings
 from vrrp.messages import Event, Stop
 
@@ -93,13 +93,14 @@ def test_a_crash_is_taken_over_and_the_will_cleans_up(
     wait_held(one, VIP)
     assert [router.name for router in one.will.routers] == ["front"]
     assert other.will.routers == ()
+    executor = Executor(one.host)
     one.kill()
     assert VIP in one.host.addresses()  # the kernel forwards on
-    executor = execute_will(one.host, one.will)
+    executor.execute(one.will)
     other.wait_state("active")
     assert other.reports["front"].reason.startswith("heard priority 0 from 192.0.2.11; no other")
     wait_held(other, VIP)
-    assert finish(executor) == ["front: 192.0.2.12 took over; removed 1 of 1 addresses"]
+    assert executor.finish() == ["front: 192.0.2.12 took over; removed 1 of 1 addresses"]
     assert one.host.addresses() == {"192.0.2.11/24"}
     assert one.host.arp_ignore() == 0
 
@@ -111,7 +112,9 @@ def test_a_will_without_a_successor_removes_the_addresses_after_its_linger(
     worker.wait_state("active")
     wait_held(worker, VIP)
     worker.kill()
-    [sentence] = finish(execute_will(hosts[0], worker.will))
+    executor = Executor(hosts[0])
+    executor.execute(worker.will)
+    [sentence] = executor.finish()
     assert sentence == "front: no peer was heard within 101 ms; removed 1 of 1 addresses"
     assert hosts[0].addresses() == {"192.0.2.11/24"}
 
@@ -153,9 +156,10 @@ def test_stop_leaves_the_addresses_to_the_supervisor(
     assert one.process.wait(timeout=5) == 0
     assert VIP in one.host.addresses()
     assert Event(kind="stopping", router=None, sentence="the unit is stopped") in one.events
-    executor = execute_will(one.host, one.will)
+    executor = Executor(one.host)
+    executor.execute(one.will)
     other.wait_state("active")
-    finish(executor)
+    executor.finish()
     assert VIP not in one.host.addresses()
 
 

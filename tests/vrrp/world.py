@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -97,7 +97,7 @@ class Host:
         for process in self._processes:
             process.kill()
             process.wait()
-            for stream in (process.stdout, process.stderr):
+            for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None:
                     stream.close()
         self._holder.kill()
@@ -231,18 +231,29 @@ class WorkerProcess:
                 self.heartbeats += 1
 
 
-def execute_will(host: Host, will: LastWill) -> subprocess.Popen[str]:
-    """Do in `host` what a supervisor does when its worker is gone."""
-    script = (
-        "import asyncio, sys; from vrrp import messages, will\n"
-        "for s in asyncio.run(will.execute(messages.decode(sys.argv[1].encode()))): print(s)"
+class Executor:
+    """A process in a host that executes a will when told, as a supervisor that was there before."""
+
+    _SCRIPT = (
+        "import asyncio, sys; from vrrp import messages, will; print('ready', flush=True)\n"
+        "for s in asyncio.run(will.execute(messages.decode(input().encode()))): print(s)"
     )
-    arguments = (sys.executable, "-W", "error", "-c", script, encode(will).decode())
-    return host.start(*arguments, stdout=subprocess.PIPE)
 
+    def __init__(self, host: Host) -> None:
+        pipe = subprocess.PIPE
+        program = (sys.executable, "-W", "error", "-c", self._SCRIPT)
+        self._process = host.start(*program, stdin=pipe, stdout=pipe)
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
 
-def finish(process: subprocess.Popen[str]) -> Iterable[str]:
-    """Wait for the end of a process and return the lines it printed."""
-    output, _ = process.communicate(timeout=15)
-    assert process.returncode == 0
-    return output.splitlines()
+    def execute(self, will: LastWill) -> None:
+        """Begin; `finish` waits for the end."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(encode(will).decode())
+        self._process.stdin.flush()
+
+    def finish(self) -> list[str]:
+        """Wait for the end and return the sentences."""
+        output, _ = self._process.communicate(timeout=15)
+        assert self._process.returncode == 0
+        return output.splitlines()
