@@ -139,17 +139,25 @@ def _with_excerpt(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
         return str(diagnostic)
     # One column each, so that the caret stands under its character whatever the terminal does.
     line = "".join(c if c.isprintable() else " " for c in lines[diagnostic.line - 1])
-    start = max(0, diagnostic.column - 1 - EXCERPT_COLUMNS_MAX // 2)
+    start = 0
+    if len(line) > EXCERPT_COLUMNS_MAX:
+        start = max(0, diagnostic.column - 1 - EXCERPT_COLUMNS_MAX // 2)
     excerpt = line[start : start + EXCERPT_COLUMNS_MAX].rstrip()
     caret = " " * (diagnostic.column - 1 - start) + "^"
     return f"{diagnostic}\n    {excerpt}\n    {caret}"
 
 
+def near(word: str, known: Iterable[str]) -> str | None:
+    """The known word that is near, whatever its case."""
+    by_lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[found[0]] if found else None
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean "wlc"?` where a known word is near, else nothing."""
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
-    return f'did you mean "{by_lower[near[0]]}"?' if near else ""
+    found = near(word, known)
+    return f'did you mean "{found}"?' if found is not None else ""
 
 
 def choices(word: str, known: Iterable[str]) -> str:

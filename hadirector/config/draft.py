@@ -20,7 +20,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from hadirector.config.adapter import SECONDS, STRICT
-from hadirector.config.diagnostics import Rule, choices
+from hadirector.config.diagnostics import Rule, choices, near
 from hadirector.config.explain import Bounds, Explanation, explain, found
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken, plain
 
@@ -115,10 +115,10 @@ def check_fields(
     for name, field_shape in known.items():
         node = draft.node.entries.get(name)
         if node is None:
-            if field_shape.required:
-                _report_missing(draft, name, findings)
-            elif name not in sections:
+            if not field_shape.required:
                 draft.values[name] = field_shape.default
+            elif not _is_misspelt(name, draft.node, known):
+                _report_missing(draft, name, findings)
         elif name not in sections:
             check_field(draft, name, node, field_shape, findings)
     return True
@@ -142,6 +142,11 @@ def check_keys(
                 message=f'unknown key "{name}"',
                 hint=elsewhere.get(name) or choices(name, known),
             )
+
+
+def _is_misspelt(name: str, node: Mapping, known: AbstractMapping[str, object]) -> bool:
+    """Whether an unknown key, reported already, is this one with a slip of the pen."""
+    return any(key not in known and near(key, known) == name for key in node.entries)
 
 
 def _report_missing(draft: Draft, name: str, findings: Findings) -> None:

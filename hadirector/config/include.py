@@ -8,10 +8,11 @@ meant). Paths are relative to the including file. Depth and number of files are 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hadirector.config.diagnostics import Rule
+from hadirector.config.diagnostics import Rule, near
 from hadirector.config.explain import found
 from hadirector.config.nodes import (
     Findings,
@@ -27,6 +28,7 @@ from hadirector.config.positions import read_yaml
 FILE_BYTES_MAX = 16 * 1024 * 1024
 INCLUDE_DEPTH_MAX = 8
 INCLUDE_FILES_MAX = 256
+NEIGHBOURS_MAX = 1000
 KEY = "include"
 
 
@@ -132,23 +134,26 @@ class Files:
 
     def _text(self, path: Path, asked: Place) -> str | None:
         """The file's text; the reason why there is none is reported where the file was named."""
-        rule, message = Rule.UNREADABLE, ""
         try:
             with path.open("rb") as file:
                 data = file.read(FILE_BYTES_MAX + 1)
         except FileNotFoundError:
             rule, message = Rule.MISSING_FILE, f"no such file: {path}"
+            hint = _neighbour(path)
         except IsADirectoryError:
             rule, message = Rule.DIRECTORY, f"{path} is a directory, not a file"
+            hint = "name a file in it"
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            message = f"cannot read {path}: {reason}"
+            rule, message = Rule.UNREADABLE, f"cannot read {path}: {reason}"
+            hint = "look at it with ls -l"
         else:
             if len(data) <= FILE_BYTES_MAX:
                 return self._decode(data, str(path))
             rule, message = Rule.TOO_LARGE, f"{path} is larger than {FILE_BYTES_MAX >> 20} MiB"
+            hint = "divide it with include:"
         key = KEY if asked.file != str(path) else ""
-        self.findings.error_at(rule, asked, path=key, text=str(path), message=message)
+        self.findings.error_at(rule, asked, path=key, text=str(path), message=message, hint=hint)
         return None
 
     def _decode(self, data: bytes, name: str) -> str | None:
@@ -166,3 +171,14 @@ class Files:
                 hint="save the file as UTF-8",
             )
             return None
+
+
+def _neighbour(path: Path) -> str:
+    """A file beside it whose name is near."""
+    try:
+        beside = list(itertools.islice(path.parent.iterdir(), NEIGHBOURS_MAX))
+    except OSError:
+        return ""
+    names = {entry.stem: entry.name for entry in beside if entry.suffix in (".yaml", ".yml")}
+    found = near(path.stem, sorted(names))
+    return f'did you mean "{names[found]}"?' if found is not None else ""

@@ -51,7 +51,7 @@ def test_too_large(tmp_path: Path) -> None:
         stream.truncate(FILE_BYTES_MAX + 1)
     [found] = load(file).diagnostics
     assert found.rule is Rule.TOO_LARGE
-    assert str(found) == f"{file}:1:1: error: {file} is larger than 16 MiB"
+    assert str(found) == f"{file}:1:1: error: {file} is larger than 16 MiB; divide it with include:"
 
 
 def test_a_file_that_is_a_device_is_read_to_a_bound() -> None:

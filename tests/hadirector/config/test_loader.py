@@ -204,7 +204,6 @@ def test_all_mistakes_are_found_in_one_run(tmp_path: Path) -> None:
     assert rules == {
         "out-of-range",
         "unknown-key",
-        "missing-key",
         "bad-duration",
         "duplicate-vrid",
         "yaml-boolean",
