@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hadirector.ipvs.model import Protocol
+from hadirector.lab.certificates import make_certificate
 from hadirector.lab.forked import Forked, Ready
 from hadirector.lab.roles import Answer, Listener
 from hadirector.lab.world import RealServer
@@ -57,7 +58,11 @@ class Actor:
     def start(self) -> None:
         """Start it, and wait until it listens. Raises LabError."""
         self._forked.start()
-        self._forked.await_ready()
+        try:
+            self._forked.await_ready()
+        except BaseException:
+            self._forked.kill()
+            raise
 
     def kill(self) -> None:
         """Its process dies: from now on its ports refuse connections."""
@@ -74,6 +79,24 @@ class Actor:
     def misbehave(self) -> None:
         """It answers every request with status 503; called again, it behaves."""
         self._forked.signal(signal.SIGUSR1)
+
+
+def start_actors(servers: Mapping[str, RealServer], directory: Path) -> dict[str, Actor]:
+    """Start all real servers; where some speak TLS, with a certificate made in `directory`.
+
+    Directors that verify it must trust `directory / certificates.CERTIFICATE` (SSL_CERT_FILE).
+    Raises LabError when one does not start; then none is left.
+    """
+    certificate = make_certificate(servers.values(), directory)
+    actors = {name: Actor(server, certificate=certificate) for name, server in servers.items()}
+    try:
+        for actor in actors.values():
+            actor.start()
+    except BaseException:
+        for actor in actors.values():
+            actor.kill()
+        raise
+    return actors
 
 
 def response(name: str, answer: Answer) -> bytes:

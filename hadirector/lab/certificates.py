@@ -21,6 +21,8 @@ from hadirector.lab.world import RealServer
 
 OPENSSL_BOUND_S: Final = 30.0
 DAYS_VALID: Final = 7
+CERTIFICATE: Final = "servers.pem"
+"""Name of the file with key and certificate."""
 
 
 def make_certificate(servers: Iterable[RealServer], directory: Path) -> Path | None:
@@ -38,7 +40,7 @@ def make_certificate(servers: Iterable[RealServer], directory: Path) -> Path | N
             "servers' certificate",
             remedy="install it with: apt-get install openssl",
         )
-    key, certificate, both = (directory / name for name in ("key.pem", "cert.pem", "server.pem"))
+    key, certificate, both = (directory / name for name in ("key.pem", "cert.pem", CERTIFICATE))
     argv = [
         *(program, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
         *("-nodes", "-days", str(DAYS_VALID), "-subj", "/CN=hadirector lab"),

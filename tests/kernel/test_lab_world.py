@@ -20,8 +20,8 @@ import pytest
 
 from hadirector.config.model import Service
 from hadirector.ipvs.model import Forward, Protocol, VirtualAddress
-from hadirector.lab.actors import Actor
-from hadirector.lab.certificates import make_certificate
+from hadirector.lab.actors import Actor, start_actors
+from hadirector.lab.certificates import CERTIFICATE
 from hadirector.lab.commands import Batch
 from hadirector.lab.errors import CommandFailed, LabError
 from hadirector.lab.forked import Forked, Ready
@@ -50,7 +50,7 @@ class Standing:
 
     built: BuiltWorld
     actors: dict[str, Actor]
-    certificate: Path | None
+    certificate: Path
 
     @property
     def world(self) -> World:
@@ -84,16 +84,12 @@ def make_active(built: BuiltWorld, name: str, services: tuple[Service, ...]) -> 
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Standing]:
     require("ipvsadm", "openssl", "ip")
     world = build_world(EVERYTHING, prefix="tw-")
-    certificate = make_certificate(world.servers.values(), tmp_path_factory.mktemp("tls"))
+    directory = tmp_path_factory.mktemp("tls")
     with BuiltWorld(world) as built:
-        actors = {
-            name: Actor(server, certificate=certificate) for name, server in world.servers.items()
-        }
+        actors = start_actors(world.servers, directory)
         try:
-            for actor in actors.values():
-                actor.start()
             make_active(built, "lb1", EVERYTHING.services)
-            yield Standing(built, actors, certificate)
+            yield Standing(built, actors, directory / CERTIFICATE)
         finally:
             for actor in actors.values():
                 actor.kill()
@@ -157,7 +153,6 @@ def ask(standing: Standing, address: str, port: int, path: str) -> http.client.H
     with inside(standing.world.directors["lb1"].namespace):
         sock = socket.create_connection((address, port), timeout=BOUND_S)
     if port == 443:
-        assert standing.certificate is not None
         context = ssl.create_default_context(cafile=standing.certificate)
         sock = context.wrap_socket(sock, server_hostname="www.example.org")
     connection = http.client.HTTPConnection(address, port)

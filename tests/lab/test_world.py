@@ -1,8 +1,10 @@
 from dataclasses import replace
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
+from hadirector.config.loader import load
 from hadirector.config.model import Config, Node
 from hadirector.ipvs.model import FirewallMark, Forward
 from hadirector.lab.errors import LabError
@@ -23,6 +25,8 @@ from tests.lab.configurations import (
     server,
     service,
 )
+
+CONFIGURATIONS = sorted(Path(__file__).parents[2].glob("configs/*.yaml"))
 
 
 def world_of(config: Config) -> World:
@@ -178,3 +182,13 @@ def test_networks_follow_the_virtual_routers() -> None:
         ("eth0", "br0"),
         ("eth1", "br1"),
     ]
+
+
+@pytest.mark.parametrize("path", CONFIGURATIONS, ids=lambda path: path.stem)
+def test_every_example_configuration_has_a_world(path: Path) -> None:
+    config = load(path).config
+    assert config is not None
+    world = world_of(config)
+    assert len(world.directors) == 2
+    for found in world.servers.values():
+        assert found.listeners
