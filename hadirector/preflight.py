@@ -81,7 +81,7 @@ def directory(path: Path) -> None:
 
 
 @contextmanager
-def only_one(runtime_dir: Path) -> Iterator[None]:
+def only_one(runtime_dir: Path) -> Iterator[int]:
     """Hold the lock of the directory; refuse a second daemon. The kernel frees it at any end."""
     with (runtime_dir / LOCK_NAME).open("a+") as lock:
         try:
@@ -98,4 +98,4 @@ def only_one(runtime_dir: Path) -> Iterator[None]:
         lock.truncate()
         lock.write(str(os.getpid()))
         lock.flush()
-        yield
+        yield lock.fileno()

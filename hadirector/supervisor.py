@@ -14,11 +14,13 @@ held (it does not preempt) until the director process says that it is ready, or 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
+import sys
 from collections import deque
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import NoReturn
 
 import structlog
 
@@ -26,6 +28,7 @@ from hadirector import limits, messages
 from hadirector.child import Child, Role
 from hadirector.config.codec import config_from_json
 from hadirector.elections import heartbeat_bound_s, router_settings
+from hadirector.logs import configure_logs
 from hadirector.notify import notify, watchdog_interval_s
 from hadirector.watch import Patience, Watch
 from vrrp import messages as vrrp_messages
@@ -277,10 +280,34 @@ def take_real_time_priority() -> str | None:
     return None
 
 
-def supervise(assignment: Assignment) -> None:
-    """Run the supervisor in this process until it is told to stop."""
+def become_supervisor(assignment: Assignment, lock: int) -> NoReturn:
+    """Replace this process, grown large by reading the configuration, by a supervisor.
+
+    The process id stays, so a service manager sees one program; the lock (a file descriptor) stays
+    held. The assignment goes over in memory: the file could have changed meanwhile.
+    """
+    told = os.memfd_create("assignment", os.MFD_CLOEXEC)
+    os.write(told, json.dumps(asdict(assignment)).encode())
+    for descriptor in (told, lock):
+        os.set_inheritable(descriptor, True)
+    command = [sys.executable, "-m", "hadirector.supervisor", str(told), str(lock)]
+    sys.stdout.flush()
+    os.execv(sys.executable, [*command, assignment.file, assignment.node])  # the rest is for `ps`
+
+
+def main() -> None:
+    """`python -m hadirector.supervisor ASSIGNMENT LOCK`: started by `hadirector run`."""
+    configure_logs("supervisor")
+    told, lock = int(sys.argv[1]), int(sys.argv[2])
+    os.set_inheritable(lock, False)
+    os.lseek(told, 0, os.SEEK_SET)
+    with os.fdopen(told, "rb") as file:
+        assignment = Assignment(**json.load(file))
     log = structlog.get_logger("hadirector")
     if (why_not := take_real_time_priority()) is not None:
         log.warning(why_not)
-    with suppress(KeyboardInterrupt):
-        asyncio.run(Supervisor(assignment).run())
+    asyncio.run(Supervisor(assignment).run())
+
+
+if __name__ == "__main__":
+    main()

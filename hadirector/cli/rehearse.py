@@ -178,6 +178,9 @@ def _follow(events: Iterable[dict[str, Any]], console: Console, total: int) -> l
                         console.print(event["text"])
                 case "ready":
                     console.print(f"the pair is up and healthy after {event['seconds']:.1f} s")
+                    for name, processes in event["memory"].items():
+                        sizes = (f"{each} {kib / 1024:.0f} MB" for each, kib in processes.items())
+                        console.print(f"       {name}: {', '.join(sizes)} resident", style="dim")
                 case "scenario":
                     status.update(f"{len(results) + 1} of {total}: {event['title']}")
                 case "result":
@@ -221,7 +224,7 @@ def _table(results: list[dict[str, Any]]) -> Table:
         kept = f"{connections['kept']}/{connections['opened']}" if connections["opened"] else "–"
         before, after = result["active_before"] or "nobody", result["active_after"] or "nobody"
         table.add_row(
-            result["title"],
+            result["name"],
             f"{result['outage_ms']:.0f}",
             f"{result['budget_ms']:.0f}",
             f"{result['requests_lost']}/{result['requests']}",

@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from hadirector.cli.client import RUNTIME_DIR
-from hadirector.cli.errors import EXIT_INVALID, EXIT_YES, CliError
+from hadirector.cli.errors import EXIT_INVALID, CliError
 
 SUMMARY = "the daemon: health checks, VRRP and IPVS on this node"
 STATE_DIR = Path("/var/lib/hadirector")
@@ -56,8 +56,7 @@ def execute(args: argparse.Namespace) -> int:
     from hadirector import preflight
     from hadirector.cli.loading import load_or_fail
     from hadirector.config.codec import config_to_json
-    from hadirector.logs import configure_logs
-    from hadirector.supervisor import Assignment, supervise
+    from hadirector.supervisor import Assignment, become_supervisor
 
     config = load_or_fail(args.file)
     if args.node not in config.nodes:
@@ -70,15 +69,14 @@ def execute(args: argparse.Namespace) -> int:
         preflight.kernel_has_ipvs()
     for directory in (args.runtime_dir, args.state_dir):
         preflight.directory(directory)
-    configure_logs("supervisor")
-    with preflight.only_one(args.runtime_dir):
-        supervise(
+    with preflight.only_one(args.runtime_dir) as lock:
+        become_supervisor(
             Assignment(
                 config=config_to_json(config),
                 file=str(Path(args.file).resolve()),
                 node=args.node,
                 runtime_dir=str(args.runtime_dir.resolve()),
                 state_dir=str(args.state_dir.resolve()),
-            )
+            ),
+            lock,
         )
-    return EXIT_YES
