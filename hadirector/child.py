@@ -45,20 +45,18 @@ class Child:
         self.since: float | None = None
         self._channel: Channel | None = None
         self._stopping = asyncio.Event()
+        self._goodbye = b""
+        self._deadline_moved = asyncio.Event()
 
     async def run(self) -> None:
-        """Keep the process alive; return once it has ended after `stop`."""
+        """Keep the process alive; return once it has ended after `stop`.
+
+        When this is cancelled, the supervisor itself is broken. The process is then not killed: it
+        sees its channel end and leaves in good order by itself, as after the supervisor's death.
+        """
         delay_s = 0.0
         while not await self._stop_asked_within(delay_s):
-            process, self._channel = await self._start()
-            frozen: str | None = "was given up with its supervisor"
-            try:
-                frozen = await self._listen(self._channel)
-            finally:
-                self._channel.close()
-                status = await _end(process, at_once=frozen is not None)
-                self.pid = None
-            await self.role.bury(frozen or _sentence(status))
+            await self.role.bury(await self._live())
             delay_s = self.watch.died(time.monotonic())
 
     def send(self, line: bytes) -> None:
@@ -70,8 +68,10 @@ class Child:
         """Ask the process to end; it is killed when it takes too long."""
         if not self._stopping.is_set():
             self._stopping.set()
-            self.send(self.role.goodbye(reason))
+            self._goodbye = self.role.goodbye(reason)
+            self.send(self._goodbye)
             self.watch.stopping(time.monotonic())
+            self._deadline_moved.set()
 
     async def _stop_asked_within(self, delay_s: float) -> bool:
         try:
@@ -80,38 +80,78 @@ class Child:
         except TimeoutError:
             return self._stopping.is_set()
 
+    async def _live(self) -> str:
+        """One life of the process, from start to certain death; return how it ended."""
+        try:
+            process, channel = await self._start()
+        except OSError as error:  # no process, memory or descriptor left: that may pass
+            return f"could not be started: {error.strerror or error}"
+        try:
+            frozen = await self._listen(channel)
+        finally:
+            self._channel = None
+            channel.close()
+        end = await _end(process, at_once=frozen is not None)
+        self.pid = None
+        return frozen or end
+
     async def _start(self) -> tuple[subprocess.Popen[bytes], Channel]:
         ours, theirs = socket.socketpair()
-        with theirs:
-            process = _spawn(self.role.module, theirs)
-        self.pid, self.since = process.pid, time.time()
-        self.watch.started(time.monotonic())
         channel = await Channel.over(ours)
+        try:
+            with theirs:
+                process = _spawn(self.role.module, theirs)
+        except OSError:
+            channel.close()
+            raise
+        self.pid, self.since = process.pid, time.time()
+        self._channel = channel
+        self.watch.started(time.monotonic())
         for line in self.role.greet():
             channel.send(line)
+        if self._stopping.is_set():  # asked while the channel was being made
+            channel.send(self._goodbye)
+            self.watch.stopping(time.monotonic())
         return process, channel
 
     async def _listen(self, channel: Channel) -> str | None:
-        """Read until the end; return a sentence if the process froze, None if it ended by itself.
+        """Hear the process until its end; return a sentence if it froze, None if it ended itself.
 
-        Past the deadline there is one more short read: when *we* were held up (a paused machine),
-        the heartbeat is waiting in the socket, and nobody must be killed for our own delay.
+        Reading and watching are two tasks: a process that talks without a heartbeat is frozen too.
+        Past the deadline there is one more moment, and what waits in the socket is read before the
+        verdict: when *we* were held up (a paused machine), the heartbeat is there, and nobody must
+        be killed for our own delay.
         """
-        while True:
-            patience_s = self.watch.deadline - time.monotonic()
-            overdue = patience_s <= 0
-            try:
-                line = await channel.receive(
-                    timeout_s=limits.HEARTBEAT_GRACE_S if overdue else patience_s
-                )
-            except TimeoutError:
-                if overdue and self.watch.is_frozen(time.monotonic()):
-                    return f"gave no sign of life within {self._bound_sentence()}"
-                continue
-            if line is None:
-                return None
+        hearing = asyncio.create_task(self._hear(channel))
+        watching = asyncio.create_task(self._watch_over())
+        try:
+            await asyncio.wait([hearing, watching], return_when=asyncio.FIRST_COMPLETED)
+            if not hearing.done():
+                return f"gave no sign of life within {self._bound_sentence()}"
+            hearing.result()  # raises what hearing raised
+        finally:
+            hearing.cancel()
+            watching.cancel()
+        return None
+
+    async def _hear(self, channel: Channel) -> None:
+        while (line := await channel.receive()) is not None:
             if self.role.hear(line) and not self._stopping.is_set():
                 self.watch.heard(time.monotonic())
+                self._deadline_moved.set()
+
+    async def _watch_over(self) -> None:
+        """Return once the process is frozen."""
+        while True:
+            await _within(self._deadline_moved, self._patience_s())
+            self._deadline_moved.clear()
+            if self._patience_s() <= 0:
+                await asyncio.sleep(limits.HEARTBEAT_GRACE_S)
+                if self._patience_s() <= 0:
+                    return
+
+    def _patience_s(self) -> float:
+        return max(self.watch.deadline - time.monotonic(), 0.0)
 
     def _bound_sentence(self) -> str:
         return "its bound to stop" if self._stopping.is_set() else "its heartbeat bound"
@@ -120,39 +160,48 @@ class Child:
 def _spawn(module: str, end: socket.socket) -> subprocess.Popen[bytes]:
     # Blocks until the program is loaded: milliseconds, and nothing else can be done before.
     return subprocess.Popen(
-        [sys.executable, "-m", module, str(end.fileno())],
+        # -P and our own path: the child runs the code that we run, whatever lies in the directory
+        # from which root happened to start us.
+        [sys.executable, "-P", "-m", module, str(end.fileno())],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         pass_fds=[end.fileno()],
         stdin=subprocess.DEVNULL,
         start_new_session=True,  # the terminal's Ctrl-C is for the supervisor alone
     )
 
 
-async def _end(process: subprocess.Popen[bytes], *, at_once: bool) -> int:
-    """Make sure that the process is gone; return its status as subprocess gives it."""
-    if at_once:
-        process.send_signal(signal.SIGKILL)
-    gone = asyncio.get_running_loop().create_future()
-    pidfd = os.pidfd_open(process.pid)
+async def _end(process: subprocess.Popen[bytes], *, at_once: bool) -> str:
+    """Make sure that no instruction of the process will ever run again; return how it ended."""
+    gone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    pidfd = os.pidfd_open(process.pid)  # nobody has waited for it yet, so the number is its own
+    loop.add_reader(pidfd, gone.set)
     try:
-        asyncio.get_running_loop().add_reader(pidfd, _settle, gone)
-        try:
-            # The channel ended: an orderly process is about to exit, any other is made to.
-            await asyncio.wait_for(asyncio.shield(gone), limits.EXIT_S)
-        except TimeoutError:
-            process.send_signal(signal.SIGKILL)
-            await gone
+        # The channel ended: an orderly process is about to exit, any other is made to.
+        killed = at_once or not await _within(gone, limits.EXIT_S)
+        if killed:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+            if not await _within(gone, limits.KILLED_S):
+                return "was killed, but the kernel does not let go of it"
     finally:
-        asyncio.get_running_loop().remove_reader(pidfd)
+        loop.remove_reader(pidfd)
         os.close(pidfd)
-    return process.wait()
+    status = process.wait()
+    return "fell silent without ending, so it was killed" if killed else _sentence(status)
+
+
+async def _within(event: asyncio.Event, bound_s: float) -> bool:
+    try:
+        async with asyncio.timeout(bound_s):
+            return await event.wait()
+    except TimeoutError:
+        return False
 
 
 def _sentence(status: int) -> str:
-    if status < 0:
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
         return f"was killed by {signal.Signals(-status).name}"
-    return f"ended with status {status}"
-
-
-def _settle(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+    except ValueError:  # a real-time signal has no name
+        return f"was killed by signal {-status}"

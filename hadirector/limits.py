@@ -24,4 +24,5 @@ VRRP_HEARTBEAT_MIN_S = 0.1
 HOLD_MAX_S = 30.0  # a director that is not ready by then stops holding the election up
 HEARTBEAT_GRACE_S = 0.02  # a last look into the socket before a child counts as frozen
 EXIT_S = 0.5  # between a child's closed channel and its end
+KILLED_S = 2.0  # between SIGKILL and the end; longer only in the kernel's own hands
 NOTES_KEPT_MAX = 100  # what the supervisor has to tell while the director process is down
