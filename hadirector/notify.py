@@ -17,7 +17,8 @@ def notify(*assignments: str) -> bool:
     address = "\0" + path[1:] if path.startswith("@") else path
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
         try:
-            sock.sendto("\n".join(assignments).encode(), address)
+            # Never wait: a manager that hangs must not hold up who keeps the addresses.
+            sock.sendto("\n".join(assignments).encode(), socket.MSG_DONTWAIT, address)
         except OSError:
             return False
     return True

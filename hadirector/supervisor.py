@@ -18,6 +18,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections import deque
 from dataclasses import asdict, dataclass
 from typing import NoReturn
@@ -212,7 +213,7 @@ class Supervisor:
     def _adopt(self, config: str) -> None:
         """Take a reloaded configuration, which the director process has already checked."""
         self._understand(config)
-        self._vrrp.watch.change_patience(self._vrrp_patience())
+        self._vrrp.watch.change_patience(self._vrrp_patience(), time.monotonic())
         self._vrrp.send(self._vrrp_configuration())
 
     # What both need

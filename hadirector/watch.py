@@ -30,23 +30,34 @@ class Watch:
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
+        self._former = patience  # holds beside the new one until `_former_until`
+        self._former_until = 0.0
         self._started_at = 0.0
         self._deaths_in_a_row = 0
         self.deadline = float("inf")  # silent until then: frozen
         self.restarts = 0
 
-    def change_patience(self, patience: Patience) -> None:
-        """Take another patience from the next heartbeat on."""
+    def change_patience(self, patience: Patience, now: float) -> None:
+        """Take another patience from the next heartbeat on.
+
+        The child hears of it a moment later, and its next heartbeat may still come at its old pace:
+        for as long as that can be, the longer of the two patiences holds.
+        """
+        self._former, self._former_until = self._patience, now + self._patience.heartbeat_s
         self._patience = patience
 
     def started(self, now: float) -> None:
         """Note that the child was started."""
         self._started_at = now
+        self._former_until = 0.0
         self.deadline = now + self._patience.start_s
 
     def heard(self, now: float) -> None:
         """Note a heartbeat."""
-        self.deadline = now + self._patience.heartbeat_s
+        heartbeat_s = self._patience.heartbeat_s
+        if now < self._former_until:
+            heartbeat_s = max(heartbeat_s, self._former.heartbeat_s)
+        self.deadline = now + heartbeat_s
 
     def stopping(self, now: float) -> None:
         """Note that the child was asked to stop."""

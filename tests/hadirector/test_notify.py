@@ -26,6 +26,17 @@ def test_without_a_manager_nothing_is_said(tmp_path: Path, monkeypatch: pytest.M
     assert not notify("READY=1")
 
 
+def test_a_manager_that_does_not_read_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        told = [notify("WATCHDOG=1") for _ in range(10_000)]
+    assert told[0]
+    assert not told[-1]
+
+
 @pytest.mark.parametrize(
     ("usec", "pid", "interval"),
     [("3000000", None, 1.5), ("3000000", str(os.getpid()), 1.5), ("3000000", "1", None), ("", None, None), ("0", None, None), ("soon", None, None)],

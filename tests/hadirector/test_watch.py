@@ -54,10 +54,37 @@ def test_a_dead_child_is_not_frozen() -> None:
     assert not child.is_frozen(1e9)
 
 
-def test_patience_changes_with_the_next_heartbeat() -> None:
+def patience(heartbeat_s: float) -> Patience:
+    return Patience(start_s=10, heartbeat_s=heartbeat_s, stop_s=3)
+
+
+def test_more_patience_holds_from_the_next_heartbeat_on() -> None:
     child = watch()
     child.started(0)
-    child.change_patience(Patience(start_s=10, heartbeat_s=50, stop_s=3))
+    child.change_patience(patience(50), 0)
     child.heard(1)
     assert not child.is_frozen(50)
     assert child.is_frozen(51)
+
+
+def test_less_patience_holds_once_the_child_can_know_of_it() -> None:
+    child = watch()  # a heartbeat every 2 s at the latest
+    child.started(0)
+    child.heard(10)
+    child.change_patience(patience(0.1), 10)
+    child.heard(10.001)  # said before the child heard of it; the next may come at the old pace
+    assert not child.is_frozen(12)
+    child.heard(11.9)
+    assert not child.is_frozen(13.8)
+    child.heard(12)  # by now it beats faster
+    assert child.is_frozen(12.1)
+
+
+def test_a_new_child_knows_the_new_patience_from_its_start() -> None:
+    child = watch()
+    child.started(0)
+    child.change_patience(patience(0.1), 1)
+    child.died(1)
+    child.started(1.1)
+    child.heard(1.2)
+    assert child.is_frozen(1.3)
