@@ -157,13 +157,24 @@ class Child:
         return "its bound to stop" if self._stopping.is_set() else "its heartbeat bound"
 
 
+def python(module: str) -> list[str]:
+    """The command that runs a module of ours, to be used with `environment`.
+
+    Not from the current directory (-P): whatever lies where root happened to be is no code of ours.
+    """
+    return [sys.executable, "-P", "-m", module]
+
+
+def environment() -> dict[str, str]:
+    """Our environment, so that what is started finds the very modules that we have found."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 def _spawn(module: str, end: socket.socket) -> subprocess.Popen[bytes]:
     # Blocks until the program is loaded: milliseconds, and nothing else can be done before.
     return subprocess.Popen(
-        # -P and our own path: the child runs the code that we run, whatever lies in the directory
-        # from which root happened to start us.
-        [sys.executable, "-P", "-m", module, str(end.fileno())],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        [*python(module), str(end.fileno())],
+        env=environment(),
         pass_fds=[end.fileno()],
         stdin=subprocess.DEVNULL,
         start_new_session=True,  # the terminal's Ctrl-C is for the supervisor alone

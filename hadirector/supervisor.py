@@ -26,8 +26,8 @@ from typing import NoReturn
 import structlog
 
 from hadirector import limits, messages
-from hadirector.child import Child, Role
-from hadirector.config.codec import config_from_json
+from hadirector.child import Child, Role, environment, python
+from hadirector.config.codec import CodecError, config_from_json
 from hadirector.elections import heartbeat_bound_s, router_settings
 from hadirector.logs import configure_logs
 from hadirector.notify import notify, watchdog_interval_s
@@ -124,9 +124,9 @@ class Supervisor:
     def _understand(self, text: str) -> None:
         """Keep a configuration, and of it what the VRRP worker must know."""
         config = config_from_json(text)
-        self._config = text
-        self._heartbeat_s = heartbeat_bound_s(config)
         self._routers = router_settings(config, self._assignment.node)
+        self._heartbeat_s = heartbeat_bound_s(config)
+        self._config = text
 
     # The VRRP worker
 
@@ -159,7 +159,8 @@ class Supervisor:
                 self._will = message
             case vrrp_messages.RouterReport():
                 self._reports[message.name] = line
-                self._tell(messages.FromVrrp(line.decode()))
+                if self._director_lives:  # a new one is greeted with the newest of each
+                    self._tell(messages.FromVrrp(line.decode()))
             case vrrp_messages.Event():
                 self._tell(messages.FromVrrp(line.decode()))
         return False
@@ -212,7 +213,11 @@ class Supervisor:
 
     def _adopt(self, config: str) -> None:
         """Take a reloaded configuration, which the director process has already checked."""
-        self._understand(config)
+        try:
+            self._understand(config)
+        except (CodecError, LookupError) as error:
+            self._note("process", f"the director process adopted what is not understood: {error}")
+            return
         self._vrrp.watch.change_patience(self._vrrp_patience(), time.monotonic())
         self._vrrp.send(self._vrrp_configuration())
 
@@ -226,7 +231,10 @@ class Supervisor:
     async def _release_in_any_case(self) -> None:
         await asyncio.sleep(limits.HOLD_MAX_S)
         if self._held:
-            self._note("process", f"the director is not ready after {limits.HOLD_MAX_S:g} s")
+            sentence = f"the director process is not ready after {limits.HOLD_MAX_S:g} s"
+            self._note("process", sentence)
+            # Else the service manager would take an unready table for a failed start and kill us.
+            notify("READY=1", f"STATUS={sentence}")
             self._release()
 
     def _note(self, kind: str, sentence: str) -> None:
@@ -291,13 +299,15 @@ def become_supervisor(assignment: Assignment, lock: int) -> NoReturn:
     os.write(told, json.dumps(asdict(assignment)).encode())
     for descriptor in (told, lock):
         os.set_inheritable(descriptor, True)
-    command = [sys.executable, "-m", "hadirector.supervisor", str(told), str(lock)]
+    command = [*python("hadirector.supervisor"), str(told), str(lock)]
     sys.stdout.flush()
-    os.execv(sys.executable, [*command, assignment.file, assignment.node])  # the rest is for `ps`
+    # What follows the descriptors is for `ps`.
+    os.execve(sys.executable, [*command, assignment.file, assignment.node], environment())
 
 
 def main() -> None:
     """`python -m hadirector.supervisor ASSIGNMENT LOCK`: started by `hadirector run`."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the loop takes it: no reason to die of it
     configure_logs("supervisor")
     told, lock = int(sys.argv[1]), int(sys.argv[2])
     os.set_inheritable(lock, False)
