@@ -213,12 +213,14 @@ def _table(results: list[dict[str, Any]]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("scenario")
-    for column in ("outage ms", "budget ms", "lost", "kept"):
-        table.add_column(column, justify="right")
-    table.add_column("active")
-    table.add_column("verdict")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table.add_column("scenario", no_wrap=True)
+    table.add_column("outage ms", justify="right")
+    table.add_column("budget", justify="right")
+    table.add_column("lost", justify="right")
+    table.add_column("kept", justify="right")
+    table.add_column("active", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for result in results:
         connections = result["connections"]
         kept = f"{connections['kept']}/{connections['opened']}" if connections["opened"] else "–"

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from hadirector.cli.client import ask
 from hadirector.cli.errors import CliError
 from hadirector.drill import procfs
+from hadirector.lab.certificates import CERTIFICATE
 from hadirector.lab.namespaces import BuiltWorld, inside, processes_in
 from hadirector.lab.world import Machine
 
@@ -28,7 +29,9 @@ EVENTS_ASKED = 200
 class DirectorActor:
     """A director that can be started, asked, hurt, and cut from its power."""
 
-    def __init__(self, name: str, machine: Machine, built: BuiltWorld, workdir: Path, file: Path):
+    def __init__(
+        self, name: str, machine: Machine, built: BuiltWorld, *, workdir: Path, file: Path
+    ) -> None:
         self.name = name
         self.machine = machine
         self.powered = False
@@ -37,6 +40,9 @@ class DirectorActor:
         self._file = file
         self._runtime_dir = workdir / name / "run"
         self._state_dir = workdir / name / "state"
+        # The lab's servers are signed by nobody the host knows.
+        certificate = workdir / CERTIFICATE
+        self._environment = {"SSL_CERT_FILE": str(certificate)} if certificate.exists() else {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -51,7 +57,7 @@ class DirectorActor:
                     *("--runtime-dir", str(self._runtime_dir)),
                     *("--state-dir", str(self._state_dir)),
                 ],
-                environment=dict(os.environ),
+                environment={**os.environ, **self._environment},
                 output=log,
             )
         self.powered = True

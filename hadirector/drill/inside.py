@@ -24,7 +24,7 @@ from hadirector.drill.scenarios import SCENARIOS, Scenario
 from hadirector.drill.stage import BrokenPromiseError, Stage
 from hadirector.drill.world_file import WorldFile, with_extra_server
 from hadirector.ipvs.model import Protocol, VirtualAddress
-from hadirector.lab.actors import Actor
+from hadirector.lab.actors import start_actors
 from hadirector.lab.errors import LabError
 from hadirector.lab.namespaces import BuiltWorld
 from hadirector.lab.observe import Observer
@@ -76,9 +76,8 @@ def _set_up(
     working = WorldFile(file, config, workdir)
     world = build_world(with_extra_server(config, working.extra), prefix=prefix)
     built = exits.enter_context(BuiltWorld(world))
-    servers = {name: Actor(server) for name, server in world.servers.items()}
+    servers = start_actors(world.servers, workdir)
     for actor in servers.values():
-        actor.start()
         exits.callback(actor.kill)
     observer = Observer(
         {name: machine.namespace for name, machine in world.directors.items()}, home=world.fabric
@@ -91,7 +90,7 @@ def _set_up(
     exits.callback(client.stop)
     clients = Clients(client, connects=target.protocol is Protocol.TCP)
     directors = {
-        name: DirectorActor(name, machine, built, workdir, working.path)
+        name: DirectorActor(name, machine, built, workdir=workdir, file=working.path)
         for name, machine in world.directors.items()
     }
     stage = Stage(

@@ -12,7 +12,6 @@ form as what it is told, so every writer has its reader. Numbers and policies ar
 Never: an attribute left to the kernel's default; a property of another program's entry guessed.
 """
 
-import socket
 import struct
 import sys
 from collections.abc import Mapping
@@ -239,7 +238,8 @@ def decode_info(payload: bytes) -> Info:
 
 # --- writing ------------------------------------------------------------------------------------
 
-_FAMILIES = {4: int(socket.AF_INET), 6: int(socket.AF_INET6)}
+_AF_INET, _AF_INET6 = 2, 10  # linux/socket.h; the codec needs no sockets
+_FAMILIES = {4: _AF_INET, 6: _AF_INET6}
 
 # Each attribute: length and type (host order), value, padding to 4 bytes. Addresses are always
 # sent as the kernel's 16-byte union.
@@ -314,7 +314,7 @@ _TUNNELS = frozenset(int(tunnel) for tunnel in TunnelType)
 def _decode_key(attributes: Mapping[int, bytes]) -> ServiceKey:
     family = _number(attributes, _Svc.AF)
     if _Svc.FWMARK in attributes:
-        version = 4 if family == socket.AF_INET else 6
+        version = 4 if family == _AF_INET else 6
         return FirewallMark(_number(attributes, _Svc.FWMARK), version)
     protocol = _number(attributes, _Svc.PROTOCOL)
     address = _decode_address(family, _required(attributes, _Svc.ADDR))
@@ -325,7 +325,7 @@ def _decode_key(attributes: Mapping[int, bytes]) -> ServiceKey:
 
 
 def _decode_address(family: int, union: bytes) -> Address:
-    size, kind = (4, IPv4Address) if family == socket.AF_INET else (16, IPv6Address)
+    size, kind = (4, IPv4Address) if family == _AF_INET else (16, IPv6Address)
     if len(union) < size:
         raise WireError(f"an address of {len(union)} bytes")
     return kind(union[:size])

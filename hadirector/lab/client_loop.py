@@ -33,6 +33,9 @@ TOUCH_INTERVAL_S: Final = 0.5
 """From one request to the next on each long-lived connection."""
 OPEN_BOUND_S: Final = 5.0
 ANSWER_MAX: Final = 65536
+PORT_FIRST: Final = 2048
+PORT_LAST: Final = 64999
+"""Source ports of datagrams."""
 
 NAME_MARK: Final = b"\r\nServer-Name: "
 REQUEST_ONCE: Final = b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n"
@@ -135,6 +138,7 @@ class ClientLoop:
         self._probes: dict[int, _Probe] = {}
         self._ended: deque[Ended] = deque(maxlen=UNCOLLECTED_MAX)
         self._connections = _Connections()
+        self._port = PORT_LAST
         self._question: _Question | None = None
         self._epoll = select.epoll()
         self._epoll.register(control.fileno(), select.EPOLLIN)
@@ -178,6 +182,8 @@ class ClientLoop:
             self._ended.append((index, now, None, "", "too many in flight"))
             return
         sock = socket.socket(target.family, target.kind | socket.SOCK_NONBLOCK)
+        if target.kind == socket.SOCK_DGRAM:
+            self._bind_to_a_fresh_port(sock)
         probe = _Probe(sock, index, now, False)
         error = sock.connect_ex(target.address)
         if error in (0, errno.EINPROGRESS):
@@ -194,6 +200,16 @@ class ClientLoop:
         else:
             sock.close()
             self._ended.append((index, now, None, "", failure_of(error)))
+
+    def _bind_to_a_fresh_port(self, sock: socket.socket) -> None:
+        """Take the next port in turn: IPVS sends a port it has seen to the same server as before.
+
+        Its memory of a datagram lasts 300 s (the default), at 10 ms less than one turn of ports; a
+        port chosen at random would now and then ask a server that died long ago.
+        """
+        self._port = self._port + 1 if self._port < PORT_LAST else PORT_FIRST
+        with contextlib.suppress(OSError):  # it is in use: then any port
+            sock.bind(("", self._port))
 
     def _progress(self, probe: _Probe, event: int, now: float) -> None:
         try:
