@@ -38,6 +38,8 @@ def recall(directory: Path) -> set[ServiceKey]:
     except FileNotFoundError:
         return set()
     keys: set[ServiceKey] = set()
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise ValueError(f"{directory / FILE_NAME} is no list of services")
     for line in lines:
         listen, _, version = line.partition(" ")
         key = parse_listen(listen)

@@ -66,13 +66,16 @@ class Reconciler:
         actual = await self.read()
         drift = self._drift(actual)
         ahead = plan(desired, actual, declared_before=self.declared)
+        # From here on until all is known to be done, a difference is no proof of somebody else.
+        self._left = None
+        self.declared |= set(desired)
         failures: tuple[str, ...] = ()
         if ahead:
             report = await self._dataplane.apply(ahead.steps)
             failures = tuple(str(failure) for failure in report.failures)
-        # A failed step leaves the table in no state of ours: the next difference is not drift.
-        self._left = None if failures else desired
-        self.declared = set(desired) if not failures else self.declared | set(desired)
+        if not failures:
+            self._left = desired
+            self.declared = set(desired)
         turn = Turn(
             why=why,
             at=self._clock(),
@@ -94,16 +97,20 @@ class Reconciler:
         return tuple(str(step) for step in back.steps)
 
     def _tell(self, turn: Turn) -> None:
+        # What was refused is tried again with each audit, and told once.
+        refused = self.last if self.last is not None and self.last.failures else None
+        steps = tuple(s for s in turn.steps if refused is None or s not in refused.steps)
         if turn.drift:
             self._journal.add(
                 "repair",
                 "another program changed the table; repaired: " + _listed(turn.drift),
                 steps=list(turn.drift[:STEPS_TOLD_MAX]),
             )
-        elif turn.steps:
-            self._journal.add("table", f"{turn.sentence}: {_listed(turn.steps)}")
+        elif steps:
+            self._journal.add("table", f"{turn.sentence}: {_listed(steps)}")
         for failure in turn.failures:
-            self._journal.add("table", failure)
+            if refused is None or failure not in refused.failures:
+                self._journal.add("table", failure)
         if turn.kept and (self.last is None or self.last.kept != turn.kept):
             self._journal.add(
                 "table", "left alone, since nobody declared them here: " + _listed(turn.kept)

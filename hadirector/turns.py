@@ -1,36 +1,38 @@
-"""Requests for a turn of the reconciler: collected, so that a storm of reasons makes one turn.
+"""A mailbox for the one task that owns something: a storm of reasons makes one turn of its work.
 
-Whoever sees a reason asks; the one task that owns the table takes all that was asked since its last
-turn at once. Some ask only to have it done, some wait for what came of it.
+Whoever sees a reason asks; the owning task takes all that was asked since its last turn at once.
+Some ask only to have it done, some wait for what came of it. The director process has two: one for
+the table, one for reloads.
 """
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-
-from hadirector.reconciler import Turn
+from typing import Generic, TypeVar
 
 AUDIT = "audit"
 
+T = TypeVar("T")
+
 
 @dataclass(slots=True)
-class Asked:
+class Asked(Generic[T]):
     """What one turn is for, and who waits for it."""
 
     reasons: list[str] = field(default_factory=list)
-    waiting: list[asyncio.Future[Turn]] = field(default_factory=list)
+    waiting: list[asyncio.Future[T]] = field(default_factory=list)
 
     @property
     def why(self) -> str:
         """The reasons, each once."""
-        return ", ".join(dict.fromkeys(self.reasons)) or AUDIT
+        return ", ".join(self.reasons) or AUDIT
 
-    def done(self, turn: Turn) -> None:
+    def done(self, outcome: T) -> None:
         """Tell the waiting what came of it."""
         for future in self.waiting:
             if not future.done():
-                future.set_result(turn)
+                future.set_result(outcome)
 
     def fail(self, error: Exception) -> None:
         """Tell the waiting that it could not be done."""
@@ -39,11 +41,11 @@ class Asked:
                 future.set_exception(error)
 
 
-class TurnRequests:
-    """The mailbox of the task that owns the table."""
+class TurnRequests(Generic[T]):
+    """The mailbox of a task whose turns yield a T."""
 
     def __init__(self) -> None:
-        self._asked = Asked()
+        self._asked = Asked[T]()
         self._any = asyncio.Event()
 
     def ask(self, why: str) -> None:
@@ -52,14 +54,14 @@ class TurnRequests:
             self._asked.reasons.append(why)
         self._any.set()
 
-    async def ask_and_wait(self, why: str) -> Turn:
+    async def ask_and_wait(self, why: str) -> T:
         """Ask for a turn and wait for it; raises what the turn raised."""
-        future: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._asked.waiting.append(future)
         self.ask(why)
         return await future
 
-    async def next(self, audit_s: float) -> Asked:
+    async def next(self, audit_s: float | None = None) -> Asked[T]:
         """Wait until somebody asks, at most `audit_s` seconds: then it is an audit."""
         try:
             async with asyncio.timeout(audit_s):
@@ -67,5 +69,5 @@ class TurnRequests:
         except TimeoutError:
             pass
         self._any.clear()
-        asked, self._asked = self._asked, Asked()
+        asked, self._asked = self._asked, Asked[T]()
         return asked

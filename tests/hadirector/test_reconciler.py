@@ -1,12 +1,16 @@
 """Turns against the memory twin: adoption, drift, refusals, and services of others."""
 
 import asyncio
+from collections.abc import Iterable
 from ipaddress import ip_address
+
+import pytest
 
 from hadirector import pool
 from hadirector.ipvs import model as ipvs
+from hadirector.ipvs.dataplane import AppliedReport, DataplaneUnsureError
 from hadirector.ipvs.memory import MemoryTable
-from hadirector.ipvs.steps import AddService, DeleteService
+from hadirector.ipvs.steps import AddService, DeleteService, Step
 from hadirector.journal import Journal
 from hadirector.reconciler import Reconciler, Turn
 from tests.hadirector.test_pool import WEB
@@ -57,6 +61,40 @@ def test_a_change_of_health_is_not_drift() -> None:
     assert changed.drift == ()
     assert changed.sentence == "health: remove 1 server"
     assert journal.newest(1)[0].kind == "table"
+
+
+def test_what_the_kernel_refuses_is_told_once_and_tried_again() -> None:
+    table, journal = MemoryTable(schedulers={"rr"}), Journal(None)
+    reconciler = Reconciler(table, journal)
+    refused = turn(reconciler, "start")
+    assert "no scheduler 'wlc'" in refused.failures[0]
+    assert refused.sentence.endswith("3 refused by the kernel")
+    told = journal.newest(10)
+    assert len(told) == 1 + len(refused.failures)
+    assert turn(reconciler, "audit").failures == refused.failures
+    assert journal.newest(10) == told
+
+
+class Interrupted(MemoryTable):
+    """Does the first step, then loses the kernel's answer, once."""
+
+    lost = False
+
+    async def apply(self, steps: Iterable[Step]) -> AppliedReport:
+        if self.lost:
+            return await super().apply(steps)
+        self.lost = True
+        await super().apply(list(steps)[:1])
+        raise DataplaneUnsureError("no answer within 2 s")
+
+
+def test_our_own_half_done_work_is_no_drift_and_stays_ours() -> None:
+    reconciler = Reconciler(Interrupted(), Journal(None))
+    with pytest.raises(DataplaneUnsureError):
+        turn(reconciler, "start")
+    assert turn(reconciler, "reload", []).sentence == "reload: remove 1 service"
+    changed = turn(reconciler, "retry")
+    assert (changed.drift, changed.failures) == ((), ())
 
 
 def test_a_service_of_somebody_else_stays_and_is_told_once() -> None:

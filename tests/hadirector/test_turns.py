@@ -12,20 +12,20 @@ DONE = Turn(why="", at=0.0, steps=(), drift=(), failures=(), kept=(), oddities=(
 
 @pytest.mark.asyncio
 async def test_reasons_collect_into_one_turn() -> None:
-    requests = TurnRequests()
+    requests = TurnRequests[Turn]()
     for why in ("health", "reload", "health"):
         requests.ask(why)
-    assert (await requests.next(10)).why == "health, reload"
+    assert (await requests.next()).why == "health, reload"
 
 
 @pytest.mark.asyncio
 async def test_nobody_asking_makes_an_audit() -> None:
-    assert (await TurnRequests().next(0.001)).why == AUDIT
+    assert (await TurnRequests[Turn]().next(0.001)).why == AUDIT
 
 
 @pytest.mark.asyncio
 async def test_who_waits_hears_the_turn_or_its_error() -> None:
-    requests = TurnRequests()
+    requests = TurnRequests[Turn]()
     waiting = asyncio.create_task(requests.ask_and_wait("reload"))
     (await requests.next(10)).done(DONE)
     assert await waiting is DONE
@@ -33,3 +33,15 @@ async def test_who_waits_hears_the_turn_or_its_error() -> None:
     (await requests.next(10)).fail(OSError("gone"))
     with pytest.raises(OSError, match="gone"):
         await waiting
+
+
+@pytest.mark.asyncio
+async def test_who_has_stopped_waiting_is_passed_over() -> None:
+    requests = TurnRequests[Turn]()
+    gone = asyncio.create_task(requests.ask_and_wait("reload"))
+    patient = asyncio.create_task(requests.ask_and_wait("reload"))
+    asked = await requests.next()
+    gone.cancel()
+    await asyncio.wait([gone])
+    asked.done(DONE)
+    assert await patient is DONE
