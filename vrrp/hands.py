@@ -68,7 +68,7 @@ class Hands(Protocol):
         ...
 
     def wills_changed(self) -> None:
-        """Have the last will written anew, before anything else happens."""
+        """Have the last will written anew, before any address is taken."""
         ...
 
     def hand_over(self, will: RouterWill) -> None:

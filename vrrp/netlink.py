@@ -131,6 +131,8 @@ def changed_indexes(data: bytes) -> set[int] | None:
         if kind in (_RTM_NEWLINK, _RTM_DELLINK):
             return None
         if kind in (_RTM_NEWADDR, _RTM_DELADDR):
+            if length < _HEADER.size + _IFADDRMSG.size:
+                return None
             indexes.add(_IFADDRMSG.unpack_from(data, at + _HEADER.size)[4])
         at += (length + 3) & ~3
     return indexes

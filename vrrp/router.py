@@ -120,16 +120,15 @@ class Router:
             if known != member.told:
                 member.told = known
                 self._handle(member.settings.name, known)
+        self._hands.wills_changed()  # the source address may be another one
         self._work.set()
 
-    def receive(self, interface: str, heard: Heard) -> bool:
-        """Take an advertisement if its VRID is ours on this interface; tell whether it is."""
+    def receive(self, interface: str, heard: Heard) -> None:
+        """Take an advertisement for a VRID of ours on an interface."""
         member = self._member_for(interface, heard.advertisement.vrid)
-        if member is None or self._stopped:
-            return False
-        member.counters["received"] += 1
-        self._handle(member.settings.name, heard)
-        return True
+        if member is not None and not self._stopped:
+            member.counters["received"] += 1
+            self._handle(member.settings.name, heard)
 
     def refuse(self, interface: str, vrid: int, error: packet.PacketError, sender: str) -> None:
         """Count a packet that was thrown away, and warn once per sender and cause."""

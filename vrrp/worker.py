@@ -78,8 +78,12 @@ class Worker:
         self._channel_problems: dict[str, str] = {}
         self._routers: dict[tuple[str, str], Router] = {}
         self._keepers: dict[tuple[str, str], asyncio.Task[None]] = {}
-        self._leaving: dict[str, RouterWill] = {}
+        # Indexes over all routers, made anew by each Configure.
+        self._by_vrid: dict[tuple[str, int], Router] = {}
+        self._virtual: dict[str, frozenset[IPv4Address]] = {}
+        self._leaving: list[RouterWill] = []
         self._told_wills: tuple[RouterWill, ...] | None = None
+        self._wills_pending = False
         self._heartbeat_s = 1.0
         self._held = False
         self._lateness_s = 0.0
@@ -105,7 +109,7 @@ class Worker:
                 task.cancel()
             if ending is _Ending.STOPPED:
                 self._told_wills = None
-                self.wills_changed()
+                self._tell_wills()
             if ending is _Ending.ORPHANED or not await self._line.flush():
                 await self._execute_own_will()
             # Handovers in the background end by themselves, within their linger.
@@ -125,8 +129,7 @@ class Worker:
 
     def virtual_addresses(self, interface: str) -> frozenset[IPv4Address]:
         """Return the addresses that any virtual router manages on an interface."""
-        managed = (router.managed_addresses for router in self._routers.values())
-        return frozenset(ip for pairs in managed for name, ip in pairs if name == interface)
+        return self._virtual.get(interface, frozenset())
 
     def send(self, interface: str, payload: bytes, source: IPv4Address) -> None:
         """Send an advertisement. Raises OSError."""
@@ -153,16 +156,19 @@ class Worker:
         self._line.tell(message)
 
     def wills_changed(self) -> None:
-        """Hand the last will to the supervisor if it is another one now."""
-        wills = self._all_wills()
-        if wills != self._told_wills:
-            self._told_wills = wills
-            self.tell(LastWill(routers=wills))
+        """Hand the last will to the supervisor, in the next turn of the event loop.
+
+        Not at once: hundreds of routers may change in one turn. The tasks that take addresses are
+        woken after this call, so they come after it in that turn.
+        """
+        if not self._wills_pending:
+            self._wills_pending = True
+            self._loop.call_soon(self._tell_wills)
 
     def hand_over(self, leaving: RouterWill) -> None:
         """Leave a virtual router that is not configured any more, in good order."""
         if self._tasks is not None:
-            self._leaving[leaving.name] = leaving
+            self._leaving.append(leaving)
             self._tasks.create_task(self._hand_over(leaving))
 
     def woken(self, late_s: float) -> None:
@@ -194,9 +200,7 @@ class Worker:
         self._heartbeat_s = message.heartbeat_s
         wanted: dict[tuple[str, str], list[RouterSettings]] = {}
         for settings in message.routers:
-            alone = ("router", settings.name)
-            key = alone if settings.group is None else ("group", settings.group)
-            wanted.setdefault(key, []).append(settings)
+            wanted.setdefault(_key_of(settings), []).append(settings)
         interfaces = frozenset(settings.interface for settings in message.routers)
         leaving = [key for key in self._routers if key not in wanted]
         # Watch the new interfaces first, let go of the old ones last: routers look at both.
@@ -214,6 +218,7 @@ class Worker:
                     task = self._tasks.create_task(router.keep_addresses())
                     self._keepers[key] = task
             router.configure(members)
+        self._index(message.routers)
         for name in sorted(interfaces):
             self._interface_changed(name)
         await self._interfaces.watch(interfaces)
@@ -222,6 +227,15 @@ class Worker:
         self.wills_changed()
         gc.collect()
         gc.freeze()  # what lives now lives on: the collector need not look at it again
+
+    def _index(self, settings: Iterable[RouterSettings]) -> None:
+        """Make the indexes: which router a packet is for, which addresses are virtual."""
+        self._by_vrid = {(one.interface, one.vrid): self._routers[_key_of(one)] for one in settings}
+        virtual: dict[str, set[IPv4Address]] = {}
+        for router in self._routers.values():
+            for interface, address in router.managed_addresses:
+                virtual.setdefault(interface, set()).add(address)
+        self._virtual = {name: frozenset(addresses) for name, addresses in virtual.items()}
 
     def _hold(self, message: Hold) -> None:
         """Keep all routers from preempting, or let them again."""
@@ -285,12 +299,19 @@ class Worker:
 
     def _all_wills(self) -> tuple[RouterWill, ...]:
         active = [one for router in self._routers.values() for one in router.wills()]
-        return (*self._leaving.values(), *active)
+        return (*self._leaving, *active)
+
+    def _tell_wills(self) -> None:
+        self._wills_pending = False
+        wills = self._all_wills()
+        if wills != self._told_wills:
+            self._told_wills = wills
+            self.tell(LastWill(routers=wills))
 
     async def _hand_over(self, leaving: RouterWill) -> None:
         """Execute the will of one virtual router while the others go on."""
         sentences = await will.execute(LastWill(routers=(leaving,)))
-        self._leaving.pop(leaving.name, None)
+        self._leaving.remove(leaving)
         self.wills_changed()
         for sentence in sentences:
             self.tell(Event(kind="handed-over", router=leaving.name, sentence=sentence))
@@ -336,17 +357,24 @@ class Worker:
         except packet.PacketError as error:
             self._refuse(interface, datagram, error)
             return
-        heard = Heard(advertisement, source, form)
-        for router in self._routers.values():
-            if router.receive(interface, heard):
-                return
+        router = self._by_vrid.get((interface, advertisement.vrid))
+        if router is not None:  # else it belongs to somebody else on this link
+            router.receive(interface, Heard(advertisement, source, form))
 
     def _refuse(self, interface: str, datagram: bytes, error: packet.PacketError) -> None:
         with suppress(packet.PacketError):
             parts = packet.split_datagram(datagram)
             if len(parts.payload) > 1:  # the second byte is the VRID, in every version
-                for router in self._routers.values():
+                router = self._by_vrid.get((interface, parts.payload[1]))
+                if router is not None:
                     router.refuse(interface, parts.payload[1], error, str(parts.source))
+
+
+def _key_of(settings: RouterSettings) -> tuple[str, str]:
+    """Return under which key the group of a virtual router is kept."""
+    if settings.group is None:
+        return "router", settings.name
+    return "group", settings.group
 
 
 async def _main(descriptor: int) -> None:

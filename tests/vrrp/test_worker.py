@@ -13,7 +13,7 @@ import pytest
 from tests.prerequisites import require
 from tests.vrrp.world import Executor, Host, WorkerProcess, World, eventually
 from vrrp.config import RouterSettings
-from vrrp.messages import Event, Stop
+from vrrp.messages import Event, Hold, Stop
 
 VIP = "192.0.2.100/24"
 BACK_VIP = "198.51.100.1/24"
@@ -77,6 +77,11 @@ def pair(hosts: tuple[Host, Host], start: StartWorker) -> tuple[WorkerProcess, W
 def _peer(worker: WorkerProcess) -> str | None:
     report = worker.reports.get("front")
     return None if report is None else report.active_peer
+
+
+def _received(worker: WorkerProcess) -> int:
+    report = worker.reports.get("front")
+    return 0 if report is None else report.counters.get("received", 0)
 
 
 def wait_held(worker: WorkerProcess, *addresses: str) -> None:
@@ -326,6 +331,45 @@ def test_nonsense_is_reported_and_survived(hosts: tuple[Host, Host], start: Star
     worker.wait_state("active")
     heartbeats = worker.heartbeats
     worker.wait(lambda: worker.heartbeats > heartbeats + 2, "heartbeats go on")
+
+
+def test_a_held_director_does_not_preempt_until_it_is_released(
+    hosts: tuple[Host, Host], start: StartWorker
+) -> None:
+    weaker = start(hosts[1], front(100))
+    weaker.wait_state("active")
+    better = start(hosts[0])
+    better.tell(Hold(held=True, reason="the services are not checked yet"))
+    better.configure(front(254))
+    better.wait(lambda: _received(better) > 5, "hears the weaker one for more than three intervals")
+    assert better.state() == "backup"
+    better.tell(Hold(held=False, reason="ready"))
+    better.wait_state("active")
+
+
+FORGE = """
+import socket
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
+raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("192.0.2.12"))
+for ttl, packet in ((255, "2133ff01"), (1, "3133ff01"), (255, "3133ff01"), (255, "31")):
+    raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, ttl)
+    raw.sendto(bytes.fromhex(packet + "0064ffff c0000264"), ("224.0.0.18", 0))
+"""
+
+
+def test_malformed_and_forged_packets_are_counted_by_cause_and_dropped(
+    hosts: tuple[Host, Host], start: StartWorker
+) -> None:
+    worker = start(hosts[0], front(100))
+    worker.wait_state("active")
+    hosts[1].run(sys.executable, "-c", FORGE)
+    expected = {"rejected-version": 1, "rejected-ttl": 1, "rejected-checksum": 1}
+    worker.wait(
+        lambda: expected.items() <= worker.reports["front"].counters.items(), "all are counted"
+    )
+    assert "VRRP version 2" in worker.wait_event("rejected-version").sentence
+    assert worker.state() == "active"
+    assert "received" not in worker.reports["front"].counters
 
 
 def test_both_sides_of_nat_move_together(world: World, start: StartWorker) -> None:

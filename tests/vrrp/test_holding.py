@@ -1,0 +1,187 @@
+"""Addresses follow the election, whatever else happens to them; on hands that only remember."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv4Interface
+
+import pytest
+
+from tests.vrrp.stories import OURS, heard, settings
+from vrrp.events import Down, Tick, Up
+from vrrp.hands import AddressError, Interface
+from vrrp.holding import Holding, settle
+from vrrp.machine import Machine
+from vrrp.messages import Event, Message, RouterWill
+
+OWN = IPv4Interface("192.0.2.11/24")
+VIP = IPv4Interface("192.0.2.100/24")
+
+
+@dataclass
+class MemoryHands:
+    """An interface called eth0 and a record of what was done to it."""
+
+    present: list[IPv4Interface] = field(default_factory=lambda: [OWN])
+    done: list[str] = field(default_factory=list)
+    events: list[str] = field(default_factory=list)
+    time: float = 100.0
+    refuse: bool = False
+    meanwhile: Callable[[], object] | None = None
+    """What happens while an address is being changed."""
+
+    def now(self) -> float:
+        return self.time
+
+    def interface(self, name: str) -> Interface:
+        return Interface(name=name, index=2, problem=None, addresses=tuple(self.present))
+
+    def virtual_addresses(self, interface: str) -> frozenset[IPv4Address]:
+        return frozenset({VIP.ip})
+
+    def send(self, interface: str, payload: bytes, source: IPv4Address) -> None:
+        raise AssertionError("addresses have nothing to send")
+
+    def announce(self, interface: str, addresses: Iterable[IPv4Address]) -> None:
+        self.done += [f"announce {address}" for address in addresses]
+
+    async def add(self, interface: str, address: IPv4Interface) -> None:
+        if self.refuse:
+            raise AddressError("not permitted")
+        self.done.append(f"add {address}")
+        self.present.append(address)
+        if self.meanwhile is not None:
+            self.meanwhile()
+
+    async def remove(self, interface: str, address: IPv4Interface) -> None:
+        self.done.append(f"remove {address}")
+        self.present.remove(address)
+        if self.meanwhile is not None:
+            self.meanwhile()
+
+    def tell(self, message: Message) -> None:
+        assert isinstance(message, Event)
+        self.events.append(message.kind)
+
+    def wills_changed(self) -> None: ...
+    def hand_over(self, will: RouterWill) -> None: ...
+    def woken(self, late_s: float) -> None: ...
+
+
+def holding(*, active: bool) -> Holding:
+    machine = Machine(settings())
+    machine.handle(Up(OURS), 0.0)
+    if active:
+        machine.handle(Tick(), 10.0)
+    return Holding(machine, managed={VIP}, announce=active)
+
+
+def nothing() -> None:
+    raise AssertionError("no other turn is needed")
+
+
+@pytest.mark.asyncio
+async def test_takes_then_announces_once() -> None:
+    hands, member = MemoryHands(), holding(active=True)
+    await settle([member], hands, nothing)
+    await settle([member], hands, nothing)
+    assert hands.done == ["add 192.0.2.100/24", "announce 192.0.2.100"]
+    assert hands.events == []
+
+
+@pytest.mark.asyncio
+async def test_releases_when_it_stepped_back() -> None:
+    hands, member = MemoryHands(), holding(active=True)
+    await settle([member], hands, nothing)
+    member.machine.handle(heard(200), 11.0)
+    await settle([member], hands, nothing)
+    assert hands.present == [OWN]
+    assert hands.events == []
+
+
+@pytest.mark.asyncio
+async def test_removes_what_a_former_life_left() -> None:
+    hands = MemoryHands(present=[OWN, VIP])
+    await settle([holding(active=False)], hands, nothing)
+    assert hands.present == [OWN]
+    assert hands.events == ["address-leftover"]
+
+
+@pytest.mark.asyncio
+async def test_the_only_address_of_a_host_is_not_taken_for_a_left_over_one() -> None:
+    hands = MemoryHands(present=[VIP])
+    member = Holding(Machine(settings()), managed={VIP})
+    await settle([member], hands, nothing)
+    assert hands.present == [VIP]
+
+
+@pytest.mark.asyncio
+async def test_the_address_we_send_from_is_never_removed() -> None:
+    hands = MemoryHands(present=[OWN, VIP])
+    member = Holding(Machine(replace(settings(), source=VIP.ip)), managed={VIP})
+    await settle([member], hands, nothing)
+    assert hands.done == []
+
+
+@pytest.mark.asyncio
+async def test_what_we_put_there_goes_even_when_nothing_else_is_left() -> None:
+    hands, member = MemoryHands(), holding(active=True)
+    await settle([member], hands, nothing)
+    hands.present.remove(OWN)
+    member.machine.handle(Down("eth0 has no address of its own"), 11.0)
+    await settle([member], hands, nothing)
+    assert hands.present == []
+
+
+@pytest.mark.asyncio
+async def test_a_lost_address_is_restored_reported_and_announced_but_not_in_a_storm() -> None:
+    hands, member = MemoryHands(), holding(active=True)
+    await settle([member], hands, nothing)
+    hands.done.clear()
+    hands.present.remove(VIP)
+    await settle([member], hands, nothing)
+    assert hands.done == ["add 192.0.2.100/24", "announce 192.0.2.100"]
+    assert hands.events == ["address-lost", "address-restored"]
+    hands.present.remove(VIP)
+    await settle([member], hands, lambda: None)  # too soon: asks for another turn later
+    assert VIP not in hands.present
+    hands.time += 0.2
+    await settle([member], hands, nothing)
+    assert VIP in hands.present
+
+
+@pytest.mark.asyncio
+async def test_a_list_that_became_another_one_moves_without_a_change_of_state() -> None:
+    hands, member = MemoryHands(), holding(active=True)
+    await settle([member], hands, nothing)
+    other = IPv4Interface("192.0.2.101/32")
+    member.machine.configure(settings(address=str(other)), 11.0)
+    member.managed.add(other)
+    await settle([member], hands, nothing)
+    assert hands.present == [OWN, other]
+    assert member.managed == {other}
+
+
+@pytest.mark.asyncio
+async def test_stepping_back_while_an_address_is_added_takes_it_off_again() -> None:
+    hands, member = MemoryHands(), holding(active=True)
+    hands.meanwhile = lambda: member.machine.handle(heard(200), 11.0)
+    await settle([member], hands, nothing)
+    assert hands.done == ["add 192.0.2.100/24", "remove 192.0.2.100/24"]
+
+
+@pytest.mark.asyncio
+async def test_becoming_active_while_an_address_is_removed_asks_for_another_turn() -> None:
+    hands, member = MemoryHands(present=[OWN, VIP]), holding(active=False)
+    hands.meanwhile = lambda: member.machine.handle(Tick(), 11.0)
+    turns: list[None] = []
+    await settle([member], hands, lambda: turns.append(None))
+    assert len(turns) == 1
+    await settle([member], hands, nothing)
+    assert VIP in hands.present
+
+
+@pytest.mark.asyncio
+async def test_a_refusal_is_passed_on() -> None:
+    hands = MemoryHands(refuse=True)
+    with pytest.raises(AddressError, match="not permitted"):
+        await settle([holding(active=True)], hands, nothing)
