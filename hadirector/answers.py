@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from checkers.scheduler import CheckView
 from hadirector import __version__
@@ -16,6 +17,7 @@ from hadirector.config.model import Config
 from hadirector.ipvs.model import DestinationKey, Table
 from hadirector.pool import Member, Pool, server_key
 from hadirector.reconciler import Turn
+from vrrp.config import VirtualRouter
 from vrrp.messages import RouterReport
 
 Json = dict[str, object]
@@ -57,7 +59,7 @@ def status(present: Present) -> Json:
         "started_at": present.started_at,
         "loaded_at": present.loaded_at,
         "processes": {name: dict(facts) for name, facts in present.processes.items()},
-        "routers": [_router(report) for report in present.routers.values()],
+        "routers": [_router(present, router) for router in present.config.virtual_routers],
         "services": [_service(present, pool) for pool in present.pools.values()],
         "table": _table(present.turn),
         "trouble": sorted(present.trouble.values()),
@@ -69,14 +71,17 @@ def explain(present: Present, what: str) -> Json:
 
     Raises UnknownSubjectError with the names there are.
     """
-    if what in present.routers:
-        report = present.routers[what]
-        return {"kind": "router", "name": what, "because": [report.reason], **_router(report)}
+    for router in present.config.virtual_routers:
+        if router.name == what:
+            return {"kind": "router", **_router_explained(_router(present, router))}
     service, _, server = what.partition("/")
     pool = present.pools.get(service)
     if pool is None:
-        names = sorted([*present.pools, *present.routers])
-        raise UnknownSubjectError(f'nothing here is called "{what}"; there is: {", ".join(names)}')
+        config = present.config
+        names = [service.name for service in config.services]
+        names += [router.name for router in config.virtual_routers]
+        known = ", ".join(sorted(names)) or "nothing"
+        raise UnknownSubjectError(f'nothing here is called "{what}"; there is: {known}')
     if not server:
         because = [pool.sentence, *(f"{m.server}: {m.reason}" for m in _members(pool))]
         return {"kind": "service", "name": service, "because": because, **_service(present, pool)}
@@ -91,21 +96,50 @@ def _members(pool: Pool) -> list[Member]:
     return [*pool.members, *([pool.fallback] if pool.fallback else [])]
 
 
-def _router(report: RouterReport) -> Json:
+def _router(present: Present, router: VirtualRouter) -> Json:
+    report = present.routers.get(router.name)
+    facts: Json = {
+        "name": router.name,
+        "vrid": router.vrid,
+        "interface": router.interface,
+        "group": router.group,
+        "priority": present.config.nodes[present.node].priority,
+        "addresses": [str(address) for address in router.addresses],
+    }
+    if report is None:
+        return {
+            **facts,
+            "state": "unknown",
+            "since": None,
+            "reason": "the VRRP worker has said nothing about it",
+            "active_peer": None,
+            "held": [],
+            "counters": {},
+        }
     return {
-        "name": report.name,
-        "vrid": report.vrid,
-        "interface": report.interface,
-        "group": report.group,
-        "state": report.state,
+        **facts,
         "priority": report.priority,
+        "state": str(report.state),
         "since": report.since,
         "reason": report.reason,
         "active_peer": report.active_peer,
-        "addresses": list(report.addresses),
         "held": list(report.held),
         "counters": dict(report.counters),
     }
+
+
+def _router_explained(router: Json) -> Json:
+    held, configured = cast("list[str]", router["held"]), cast("list[str]", router["addresses"])
+    because = [
+        router["reason"],
+        f"vrid {router['vrid']} on {router['interface']}, priority {router['priority']}",
+        f"holds {', '.join(held) or 'no address'}; configured: {', '.join(configured)}",
+    ]
+    if router["active_peer"]:
+        because.append(f"{router['active_peer']} is active")
+    if router["group"]:
+        because.append(f"moves together with the others of its group {router['group']}")
+    return {**router, "because": because}
 
 
 def _service(present: Present, pool: Pool) -> Json:

@@ -12,6 +12,7 @@ ends, for whatever reason, it leaves the table in place: the kernel goes on forw
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 import sys
@@ -21,17 +22,18 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from checkers.base import Check, ProbeError, Target
-from checkers.health import State, Transition
-from checkers.scheduler import CheckView, Scheduler
+from checkers.base import ProbeError
+from checkers.health import Transition
+from checkers.scheduler import Scheduler
 from hadirector import answers, declared, limits, messages, pool
 from hadirector.answers import Json, Present
 from hadirector.api.app import serve
 from hadirector.channel import Channel
+from hadirector.checks import checks_of, health_of, serving
 from hadirector.config.codec import config_from_json, config_to_json, digest
 from hadirector.config.model import Config, Service
-from hadirector.ipvs.dataplane import DataplaneError
-from hadirector.ipvs.model import DestinationKey, ServiceKey, Table
+from hadirector.ipvs.dataplane import Dataplane, DataplaneError
+from hadirector.ipvs.model import ServiceKey, Table
 from hadirector.ipvs.table import KernelTable
 from hadirector.journal import Journal
 from hadirector.logs import configure_logs
@@ -44,7 +46,7 @@ from vrrp import messages as vrrp_messages
 class Director:
     """One director process between its start and its stop."""
 
-    def __init__(self, told: messages.Configure, channel: Channel) -> None:
+    def __init__(self, told: messages.Configure, channel: Channel, dataplane: Dataplane) -> None:
         self._told = told
         self._channel = channel
         self._runtime_dir = Path(told.runtime_dir)
@@ -53,8 +55,9 @@ class Director:
             on_transition=self._transition,
             on_error=self._probe_failed,
         )
-        self._reconciler = Reconciler(KernelTable(), self._journal)
-        self._turns = TurnRequests()
+        self._reconciler = Reconciler(dataplane, self._journal)
+        self._turns = TurnRequests[Turn]()
+        self._reloads = TurnRequests[Json]()
         self._remembered: frozenset[ServiceKey] = frozenset()
         config = config_from_json(told.config)
         now = time.time()
@@ -77,15 +80,16 @@ class Director:
                 ("heartbeat", self._beat()),
                 ("checks", self._scheduler.run()),
                 ("table", self._keep_the_table()),
+                ("reload", self._keep_the_configuration()),
                 ("readiness", self._say_when_ready()),
             )
         ]
         listening = asyncio.create_task(self._listen(), name="supervisor")
         try:
             await asyncio.wait([listening, *work], return_when=asyncio.FIRST_COMPLETED)
-            for task in work:
+            for task in (listening, *work):
                 if task.done():
-                    task.result()  # raises: these end only by an error of ours
+                    task.result()  # raises: all but the first end only by an error of ours
         finally:
             for task in (listening, *work):
                 task.cancel()
@@ -151,8 +155,11 @@ class Director:
         config = self._present.config
         pools = {service.name: self._pool(service) for service in config.services}
         self._journal_quorum(pools)
+        self._present.pools = pools  # what the checks say holds, whatever becomes of the table
+        # Noted before it is done: what is killed in between must know its services again.
+        self._reconciler.declared |= {service.listen for service in config.services}
+        self._remember_declared()
         turn = await self._reconciler.turn(why, pools.values())
-        self._present.pools = pools
         self._present.actual = self._reconciler.actual
         self._present.turn = turn
         self._remember_declared()
@@ -187,6 +194,43 @@ class Director:
             self._journal.add("table", sentence)
         self._present.trouble["table"] = sentence
 
+    # The configuration
+
+    async def _keep_the_configuration(self) -> None:
+        """One reload at a time: of two at once, the older reading of the file could win."""
+        while True:
+            asked = await self._reloads.next()
+            asked.done(await self._read_again(asked.why))
+
+    async def _read_again(self, asked_by: str) -> Json:
+        from hadirector.reload import read_again  # the loader and pydantic: needed here alone
+
+        outcome = await asyncio.to_thread(read_again, self._told.file, self._present)
+        self._journal.add("reload", outcome.sentence, asked_by=asked_by)
+        if outcome.refused:
+            self._present.trouble["file"] = f"a restart would fail: {outcome.sentence}"
+            return outcome.reply()
+        self._present.trouble.pop("file", None)
+        if outcome.config is None:
+            return outcome.reply()
+        self._adopt(outcome.config)
+        try:
+            turn = await self._turns.ask_and_wait("reload")
+        except DataplaneError as error:
+            sentence = f"the table cannot be kept: {error}; {error.remedy}"
+            return outcome.reply(table=sentence, failures=(str(error),))
+        return outcome.reply(table=turn.sentence, failures=turn.failures)
+
+    def _adopt(self, config: Config) -> None:
+        """Go by another configuration from now on."""
+        present = self._present
+        present.config, present.digest, present.loaded_at = config, digest(config), time.time()
+        names = {router.name for router in config.virtual_routers}
+        for gone in present.routers.keys() - names:
+            del present.routers[gone]
+        self._check(config, self._reconciler.actual)
+        self._channel.send(messages.encode(messages.Adopted(config_to_json(config))))
+
     # Checks
 
     def _transition(self, key: str, transition: Transition) -> None:
@@ -215,12 +259,22 @@ class Director:
                 case messages.Note(kind, sentence):
                     self._journal.add(kind, sentence)
                 case messages.Processes(table):
-                    self._present.processes = table
+                    self._hear_processes(table)
                 case messages.Reload(asked_by):
-                    await self.reload(asked_by)
+                    self._reloads.ask(asked_by)  # and listen on: a stop may come meanwhile
                 case messages.Stop(reason):
                     self._journal.add("process", f"stops ({reason}); the table stays in place")
                     return
+        self._journal.add("process", "the supervisor is gone: stops; the table stays in place")
+
+    def _hear_processes(self, table: Mapping[str, Mapping[str, float | int | None]]) -> None:
+        self._present.processes = table
+        if table.get("vrrp", {}).get("pid") is None:
+            # Its last reports are history: whatever it held, it holds no more.
+            self._present.trouble["vrrp"] = "the VRRP worker is down: this node takes no part"
+            self._present.routers.clear()
+        else:
+            self._present.trouble.pop("vrrp", None)
 
     def _hear_vrrp(self, text: str) -> None:
         try:
@@ -229,7 +283,9 @@ class Director:
             self._journal.add("process", f"the VRRP worker said something unknown: {error}")
             return
         if isinstance(message, vrrp_messages.RouterReport):
-            self._present.routers[message.name] = message
+            # A virtual router taken out of the file may have a last word: it is not kept.
+            if any(message.name == router.name for router in self._present.config.virtual_routers):
+                self._present.routers[message.name] = message
         elif isinstance(message, vrrp_messages.Event):
             self._journal.add(message.kind, message.sentence, subject=message.router)
 
@@ -254,23 +310,7 @@ class Director:
 
     async def reload(self, asked_by: str) -> Json:
         """Read the configuration again; what is wrong with it changes nothing."""
-        from hadirector.reload import read_again  # the loader and pydantic: needed here alone
-
-        outcome = await asyncio.to_thread(read_again, self._told.file, self._present)
-        if outcome.config is None:
-            self._journal.add("reload", outcome.sentence, asked_by=asked_by)
-            return outcome.reply(accepted=outcome.unchanged)
-        self._present.config = outcome.config
-        self._present.digest = digest(outcome.config)
-        self._present.loaded_at = time.time()
-        self._check(outcome.config, self._reconciler.actual)
-        self._channel.send(messages.encode(messages.Adopted(config_to_json(outcome.config))))
-        self._journal.add("reload", outcome.sentence, asked_by=asked_by)
-        try:
-            turn = await self._turns.ask_and_wait("reload")
-        except DataplaneError as error:
-            return outcome.reply(accepted=True, table=f"the table cannot be kept: {error}")
-        return outcome.reply(accepted=True, table=turn.sentence)
+        return await self._reloads.ask_and_wait(asked_by)
 
     def _refreshed(self) -> Present:
         present = self._present
@@ -286,36 +326,11 @@ class Director:
         return present
 
 
-def checks_of(config: Config) -> dict[str, Check]:
-    """The checks that a configuration asks for, by server_key. Pure."""
-    checks: dict[str, Check] = {}
-    for service in config.services:
-        for server in service.servers:
-            asked = server.check or service.check
-            key = pool.server_key(service, server)
-            target = Target(server.address, server.port)
-            checks[key] = Check(key, target, asked.options, asked.timing)
-    return checks
-
-
-def serving(config: Config, actual: Table) -> set[str]:
-    """The servers of a configuration that the kernel sends clients to already. Pure."""
-    found: set[str] = set()
-    for service in config.services:
-        entry = actual.get(service.listen)
-        if entry is None:
-            continue
-        for server in service.servers:
-            present = entry.destinations.get(DestinationKey(server.address, server.port))
-            if present is not None and present.usable:
-                found.add(pool.server_key(service, server))
-    return found
-
-
-def health_of(view: CheckView) -> pool.Health:
-    """What a check says, in the words of the pool. Pure."""
-    up = None if view.state is State.UNKNOWN else view.state is State.UP
-    return pool.Health(up, view.sentence)
+def allow_many_descriptors() -> None:
+    """Raise the soft limit of open files to the hard one: each probe under way needs one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def serve_as_told(end: socket.socket) -> None:
@@ -325,13 +340,18 @@ async def serve_as_told(end: socket.socket) -> None:
     told = messages.decode(line) if line is not None else None
     if not isinstance(told, messages.Configure):
         raise SystemExit("the director process is started by `hadirector run`, not by hand")
-    await Director(told, channel).run()
+    await Director(told, channel, KernelTable()).run()
 
 
 def main() -> None:
     """`python -m hadirector.director FD`: started by the supervisor."""
+    if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
+        sys.exit("the director process is started by `hadirector run`, not by hand")
+    # What these ask comes through the supervisor; a service manager may signal us all at once.
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     configure_logs("director")
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # reloads come through the supervisor
+    allow_many_descriptors()
     end = socket.socket(fileno=int(sys.argv[1]))
     end.set_inheritable(False)
     asyncio.run(serve_as_told(end))

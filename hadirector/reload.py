@@ -15,22 +15,26 @@ from hadirector.config.loader import load
 from hadirector.config.model import Config
 from hadirector.pool import server_key
 
+CHANGES_TOLD_MAX = 20  # in the sentence; the rest is counted
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What came of reading the file again."""
 
     config: Config | None  # to adopt; None: nothing changes
-    unchanged: bool  # the file is right, and says what it said before
+    refused: bool  # the file is wrong
     sentence: str
     diagnostics: tuple[Diagnostic, ...]
 
-    def reply(self, *, accepted: bool, table: str | None = None) -> Json:
-        """The API's answer."""
+    def reply(self, *, table: str | None = None, failures: tuple[str, ...] = ()) -> Json:
+        """The API's answer; `table` is what became of the kernel's table, if it was touched."""
         return {
-            "accepted": accepted,
+            "accepted": not self.refused,
+            "changed": self.config is not None,
             "sentence": self.sentence,
             "table": table,
+            "failures": list(failures),
             "diagnostics": [item.to_json() for item in self.diagnostics],
         }
 
@@ -38,35 +42,23 @@ class Outcome:
 def read_again(file: str, present: Present) -> Outcome:
     """Load the file and compare it with what holds now; reads files, changes nothing."""
     loaded = load(file)
-    if loaded.config is None:
+    config, refused = loaded.config, False
+    if config is None:
         errors = loaded.errors
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        return Outcome(
-            config=None,
-            unchanged=False,
-            sentence=f"reload refused, everything goes on as before: {errors[0]}{more}",
-            diagnostics=loaded.diagnostics,
-        )
-    if present.node not in loaded.config.nodes:
-        names = ", ".join(loaded.config.nodes)
-        return Outcome(
-            config=None,
-            unchanged=False,
-            sentence=f"reload refused: {file} has no node {present.node}; it has {names}",
-            diagnostics=loaded.diagnostics,
-        )
-    if loaded.digest == present.digest:
-        return Outcome(
-            config=None,
-            unchanged=True,
-            sentence="reload: the file says what it said before",
-            diagnostics=loaded.diagnostics,
-        )
+        sentence = f"reload refused, everything goes on as before: {errors[0]}{more}"
+        refused = True
+    elif present.node not in config.nodes:
+        names = ", ".join(config.nodes)
+        sentence = f"reload refused: {file} has no node {present.node}; it has {names}"
+        config, refused = None, True
+    elif loaded.digest == present.digest:
+        sentence = "reload: the file says what it said before"
+        config = None
+    else:
+        sentence = f"reload accepted: {difference(present.config, config)}"
     return Outcome(
-        config=loaded.config,
-        unchanged=False,
-        sentence=f"reload accepted: {difference(present.config, loaded.config)}",
-        diagnostics=loaded.diagnostics,
+        config=config, refused=refused, sentence=sentence, diagnostics=loaded.diagnostics
     )
 
 
@@ -80,7 +72,10 @@ def difference(before: Config, after: Config) -> str:
     ]
     if before.audit != after.audit:
         parts.append(f"audit every {after.audit:g} s")
-    return ", ".join(parts)
+    if not parts:
+        return "only the order differs"
+    more = len(parts) - CHANGES_TOLD_MAX
+    return ", ".join([*parts[:CHANGES_TOLD_MAX], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _changes(noun: str, before: dict[str, object], after: dict[str, object]) -> list[str]:

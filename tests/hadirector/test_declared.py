@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hadirector import declared
-from hadirector.ipvs.model import FirewallMark, Protocol, VirtualAddress
+from hadirector.ipvs.model import FirewallMark, Protocol, ServiceKey, VirtualAddress
 
-KEYS = {
+KEYS: set[ServiceKey] = {
     VirtualAddress(Protocol.TCP, ip_address("192.0.2.100"), 80),
     VirtualAddress(Protocol.UDP, ip_address("2001:db8::1"), 53),
     FirewallMark(7),

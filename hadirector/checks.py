@@ -1,0 +1,44 @@
+"""Between the configuration and the checks: what is checked, what counts as up at first, and what
+a check's verdict means for a pool. Pure.
+"""
+
+from __future__ import annotations
+
+from checkers.base import Check, Target
+from checkers.health import State
+from checkers.scheduler import CheckView
+from hadirector import pool
+from hadirector.config.model import Config
+from hadirector.ipvs.model import DestinationKey, Table
+
+
+def checks_of(config: Config) -> dict[str, Check]:
+    """The checks that a configuration asks for, by server_key."""
+    checks: dict[str, Check] = {}
+    for service in config.services:
+        for server in service.servers:
+            asked = server.check or service.check
+            key = pool.server_key(service, server)
+            target = Target(server.address, server.port)
+            checks[key] = Check(key, target, asked.options, asked.timing)
+    return checks
+
+
+def serving(config: Config, actual: Table) -> set[str]:
+    """The servers of a configuration that the kernel sends clients to already."""
+    found: set[str] = set()
+    for service in config.services:
+        entry = actual.get(service.listen)
+        if entry is None:
+            continue
+        for server in service.servers:
+            present = entry.destinations.get(DestinationKey(server.address, server.port))
+            if present is not None and present.usable:
+                found.add(pool.server_key(service, server))
+    return found
+
+
+def health_of(view: CheckView) -> pool.Health:
+    """What a check says, in the words of the pool."""
+    up = None if view.state is State.UNKNOWN else view.state is State.UP
+    return pool.Health(up, view.sentence)
