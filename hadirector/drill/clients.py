@@ -88,7 +88,8 @@ class Clients:
     def _faults(self, until: float) -> list[str]:
         faults = []
         for judgement in self._judgements:
-            lost = summarise(self._samples, since=judgement.since, until=until).lost
-            if lost > judgement.most:
-                faults.append(f"{judgement.otherwise}: {lost}")
+            summary = summarise(self._samples, since=judgement.since, until=until)
+            if summary.lost > judgement.most:
+                how = ", ".join(f"{count} {word}" for word, count in summary.failures.items())
+                faults.append(f"{judgement.otherwise}: {how}")
         return faults

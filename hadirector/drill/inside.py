@@ -165,6 +165,7 @@ def _result(
         budget_ms=scenario.budget_ms(stage.config),
         requests=experience.summary.requests,
         requests_lost=experience.summary.lost,
+        losses=experience.summary.failures,
         connections_opened=experience.connections.opened,
         connections_kept=experience.connections.kept,
         active_before=before,

@@ -6,7 +6,7 @@ seen. Whatever was not as promised is a sentence in `faults`, so a failed verdic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 Json = dict[str, object]
@@ -22,6 +22,7 @@ class Result:
     budget_ms: float
     requests: int
     requests_lost: int
+    losses: Mapping[str, int]  # the lost requests by how they were lost: refused, timeout, ...
     connections_opened: int
     connections_kept: int
     active_before: str | None
@@ -52,6 +53,7 @@ class Result:
             "budget_ms": round(self.budget_ms, 1),
             "requests": self.requests,
             "requests_lost": self.requests_lost,
+            "losses": dict(self.losses),
             "connections": {"opened": self.connections_opened, "kept": self.connections_kept},
             "active_before": self.active_before,
             "active_after": self.active_after,

@@ -2,7 +2,7 @@
 
 See `probes` for why, and for the questions. On one CPU the handshake is over when connect()
 returns, so the request is sent at once, and only a connection that is not ready yet waits for it:
-a probe costs socket, connect, send, register, receive, close and its share of two waits.
+a probe costs socket, bind, connect, send, register, receive, close and a share of two waits.
 
 It must never block but in epoll, except to hand over an answer to the lab process.
 """
@@ -35,7 +35,7 @@ OPEN_BOUND_S: Final = 5.0
 ANSWER_MAX: Final = 65536
 PORT_FIRST: Final = 2048
 PORT_LAST: Final = 64999
-"""Source ports of datagrams."""
+"""Source ports of probes."""
 
 NAME_MARK: Final = b"\r\nServer-Name: "
 REQUEST_ONCE: Final = b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n"
@@ -182,8 +182,7 @@ class ClientLoop:
             self._ended.append((index, now, None, "", "too many in flight"))
             return
         sock = socket.socket(target.family, target.kind | socket.SOCK_NONBLOCK)
-        if target.kind == socket.SOCK_DGRAM:
-            self._bind_to_a_fresh_port(sock)
+        self._bind_to_a_fresh_port(sock)
         probe = _Probe(sock, index, now, False)
         error = sock.connect_ex(target.address)
         if error in (0, errno.EINPROGRESS):
@@ -204,8 +203,8 @@ class ClientLoop:
     def _bind_to_a_fresh_port(self, sock: socket.socket) -> None:
         """Take the next port in turn: IPVS sends a port it has seen to the same server as before.
 
-        Its memory of a datagram lasts 300 s (the default), at 10 ms less than one turn of ports; a
-        port chosen at random would now and then ask a server that died long ago.
+        It remembers a datagram for 300 s and a connection for minutes, which is less than one turn
+        of ports at 10 ms. A port used again too soon would ask a server that died long ago.
         """
         self._port = self._port + 1 if self._port < PORT_LAST else PORT_FIRST
         with contextlib.suppress(OSError):  # it is in use: then any port

@@ -11,6 +11,7 @@ GOOD = Result(
     budget_ms=3512,
     requests=400,
     requests_lost=290,
+    losses={"timeout": 290},
     connections_opened=10,
     connections_kept=0,
     active_before="lb1",
