@@ -18,7 +18,7 @@ from hadirector.cli.client import ask
 from hadirector.cli.errors import CliError
 from hadirector.drill import procfs
 from hadirector.lab.certificates import CERTIFICATE
-from hadirector.lab.namespaces import BuiltWorld, inside, processes_in
+from hadirector.lab.namespaces import BuiltWorld, inside, is_alive, processes_in
 from hadirector.lab.world import Machine
 
 ASK_TIMEOUT_S = 3.0
@@ -64,7 +64,7 @@ class DirectorActor:
 
     def power_off(self) -> None:
         """Lose power: everything stands still at once, so that nobody can say goodbye."""
-        for pid in processes_in([self.machine.namespace]):
+        for pid in self.processes():
             os.kill(pid, signal.SIGSTOP)
         self._built.cut_cables(self.machine)
         self._built.kill_processes(self.machine)
@@ -78,6 +78,15 @@ class DirectorActor:
         shutil.rmtree(self._runtime_dir, ignore_errors=True)
         self._built.plug_cables(self.machine)
         self.start()
+
+    @property
+    def runs(self) -> bool:
+        """Whether the process that `start` started is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def processes(self) -> list[int]:
+        """Every process on this machine that is not a zombie."""
+        return [pid for pid in processes_in([self.machine.namespace]) if is_alive(pid)]
 
     def stop(self) -> None:
         """SIGTERM, and the end of the process; killed when it takes too long."""

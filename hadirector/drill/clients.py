@@ -17,7 +17,7 @@ SAMPLES_MAX = 100_000
 @dataclass(frozen=True, slots=True)
 class _Judgement:
     since: float
-    most: int
+    excused: frozenset[str]  # how requests may be lost
     otherwise: str
 
 
@@ -60,9 +60,14 @@ class Clients:
             faults=tuple(self._faults(until)),
         )
 
-    def judge_losses(self, *, since: float, most: int, otherwise: str) -> None:
-        """Have a fault noted at the end if more requests sent from `since` on were lost."""
-        self._judgements.append(_Judgement(since, most, otherwise))
+    def judge_losses(
+        self, *, since: float, otherwise: str, excused: frozenset[str] = frozenset()
+    ) -> None:
+        """Have a fault noted at the end if requests sent from `since` on were lost.
+
+        `excused`: ways of being lost that do not count, such as "refused".
+        """
+        self._judgements.append(_Judgement(since, excused, otherwise))
 
     def who_answers(self, within_s: float) -> str:
         """The server that answers first of the probes sent from now on, or "nobody"."""
@@ -89,7 +94,12 @@ class Clients:
         faults = []
         for judgement in self._judgements:
             summary = summarise(self._samples, since=judgement.since, until=until)
-            if summary.lost > judgement.most:
-                how = ", ".join(f"{count} {word}" for word, count in summary.failures.items())
+            blamed = [
+                f"{count} {word}"
+                for word, count in summary.failures.items()
+                if word not in judgement.excused
+            ]
+            if blamed:
+                how = ", ".join(blamed)
                 faults.append(f"{judgement.otherwise}: {how}")
         return faults

@@ -29,6 +29,7 @@ from hadirector.lab.observe import Observer
 POLL_S = 0.05
 HEAL_S = 60.0
 WATCH_MS = 1000.0
+REFUSALS = frozenset({"refused", "reset", "closed"})
 
 
 class BrokenPromiseError(Exception):
@@ -101,13 +102,17 @@ class Stage:
         """The server that answers the client now: of the first probe sent from now on."""
         return self._clients.who_answers(within_ms / 1000)
 
-    def lost_in_all(self, most: int, otherwise: str) -> None:
-        """Expect at most so many lost requests in the whole scenario."""
-        self._clients.judge_losses(since=self._began_at, most=most, otherwise=otherwise)
+    def nothing_lost(self, otherwise: str) -> None:
+        """Expect that no request is lost in the whole scenario."""
+        self._clients.judge_losses(since=self._began_at, otherwise=otherwise)
 
-    def lost_from_now_on(self, most: int, otherwise: str) -> None:
-        """Expect at most so many lost requests from now to the end of the scenario."""
-        self._clients.judge_losses(since=time.monotonic(), most=most, otherwise=otherwise)
+    def nothing_lost_from_now_on(self, otherwise: str) -> None:
+        """Expect that no request is lost from now to the end of the scenario."""
+        self._clients.judge_losses(since=time.monotonic(), otherwise=otherwise)
+
+    def lost_only_by_the_dead(self, otherwise: str) -> None:
+        """Expect that requests are lost only as a host without that server process answers."""
+        self._clients.judge_losses(since=self._began_at, otherwise=otherwise, excused=REFUSALS)
 
     # Real servers
 
@@ -184,6 +189,10 @@ class Stage:
     def lives(self, pid: int) -> bool:
         """Whether a process is there."""
         return Path(f"/proc/{pid}").exists()
+
+    def is_deserted(self, name: str) -> bool:
+        """Whether no process is left on a director."""
+        return not self.directors[name].processes()
 
     def power_off(self, name: str) -> None:
         """All cables out at once, then every process killed."""
@@ -324,6 +333,8 @@ class Stage:
         for director in self.directors.values():
             if not director.powered:
                 director.power_on()
+            elif not director.runs:
+                director.start()
         self._await_health()
 
     def lose_the_preferred(self) -> None:

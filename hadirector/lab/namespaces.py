@@ -260,7 +260,7 @@ def kill_all(processes: Iterable[int]) -> None:
         _signal(pid)
     deadline = time.monotonic() + KILL_BOUND_S
     while waiting and time.monotonic() < deadline:
-        waiting = {pid for pid in waiting if _lives(pid)}
+        waiting = {pid for pid in waiting if is_alive(pid)}
         if waiting:
             time.sleep(0.01)
 
@@ -270,7 +270,8 @@ def _signal(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _lives(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
