@@ -11,15 +11,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
-from hadirector.cli.errors import EXIT_CANNOT, CliError
+from hadirector.cli.errors import EXIT_CANNOT, EXIT_INVALID, CliError
 
 CAP_NET_ADMIN = 12  # linux/capability.h
 CAP_NET_RAW = 13
 LOCK_NAME = "lock"
 MODPROBE_TIMEOUT_S = 10.0
+SOCKET_PATH_MAX = 107  # sizeof(sockaddr_un.sun_path) without its final zero
 
 
 def privileges() -> None:
@@ -51,9 +53,10 @@ def kernel_has_ipvs() -> None:
         return
     modprobe = shutil.which("modprobe", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if modprobe is not None:
-        subprocess.run(
-            [modprobe, "ip_vs"], check=False, capture_output=True, timeout=MODPROBE_TIMEOUT_S
-        )
+        with suppress(OSError, subprocess.TimeoutExpired):  # then it is not there, as is said below
+            subprocess.run(
+                [modprobe, "ip_vs"], check=False, capture_output=True, timeout=MODPROBE_TIMEOUT_S
+            )
     if not ipvs_is_there():
         raise CliError(
             "this kernel has no IPVS (modprobe ip_vs does not help)",
@@ -77,18 +80,37 @@ def directory(path: Path) -> None:
             f"{path} cannot be made: {error.strerror}", "name another directory", EXIT_CANNOT
         ) from error
     if not writable:
-        raise CliError(f"{path} is not writable", "run as root, or name another directory")
+        raise CliError(
+            f"{path} is not writable", "run as root, or name another directory", EXIT_CANNOT
+        )
+
+
+def socket_path(path: Path) -> None:
+    """A path at which a unix socket can be made: the kernel's bound is short (unix(7))."""
+    length = len(os.fsencode(path))
+    if length > SOCKET_PATH_MAX:
+        raise CliError(
+            f"{path} has {length} bytes, and a socket's path at most {SOCKET_PATH_MAX}",
+            "name a shorter --runtime-dir",
+            EXIT_INVALID,
+        )
 
 
 @contextmanager
 def only_one(runtime_dir: Path) -> Iterator[int]:
     """Hold the lock of the directory; refuse a second daemon. The kernel frees it at any end."""
-    with (runtime_dir / LOCK_NAME).open("a+") as lock:
+    path = runtime_dir / LOCK_NAME
+    try:
+        lock = path.open("a+")
+    except OSError as error:
+        raise CliError(
+            f"{path} cannot be opened: {error.strerror}", "run as root", EXIT_CANNOT
+        ) from error
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            lock.seek(0)
-            owner = lock.read().strip() or "unknown"
+            owner = _owner(lock)
             raise CliError(
                 f"a daemon runs already in {runtime_dir} (process {owner})",
                 f"stop it first (kill {owner}), or use another --runtime-dir",
@@ -99,3 +121,22 @@ def only_one(runtime_dir: Path) -> Iterator[int]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield lock.fileno()
+
+
+def lock_owner(runtime_dir: Path) -> str | None:
+    """The process id of the daemon that runs in this directory, None if none is known to."""
+    try:
+        with (runtime_dir / LOCK_NAME).open() as lock:
+            try:
+                # Shared: two who look at the same time must not take each other for a daemon.
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return _owner(lock)
+    except OSError:
+        pass
+    return None
+
+
+def _owner(lock: TextIO) -> str:
+    lock.seek(0)
+    return lock.read(20).strip() or "unknown"

@@ -7,6 +7,7 @@ whatever a command prints can be read here by any program, e.g. with `curl --uni
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +18,7 @@ from hadirector import limits
 from hadirector.answers import Json, UnknownSubjectError
 
 EVENTS_DEFAULT = 50
+COUNT = re.compile("[0-9]{1,9}")
 
 
 class Answers(Protocol):
@@ -51,8 +53,8 @@ async def _explain(request: web.Request) -> web.Response:
 
 async def _events(request: web.Request) -> web.Response:
     asked = request.query.get("count", str(EVENTS_DEFAULT))
-    if not asked.isdecimal():
-        return web.json_response({"error": f"count is not a number: {asked!r}"}, status=400)
+    if not COUNT.fullmatch(asked):
+        return web.json_response({"error": f"count is not a number: {asked[:20]!r}"}, status=400)
     count = min(int(asked), limits.JOURNAL_EVENTS_MAX)
     return web.json_response({"events": request.app[ANSWERS].events(count)})
 
@@ -61,9 +63,23 @@ async def _reload(request: web.Request) -> web.Response:
     return web.json_response(await request.app[ANSWERS].reload("hadirector reload"))
 
 
+@web.middleware
+async def _refusals_in_json(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """What aiohttp itself refuses (an unknown path, a wrong method), in the shape of the rest."""
+    try:
+        return await handler(request)
+    except web.HTTPException as refusal:
+        sentence = f"{request.method} {request.path}: {refusal.reason}"
+        return web.json_response({"error": sentence}, status=refusal.status)
+
+
 def make_app(answers: Answers) -> web.Application:
     """The API in front of a director process."""
-    app = web.Application(client_max_size=limits.API_REQUEST_BYTES_MAX)
+    app = web.Application(
+        client_max_size=limits.API_REQUEST_BYTES_MAX, middlewares=[_refusals_in_json]
+    )
     app[ANSWERS] = answers
     app.router.add_get("/status", _status)
     app.router.add_get("/explain", _explain)

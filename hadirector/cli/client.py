@@ -14,6 +14,7 @@ from hadirector.cli.errors import CliError
 
 RUNTIME_DIR = Path("/run/hadirector")
 SOCKET_NAME = "director.sock"
+LOOK = "look at its log: journalctl -u hadirector"
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -51,23 +52,42 @@ def ask(
     try:
         connection.request(method, path)
         reply = connection.getresponse()
-        body = cast(dict[str, object], json.loads(reply.read()))
+        text = reply.read()
     except PermissionError as error:
         raise CliError(f"{place} may not be opened", "run this as root", code=3) from error
     except TimeoutError as error:
         raise CliError(
             f"the daemon did not answer within {timeout_s:g} s",
-            "look at its log: journalctl -u hadirector",
+            LOOK,
             code=3,
         ) from error
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise CliError(
-            f"no daemon answers at {place}: {error}",
-            "start one with: hadirector run FILE --node NAME",
-            code=3,
-        ) from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _nobody_answers(place, error) from error
     finally:
         connection.close()
+    try:
+        body = cast(dict[str, object], json.loads(text))
+    except ValueError:
+        body = {}
+    if reply.status >= 500 or not body:
+        raise CliError(f"the daemon failed to answer ({reply.status} {reply.reason})", LOOK, code=3)
     if reply.status >= 400:
         raise CliError(str(body.get("error", reply.reason)), "see: hadirector status", code=2)
     return body
+
+
+def _nobody_answers(place: Path, error: Exception) -> CliError:
+    from hadirector.preflight import lock_owner
+
+    owner = lock_owner(place.parent)
+    if owner is not None:
+        return CliError(
+            f"the daemon (process {owner}) runs, but its director process does not answer: {error}",
+            f"it is started again by itself; {LOOK}",
+            code=3,
+        )
+    return CliError(
+        f"no daemon answers at {place}: {error}",
+        "start one with: hadirector run FILE --node NAME",
+        code=3,
+    )

@@ -6,7 +6,7 @@ import argparse
 import socket
 from pathlib import Path
 
-from hadirector.cli.client import RUNTIME_DIR
+from hadirector.cli.client import RUNTIME_DIR, SOCKET_NAME
 from hadirector.cli.errors import EXIT_INVALID, CliError
 
 SUMMARY = "the daemon: health checks, VRRP and IPVS on this node"
@@ -60,10 +60,11 @@ def execute(args: argparse.Namespace) -> int:
 
     config = load_or_fail(args.file)
     if args.node not in config.nodes:
-        names = ", ".join(config.nodes)
+        names = " or ".join(f"--node {name}" for name in config.nodes)
         raise CliError(
-            f'{args.file} has no node "{args.node}"', f"say which: --node {names}", EXIT_INVALID
+            f'{args.file} has no node "{args.node}"', f"say which this is: {names}", EXIT_INVALID
         )
+    preflight.socket_path(args.runtime_dir.resolve() / f"{SOCKET_NAME}.new")
     preflight.privileges()
     if config.services:
         preflight.kernel_has_ipvs()
