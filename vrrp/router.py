@@ -174,6 +174,7 @@ class Router:
             self._work.clear()
             if self._stopped:
                 continue
+            self.report()  # the new state, now that the will for it has been told
             try:
                 holdings = [member.holding for member in self._members.values()]
                 await settle(holdings, self._hands, self._work.set)
@@ -242,7 +243,6 @@ class Router:
         if moved:
             self._hands.wills_changed()
             self._work.set()
-            self.report()
 
     def _send(self, member: _Member, effect: Send) -> None:
         source = member.machine.source

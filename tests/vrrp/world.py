@@ -199,9 +199,10 @@ class WorkerProcess:
         return [event.kind for event in self.events]
 
     def kill(self) -> None:
-        """End the process as a crash does."""
+        """End the process as a crash does, and take in what it had said until then."""
         self.process.kill()
         self.process.wait()
+        self._take_in(PATIENCE_S)
 
     def close(self) -> None:
         self.socket.close()
