@@ -1,0 +1,93 @@
+"""The screen that operators look at at night, line by line, in a narrow and in a wide terminal."""
+
+import copy
+
+import pytest
+
+from hadirector.cli.screen import UP_SHOWN_MAX, ago, screen
+from tests.hadirector.cli.made_up import NOW, STATUS, Json, server
+
+NARROW = """\
+lb1 · /etc/hadirector.yaml · 3f2a9c81d2aa · up 2d 7h
+trouble: a restart would fail: reload refused, everything goes on as before:
+         /etc/hadirector.yaml:24:16: error: services[0].scheduler: unknown
+         scheduler
+
+  virtual router  state   since  vrid     holds
+  front           active  2d 7h  51 eth0  192.0.2.100/24
+      no other active router was heard for 3.01 s
+  back            active  2d 7h  52 eth0  198.51.100.1/24
+      moves together with front
+
+web  tcp://192.0.2.100:80, wlc, nat
+  1 of 2 servers up, quorum 1 met
+  server              state     since   weight  active  idle
+  198.51.100.21:8080  up        1h 0m        1      12   340
+  198.51.100.22:8080  down      1m 32s     out       –     –
+      3 failures in a row, the last: refused (L4) after 0.3 ms
+  198.51.100.29:8080  fallback  –          out       –     –
+
+mail  tcp://192.0.2.100:80, wlc, nat
+  0 of 1 servers up, quorum 1 not met, fallback server [2001:db8::29]:25 serves
+  server             state     since  weight  active  idle
+  [2001:db8::21]:25  down      12s       out       –     –
+      3 failures in a row, the last: status 503 instead of 200 (L7): "upstream
+      connect error or disconnect/reset before headers" after 12 ms
+  [2001:db8::29]:25  fallback  –           1      12   340
+      serves: every server is down
+
+table: audit: the table matches (3s ago)
+       tcp 203.0.113.9:80 is somebody else's, left alone
+processes: supervisor 811, vrrp down, director 9120 (restarted 1×, last 11m 40s
+           ago)
+"""
+
+WEB_WHEN_WIDE = """\
+  server              state     since   weight  active  idle  why
+  198.51.100.21:8080  up        1h 0m        1      12   340  2 passes in a row, the last: status 200 in 1.3 ms
+  198.51.100.22:8080  down      1m 32s     out       –     –  3 failures in a row, the last: refused (L4) after 0.3 ms
+  198.51.100.29:8080  fallback  –          out       –     –  not needed: 1 of 2 servers up
+"""  # noqa: E501 - it is wide
+
+
+def shown(status: Json, *, width: int, all_servers: bool = False) -> str:
+    lines = screen(status, width=width, now=NOW, all_servers=all_servers)
+    return "".join(f"{line.plain}\n" for line in lines)
+
+
+def test_eighty_columns_hold_every_reason_that_matters() -> None:
+    assert shown(STATUS, width=80) == NARROW
+
+
+def test_a_wide_terminal_shows_all_reasons_beside_their_rows() -> None:
+    assert WEB_WHEN_WIDE in shown(STATUS, width=120)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    assert max(len(line) for line in shown(STATUS, width=width).splitlines()) <= width
+
+
+def test_of_many_servers_the_bad_ones_are_always_shown() -> None:
+    status = copy.deepcopy(STATUS)
+    down = server("198.51.100.9:80", "down", why="refused", weight=None)
+    status["services"][0]["servers"] = [*(server(f"10.0.0.{n}:80") for n in range(200)), down]
+    text = shown(status, width=80)
+    assert "198.51.100.9:80" in text
+    assert f"and {200 - UP_SHOWN_MAX} more that are up (--all shows them)" in text
+    assert text.count("10.0.0.") == UP_SHOWN_MAX
+    assert shown(status, width=80, all_servers=True).count("10.0.0.") == 200
+
+
+def test_a_director_that_is_starting_says_so() -> None:
+    status = {**STATUS, "ready": False, "routers": [], "services": [], "trouble": []}
+    assert shown(status, width=80).splitlines()[1].startswith("starting: not every check")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-5, "0s"), (0, "0s"), (59, "59s"), (60, "1m 0s"), (3725, "1h 2m"), (200_000, "2d 7h")],
+)
+def test_ages(seconds: float, text: str) -> None:
+    assert ago(NOW - seconds, NOW) == text
+    assert ago(None, NOW) == "–"
