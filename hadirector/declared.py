@@ -21,7 +21,7 @@ FILE_NAME = "declared.json"
 def remember(directory: Path, keys: Iterable[ServiceKey]) -> None:
     """Write the keys; raises OSError."""
     lines = sorted(
-        f"{format_listen(key)} {key.version}"
+        f"fwmark:{key.mark} {key.version}"
         if isinstance(key, FirewallMark)
         else format_listen(key)
         for key in keys

@@ -115,15 +115,22 @@ def _fallback(service: config.Service, *, up: int, unknown: int) -> Member | Non
 
 def _entry(pool: Pool) -> tuple[ipvs.Service, list[ipvs.Destination]]:
     service = pool.service
-    persistence = None if service.persistence is None else ipvs.Persistence(service.persistence)
     members = [*pool.members, *([pool.fallback] if pool.fallback else [])]
     destinations = [
-        ipvs.Destination(
-            ipvs.DestinationKey(member.server.address, member.server.port),
-            service.forward,
-            member.weight,
-        )
+        _destination(service, member.server, member.weight)
         for member in members
         if member.in_table
     ]
-    return ipvs.Service(service.listen, service.scheduler, persistence), destinations
+    asked = ipvs.Service(service.listen, service.scheduler, service.persistence, service.flags)
+    return asked, destinations
+
+
+def _destination(service: config.Service, server: config.Server, weight: int) -> ipvs.Destination:
+    return ipvs.Destination(
+        ipvs.DestinationKey(server.address, server.port),
+        service.forward if server.forward is None else server.forward,
+        weight,
+        server.upper,
+        server.lower,
+        server.tunnel,
+    )

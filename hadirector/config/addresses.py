@@ -1,4 +1,4 @@
-"""Addresses as people write them: `198.51.100.21:8080`, `tcp://[2001:db8::1]:80`, `fwmark:7`.
+"""Addresses as people write them: `198.51.100.21:8080`, `tcp://[2001:db8::1]:80`, `fwmark6:7`.
 
 The problem: an address and a port are one thought, and IPv6 needs brackets to keep them apart.
 The approach: two small parsers that accept exactly one spelling each and say what is wrong
@@ -24,8 +24,12 @@ PORT_MAX = 65535
 FWMARK_MAX = 2**32 - 1
 
 ENDPOINT_PATTERN = r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
-LISTEN_PATTERN = r"^((tcp|udp|sctp)://([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|fwmark:[0-9]{1,10})$"
+LISTEN_PATTERN = (
+    r"^((tcp|udp|sctp)://([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|fwmark6?:[0-9]{1,10})$"
+)
 
+_MARKS = {4: "fwmark:", 6: "fwmark6:"}
+"""The kernel keeps marks of IPv4 and of IPv6 packets apart."""
 _PROTOCOLS = {str(protocol): protocol for protocol in Protocol}
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 
@@ -44,7 +48,7 @@ def join(address: Address, port: int) -> str:
 def format_listen(key: ServiceKey) -> str:
     """What a service listens on, as written in the file."""
     if isinstance(key, FirewallMark):
-        return f"fwmark:{key.mark}"
+        return f"{_MARKS[key.version]}{key.mark}"
     return f"{key.protocol}://{join(key.address, key.port)}"
 
 
@@ -69,7 +73,7 @@ def parse_endpoint(text: str) -> DestinationKey:
 
 
 def parse_listen(text: str) -> ServiceKey:
-    """Read `tcp://address:port` or `fwmark:NUMBER`; raises AddressError."""
+    """Read `tcp://address:port`, `fwmark:NUMBER` or `fwmark6:NUMBER`; raises AddressError."""
     scheme, separator, rest = text.partition("://")
     if separator:
         protocol = _PROTOCOLS.get(scheme)
@@ -77,8 +81,9 @@ def parse_listen(text: str) -> ServiceKey:
             raise AddressError(f'unknown protocol "{scheme}"', "write tcp://, udp:// or sctp://")
         endpoint = parse_endpoint(rest)
         return VirtualAddress(protocol, endpoint.address, endpoint.port)
-    if text.startswith("fwmark:"):
-        return FirewallMark(_mark(text.removeprefix("fwmark:")))
+    for version, prefix in _MARKS.items():
+        if text.startswith(prefix):
+            return FirewallMark(_mark(text.removeprefix(prefix)), version)
     try:
         parse_endpoint(text)
     except AddressError:

@@ -16,7 +16,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
-from enum import Enum
+from enum import Enum, IntFlag
 from functools import cache
 from ipaddress import (
     IPv4Address,
@@ -63,10 +63,10 @@ def digest(config: Config) -> str:
 
 
 def _encode(value: object) -> object:
-    if isinstance(value, VirtualAddress):
+    if isinstance(value, VirtualAddress | FirewallMark):
         return format_listen(value)
-    if isinstance(value, FirewallMark):
-        return [format_listen(value), value.version]
+    if isinstance(value, IntFlag):
+        return int(value)
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, (*_INTERFACES, *_ADDRESSES)):
@@ -94,11 +94,13 @@ def _encode_service(service: Service) -> object:
 
 
 def _encode_server(server: Server, check: HealthCheck) -> object:
-    if server.check != check:
-        return _encode(server)
-    bare = _encode(replace(server, check=None))
-    assert isinstance(bare, dict)
-    return {**bare, "check": _SAME}
+    """What is as by default is left out: the JSON of tens of thousands of servers stays small."""
+    encoded = {
+        item.name: _encode(getattr(server, item.name))
+        for item in fields(server)
+        if item.name != "check" and getattr(server, item.name) != item.default
+    }
+    return {**encoded, "check": _SAME if server.check == check else _encode(server.check)}
 
 
 def _decode_service(data: Mapping[str, object]) -> Service:
@@ -127,7 +129,7 @@ def _decode_server(data: Mapping[str, object], check: object) -> object:
 def _decode(hint: object, data: object) -> object:
     """The value of type `hint` that `data` stands for."""
     if hint == ServiceKey:
-        return _decode_key(data)
+        return parse_listen(str(data))
     if isinstance(hint, type) and is_dataclass(hint):
         return _decode_dataclass(hint, data)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -155,15 +157,6 @@ def _decode_dataclass(kind: type, data: object) -> object:
 
         hints["options"] = KINDS[data["kind"]]
     return kind(**{name: _decode(hints[name], item) for name, item in data.items()})
-
-
-def _decode_key(data: object) -> ServiceKey:
-    if isinstance(data, str):
-        return parse_listen(data)
-    assert isinstance(data, list)
-    key = parse_listen(data[0])
-    assert isinstance(key, FirewallMark)
-    return FirewallMark(key.mark, data[1])
 
 
 def _decode_union(arguments: tuple[object, ...], data: object) -> object:
@@ -198,6 +191,8 @@ def _decode_items(
 def _decode_scalar(hint: object, data: object) -> object:
     if not isinstance(hint, type):
         return data
+    if issubclass(hint, IntFlag):
+        return hint(int(str(data)))
     if issubclass(hint, Enum):
         return hint[str(data)]
     if issubclass(hint, (*_INTERFACES, *_ADDRESSES)):

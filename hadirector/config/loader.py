@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeVar
 
 from hadirector.config import codec
+from hadirector.config.balancing import flags_of, persistence_of, tunnel_of
 from hadirector.config.diagnostics import Diagnostic, Severity, render
 from hadirector.config.draft import Draft
 from hadirector.config.include import Files
@@ -21,7 +23,15 @@ from hadirector.config.model import Config, Node, Server, Service
 from hadirector.config.nodes import Findings
 from hadirector.config.rules import check_rules
 from hadirector.config.sections import FileDraft, ServerDraft, ServiceDraft, walk
-from hadirector.ipvs.model import DestinationKey, FirewallMark, Forward, VirtualAddress
+from hadirector.ipvs.model import (
+    IPIP,
+    DestinationKey,
+    FirewallMark,
+    Forward,
+    Persistence,
+    Tunnel,
+    VirtualAddress,
+)
 
 T = TypeVar("T")
 
@@ -94,12 +104,9 @@ def _value(draft: Draft, name: str, kind: type[T]) -> T:
 
 def _service(service: ServiceDraft) -> Service:
     draft = service.draft
-    servers = tuple(_server(server) for server in service.servers)
+    servers = tuple(_server(server, service) for server in service.servers)
     fallback = draft.get("fallback", DestinationKey)
     listen = draft.get("listen", VirtualAddress) or _value(draft, "listen", FirewallMark)
-    if isinstance(listen, FirewallMark):
-        # The file has no word for the clients' IP version behind a mark: it is the servers'.
-        listen = FirewallMark(listen.mark, servers[0].address.version)
     assert service.check is not None
     return Service(
         name=_value(draft, "name", str),
@@ -108,18 +115,51 @@ def _service(service: ServiceDraft) -> Service:
         forward=_value(draft, "forward", Forward),
         check=service.check,
         servers=servers,
-        fallback=None if fallback is None else Server(address=fallback.address, port=fallback.port),
+        fallback=None if fallback is None else _fallback(fallback, service),
         quorum=_value(draft, "quorum", int),
-        persistence=draft.get("persistence", int),
+        persistence=_persistence(service.persistence, listen.version),
+        flags=flags_of(
+            draft.get("scheduler_flags", list) or [],
+            one_packet=_value(draft, "one_packet", bool),
+        ),
     )
 
 
-def _server(server: ServerDraft) -> Server:
+def _server(server: ServerDraft, service: ServiceDraft) -> Server:
     key = _value(server.draft, "address", DestinationKey)
     assert server.check is not None
+    forward = _value(server.draft, "forward", Forward)
     return Server(
         address=key.address,
         port=key.port,
         weight=_value(server.draft, "weight", int),
         check=server.check,
+        forward=None if forward is service.draft.values["forward"] else forward,
+        upper=server.draft.get("upper", int) or 0,
+        lower=server.draft.get("lower", int) or 0,
+        tunnel=_tunnel(server.tunnel, forward),
+    )
+
+
+def _fallback(key: DestinationKey, service: ServiceDraft) -> Server:
+    forward = _value(service.draft, "forward", Forward)
+    return Server(address=key.address, port=key.port, tunnel=_tunnel(service.tunnel, forward))
+
+
+def _tunnel(draft: Draft | None, forward: Forward) -> Tunnel:
+    if draft is None or forward is not Forward.TUN:
+        return IPIP
+    return tunnel_of(
+        _value(draft, "type", str), draft.get("port", int), _value(draft, "checksum", str)
+    )
+
+
+def _persistence(draft: Draft | None, version: int) -> Persistence | None:
+    if draft is None:
+        return None
+    return persistence_of(
+        _value(draft, "timeout", int),
+        draft.get("netmask", int) or draft.get("netmask", IPv4Address),
+        draft.get("engine", str),
+        version=version,
     )

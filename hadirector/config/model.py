@@ -14,7 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hadirector.config.addresses import join
-from hadirector.ipvs.model import Address, Forward, ServiceKey
+from hadirector.ipvs.model import (
+    IPIP,
+    Address,
+    Forward,
+    Persistence,
+    ServiceFlag,
+    ServiceKey,
+    Tunnel,
+)
 
 if TYPE_CHECKING:  # the codec resolves these two when it needs them
     from checkers.base import CheckOptions, Timing
@@ -45,12 +53,19 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A real server. `check` is None for a fallback server only: it is the last resort anyway."""
+    """A real server. `check` is None for a fallback server only: it is the last resort anyway.
+
+    `forward` None: as its service says. `upper` and `lower` are connection thresholds, 0: none.
+    """
 
     address: Address
     port: int
     weight: int = 1
     check: HealthCheck | None = None
+    forward: Forward | None = None
+    upper: int = 0
+    lower: int = 0
+    tunnel: Tunnel = IPIP
 
     def __str__(self) -> str:
         """As written in the file."""
@@ -59,10 +74,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A virtual service, with every default merged in. `persistence` is in seconds.
-
-    The IP version of a firewall mark's clients is that of its first server.
-    """
+    """A virtual service, with every default merged in."""
 
     name: str
     listen: ServiceKey
@@ -72,7 +84,8 @@ class Service:
     servers: tuple[Server, ...]
     fallback: Server | None = None
     quorum: int = 1
-    persistence: int | None = None
+    persistence: Persistence | None = None
+    flags: ServiceFlag = ServiceFlag.NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

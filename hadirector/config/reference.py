@@ -16,6 +16,7 @@ from checkers.base import Timing
 from checkers.registry import KINDS
 from hadirector.config import shape
 from hadirector.config.adapter import model_from
+from hadirector.config.balancing import PersistenceShape, TunnelShape
 from hadirector.config.draft import fields_of
 from hadirector.config.durations import PATTERN
 from hadirector.config.explain import Bounds
@@ -32,7 +33,8 @@ for editors is `configs/hadirector.schema.json` (or `hadirector schema`).
 
 - **Durations** carry their unit: `500ms`, `2s`, `5m`, `1h`.
 - **Addresses** are `198.51.100.21:8080` or `[2001:db8::1]:80`, with `tcp://`, `udp://` or `sctp://`
-  before them where a service listens, or `fwmark:7`. Names are not resolved.
+  before them where a service listens, or `fwmark:7` (of IPv4 packets) and `fwmark6:7` (of IPv6
+  packets). Names are not resolved.
 - **Words that YAML 1.1 twists** are errors: `no`, `yes`, `on`, `off`, `010`, `1:20`, `2026-01-02`.
   Write `true` or `false`, plain decimal numbers, or put the text in quotes.
 - **Unknown and repeated keys** are errors. Anchors, aliases and merge keys (`<<: *name`) work.
@@ -56,6 +58,8 @@ _TITLES: Mapping[str, str] = {
     "DefaultsShape": "`defaults`",
     "ServiceShape": "`services[]`: a virtual service",
     "ServerShape": "`services[].servers[]`: a real server",
+    "PersistenceShape": "`services[].persistence`: clients that come back",
+    "TunnelShape": "`tunnel`: how packets are wrapped",
 }
 _LINKS = {
     "Check": "[check](#check-timing-common-to-all-kinds)",
@@ -64,6 +68,8 @@ _LINKS = {
     "VirtualRouter": "[virtual routers](#virtual_routers-a-virtual-router)",
     "Service": "[services](#services-a-virtual-service)",
     "Server": "[a mapping](#servicesservers-a-real-server)",
+    "Persistence": "[a mapping](#servicespersistence-clients-that-come-back)",
+    "Tunnel": "[a mapping](#tunnel-how-packets-are-wrapped)",
 }
 
 
@@ -78,6 +84,8 @@ def reference_text() -> str:
         shape.DefaultsShape,
         shape.ServiceShape,
         shape.ServerShape,
+        PersistenceShape,
+        TunnelShape,
     ]
     parts += [_section(_TITLES[model.__name__], model, definitions) for model in sections]
     timing = model_from(Timing, name="Timing")
@@ -109,7 +117,9 @@ def _rows(model: type[BaseModel], definitions: Mapping[str, Any]) -> Iterator[tu
         info = described[name]
         default = "required" if field.required else _default(info)
         takes = _takes(info, definitions, field.bounds)
-        if name == "type":  # what makes this section the one to read
+        if (
+            name == "type" and "enum" not in info
+        ):  # of a check: what makes this section the one to read
             default, takes = "", default
         meaning = info.get("description", "")
         yield name, f"| `{name}` | {takes} | {default} | {_cell(meaning)} |"

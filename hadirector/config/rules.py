@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 
 from hadirector.config.addresses import format_listen
+from hadirector.config.balancing_rules import check_balancing
 from hadirector.config.diagnostics import Rule, choices, did_you_mean
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Node, Sequence
@@ -27,6 +28,7 @@ def check_rules(top: FileDraft, findings: Findings) -> None:
         rule(top, findings)
     for service in top.services:
         check_service(service, findings)
+        check_balancing(service, findings)
 
 
 def _duplicate_names(top: FileDraft, findings: Findings) -> None:

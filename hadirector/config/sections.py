@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hadirector.config import shape
+from hadirector.config.balancing import PersistenceShape, TunnelShape
 from hadirector.config.checks import Layer, add_layer, construct, default_layer, resolve
 from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft, check_field, check_fields, fields_of
@@ -22,16 +23,23 @@ from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken
 from vrrp.config import VirtualRouter
 
 _FILE_SECTIONS = frozenset({"nodes", "virtual_routers", "defaults", "services", "include"})
-_SERVICE_SECTIONS = frozenset({"check", "servers"})
+_SERVICE_SECTIONS = frozenset({"check", "servers", "persistence", "tunnel"})
+_SERVER_SECTIONS = frozenset({"check", "tunnel"})
 _CHECK = frozenset({"check"})
+_INHERITED = ("forward", "upper", "lower")
+"""What a server has from its service unless it says otherwise; `tunnel` too, a section."""
 
 
 @dataclass(slots=True)
 class ServerDraft:
-    """A real server; `check` is None where something in it is wrong."""
+    """A real server; `check` is None where something in it is wrong.
+
+    Thresholds, forwarding method and tunnel are the service's where it has none of its own.
+    """
 
     draft: Draft
     check: HealthCheck | None
+    tunnel: Draft | None = None
 
 
 @dataclass(slots=True)
@@ -41,6 +49,8 @@ class ServiceDraft:
     draft: Draft
     check: HealthCheck | None
     servers: list[ServerDraft] = field(default_factory=list)
+    persistence: Draft | None = None
+    tunnel: Draft | None = None
 
 
 @dataclass(slots=True)
@@ -131,7 +141,12 @@ class _Services:
         assert isinstance(node, Mapping)
         self._inherit(draft, node)
         layers = self._check_layers(self._layers, node, path)
-        service = ServiceDraft(draft, resolve(layers, node.place, self._findings))
+        service = ServiceDraft(
+            draft,
+            resolve(layers, node.place, self._findings),
+            persistence=self._persistence(node, path),
+            tunnel=self._tunnel(node, path),
+        )
         for place, item in _items(node, "servers", path, self._findings):
             service.servers.append(self._server(item, place, service, layers))
         servers = node.entries.get("servers")
@@ -158,6 +173,26 @@ class _Services:
                 hint="write nat, dr or tun, here or in defaults",
             )
 
+    def _persistence(self, service: Mapping, path: str) -> Draft | None:
+        node = service.entries.get("persistence")
+        if node is None:
+            return None
+        draft = Draft(node, f"{path}.persistence")
+        if isinstance(node, Mapping):
+            check_fields(draft, PersistenceShape, self._findings)
+        else:  # the short form: the time alone
+            timeout = fields_of(PersistenceShape)["timeout"]
+            check_field(draft, "timeout", node, timeout, self._findings)
+        return draft
+
+    def _tunnel(self, parent: Mapping, path: str) -> Draft | None:
+        node = parent.entries.get("tunnel")
+        if node is None:
+            return None
+        draft = Draft(node, f"{path}.tunnel")
+        check_fields(draft, TunnelShape, self._findings)
+        return draft
+
     def _check_layers(
         self, outer: tuple[Layer, ...], node: Mapping, path: str
     ) -> tuple[Layer, ...]:
@@ -172,11 +207,16 @@ class _Services:
             address = fields_of(shape.ServerShape)["address"]
             check_field(draft, "address", node, address, self._findings)
             draft.values["weight"] = self._defaults.values.get("weight")
-            return ServerDraft(draft, service.check)
-        check_fields(draft, shape.ServerShape, self._findings, sections=_CHECK)
+            draft.values |= {name: service.draft.values.get(name) for name in _INHERITED}
+            return ServerDraft(draft, service.check, service.tunnel)
+        check_fields(draft, shape.ServerShape, self._findings, sections=_SERVER_SECTIONS)
         if "weight" not in node.entries:
             draft.values["weight"] = self._defaults.values.get("weight")
-        if "check" not in node.entries:
-            return ServerDraft(draft, service.check)
-        own = self._check_layers(layers, node, path)
-        return ServerDraft(draft, resolve(own, node.place, self._findings))
+        for name in _INHERITED:
+            if name not in node.entries:
+                draft.values[name] = service.draft.values.get(name)
+        made = ServerDraft(draft, service.check, self._tunnel(node, path) or service.tunnel)
+        if "check" in node.entries:
+            own = self._check_layers(layers, node, path)
+            made.check = resolve(own, node.place, self._findings)
+        return made

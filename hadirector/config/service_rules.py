@@ -7,8 +7,10 @@ silence. Kernel behaviour is that of net/netfilter/ipvs/ip_vs_ctl.c and ip_vs_xm
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
+from hadirector.config.addresses import format_listen
 from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Mapping
@@ -79,30 +81,61 @@ def _fallback_is_server(service: ServiceDraft, findings: Findings) -> None:
         )
 
 
-def _destinations(service: ServiceDraft) -> Iterator[tuple[DestinationKey, Draft, str]]:
-    """All servers and the fallback, with the draft and field that name them."""
+@dataclass(frozen=True, slots=True)
+class _Destination:
+    """A server or the fallback, with the draft and field that name it."""
+
+    key: DestinationKey
+    forward: Forward | None
+    draft: Draft
+    name: str
+
+
+def _destinations(service: ServiceDraft) -> Iterator[_Destination]:
+    """All servers and the fallback."""
     for server in service.servers:
         key = server.draft.get("address", DestinationKey)
         if key is not None:
-            yield key, server.draft, "address"
+            yield _Destination(key, server.draft.get("forward", Forward), server.draft, "address")
     fallback = service.draft.get("fallback", DestinationKey)
     if fallback is not None:
-        yield fallback, service.draft, "fallback"
+        forward = service.draft.get("forward", Forward)
+        yield _Destination(fallback, forward, service.draft, "fallback")
+
+
+def _server_address(service: ServiceDraft, findings: Findings) -> None:
+    """The kernel refuses what its routing does not call unicast (EINVAL)."""
+    for each in _destinations(service):
+        address = each.key.address
+        kinds = {
+            "the unspecified address": address.is_unspecified,
+            "a multicast address": address.is_multicast,
+            "the broadcast address": address.packed == b"\xff\xff\xff\xff",
+            "a link-local address": address.version == 6 and address.is_link_local,
+        }
+        for kind in (kind for kind, is_so in kinds.items() if is_so):
+            findings.error(
+                Rule.SERVER_ADDRESS,
+                each.draft.at(each.name),
+                path=each.draft.path_of(each.name),
+                message=f"{address} is {kind}",
+                hint="write a server's own address",
+            )
 
 
 def _dr_port(service: ServiceDraft, findings: Findings) -> None:
     """Only NAT rewrites the port: with the others the packet arrives as the client sent it."""
     listen = service.draft.get("listen", VirtualAddress)
-    forward = service.draft.get("forward", Forward)
-    if listen is None or forward not in (Forward.DR, Forward.TUN):
+    if listen is None:
         return
-    for key, draft, name in _destinations(service):
-        if key.port != listen.port:
+    for each in _destinations(service):
+        if each.forward in (Forward.DR, Forward.TUN) and each.key.port != listen.port:
+            ports = f"port {listen.port} to {each.key.port}"
             findings.error(
                 Rule.DR_PORT,
-                draft.at(name),
-                path=draft.path_of(name),
-                message=f"forward {forward} cannot change port {listen.port} to {key.port}",
+                each.draft.at(each.name),
+                path=each.draft.path_of(each.name),
+                message=f"forward {each.forward} cannot change {ports}",
                 hint=f"write port {listen.port}, or forward: nat",
             )
 
@@ -121,12 +154,12 @@ def _port_zero(service: ServiceDraft, findings: Findings) -> None:
             message="port 0 means every port, and that needs persistence",
             hint="write persistence: 5m, or a port",
         )
-    for key, draft, name in _destinations(service):
-        if key.port == 0 and not every:
+    for each in _destinations(service):
+        if each.key.port == 0 and not every:
             findings.error(
                 Rule.PORT_ZERO,
-                draft.at(name),
-                path=draft.path_of(name),
+                each.draft.at(each.name),
+                path=each.draft.path_of(each.name),
                 message="port 0 means the client's port, and the service has only one",
                 hint="write the server's port",
             )
@@ -134,22 +167,22 @@ def _port_zero(service: ServiceDraft, findings: Findings) -> None:
 
 def _mixed_families(service: ServiceDraft, findings: Findings) -> None:
     """The kernel takes another IP version behind a service only through a tunnel (ip_vs_ctl.c)."""
-    destinations = list(_destinations(service))
-    listen, forward = listen_of(service), service.draft.get("forward", Forward)
-    if listen is None or not destinations or forward in (None, Forward.TUN):
+    listen = listen_of(service)
+    if listen is None:
         return
-    if isinstance(listen, VirtualAddress):
-        version, what = listen.version, "a service"
-    else:
-        version, what = destinations[0][0].address.version, "a first server"
-    for key, draft, name in destinations:
-        if key.address.version != version:
+    hint = "only forward: tun can do that"
+    if isinstance(listen, FirewallMark):
+        other = FirewallMark(listen.mark, 10 - listen.version)
+        hint = f"write {format_listen(other)} for IPv{other.version} clients; {hint}"
+    for each in _destinations(service):
+        version = each.key.address.version
+        if version != listen.version and each.forward not in (None, Forward.TUN):
             findings.error(
                 Rule.MIXED_FAMILIES,
-                draft.at(name),
-                path=draft.path_of(name),
-                message=f"an IPv{key.address.version} server behind {what} of IPv{version}",
-                hint="only forward: tun can do that",
+                each.draft.at(each.name),
+                path=each.draft.path_of(each.name),
+                message=f"an IPv{version} server behind a service of IPv{listen.version}",
+                hint=hint,
             )
 
 
@@ -216,6 +249,7 @@ def _weights(service: ServiceDraft, findings: Findings) -> None:
 _RULES: tuple[Callable[[ServiceDraft, Findings], None], ...] = (
     _duplicate_server,
     _fallback_is_server,
+    _server_address,
     _dr_port,
     _port_zero,
     _mixed_families,

@@ -12,12 +12,12 @@ from functools import cache
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, MaxLen, MinLen
-from pydantic import BaseModel, BeforeValidator, Field, PlainValidator
+from pydantic import BaseModel, Field, PlainValidator
 from pydantic.json_schema import WithJsonSchema
 
 from checkers.base import Timing
 from checkers.registry import KINDS
-from hadirector.config.adapter import DURATION, SECONDS, STRICT, duration, model_from
+from hadirector.config.adapter import DURATION, STRICT, model_from
 from hadirector.config.addresses import (
     ENDPOINT_PATTERN,
     LISTEN_PATTERN,
@@ -26,8 +26,15 @@ from hadirector.config.addresses import (
     parse_endpoint,
     parse_listen,
 )
+from hadirector.config.balancing import (
+    UNWRITTEN,
+    PersistenceShape,
+    SchedulerFlags,
+    Threshold,
+    TunnelShape,
+    WholeSeconds,
+)
 from hadirector.config.diagnostics import Rule, UnfitError, choices
-from hadirector.config.durations import DurationError
 from hadirector.ipvs.model import Address, DestinationKey, Forward, ServiceKey
 from vrrp.config import VirtualRouter
 
@@ -62,10 +69,7 @@ _FORWARD_ELSEWHERE = {
 """What other programs call them."""
 SCHEDULER_DEFAULT = "wlc"
 KIND_DEFAULT = "tcp"
-WEIGHT_MAX = 65535
-PERSISTENCE_S_MAX = 30 * 24 * 3600
-UNWRITTEN: Any = None
-"""The default of what may be left out and has no value then."""
+WEIGHT_MAX = 2**31 - 1
 CHECK_MARK = "x-check"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
@@ -109,21 +113,11 @@ def _as_text(value: object, hint: str) -> str:
     return value
 
 
-def _whole_seconds(value: object) -> int:
-    seconds = duration(value)
-    if not seconds.is_integer():
-        raise DurationError(f'"{value}" is not whole seconds', "the kernel counts in seconds here")
-    return int(seconds)
-
-
 def _json(schema: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema(schema)
 
 
 Duration = Annotated[float, *DURATION]
-WholeSeconds = Annotated[
-    int, Ge(1), Le(PERSISTENCE_S_MAX), BeforeValidator(_whole_seconds), SECONDS, DURATION[-1]
-]
 Host = Annotated[
     Address, PlainValidator(_host), _json({"type": "string", "examples": ["192.0.2.11"]})
 ]
@@ -156,6 +150,12 @@ _FORWARD = (
     "directly. `tun`: like `dr`, wrapped in an IP tunnel, to any network and either IP version."
 )
 _WEIGHT = "Share of the connections, next to the other servers' weights. 0: no new connections."
+_TUNNEL = "How `forward: tun` wraps packets; without it `ipip`."
+_UPPER = "A server with this many connections gets no new ones. 0: no limit."
+_LOWER = (
+    "A server that had reached `upper` gets new connections again when it has fewer than this; "
+    "without it, below three quarters of `upper`."
+)
 
 
 class NodeShape(BaseModel):
@@ -198,6 +198,14 @@ class ServerShape(BaseModel):
 
     address: EndpointText = Field(description="Address and port.")
     weight: Weight = Field(default=1, description=_WEIGHT)
+    upper: Threshold = Field(default=UNWRITTEN, description=_UPPER)
+    lower: Threshold = Field(default=UNWRITTEN, description=_LOWER)
+    forward: ForwardText = Field(
+        default=UNWRITTEN, description="How packets reach this server, if not as the others."
+    )
+    tunnel: TunnelShape = Field(
+        default=UNWRITTEN, description="How packets to this server are wrapped, if not as others."
+    )
     check: object = Field(
         default=UNWRITTEN,
         description="Checked differently from the service's other servers; merged over the "
@@ -214,13 +222,25 @@ class ServiceShape(BaseModel):
     name: Name = Field(description="Name of the service, shown in status and events. Unique.")
     listen: ListenText = Field(
         description="What clients connect to: `tcp://`, `udp://` or `sctp://` with address and "
-        "port, or `fwmark:NUMBER` for all packets that the firewall marked so. Port 0 (with "
-        "`persistence`) means every port."
+        "port, or `fwmark:NUMBER` for all IPv4 packets that the firewall marked so, "
+        "`fwmark6:NUMBER` for those of IPv6. Port 0 (with `persistence`) means every port."
     )
     scheduler: Scheduler = Field(default=SCHEDULER_DEFAULT, description=_SCHEDULER)
+    scheduler_flags: SchedulerFlags = Field(
+        default=UNWRITTEN,
+        description="`sh-port`, `mh-port`: the client's port counts, too; `sh-fallback`, "
+        "`mh-fallback`: another server is chosen where the right one takes no connections.",
+    )
+    one_packet: bool = Field(
+        default=False,
+        description="Every UDP packet is scheduled by itself, as a connection of one packet.",
+    )
     forward: ForwardText = Field(
         default=UNWRITTEN, description=_FORWARD + " Required, here or in `defaults`."
     )
+    tunnel: TunnelShape = Field(default=UNWRITTEN, description=_TUNNEL)
+    upper: Threshold = Field(default=UNWRITTEN, description=_UPPER + " For every server.")
+    lower: Threshold = Field(default=UNWRITTEN, description=_LOWER)
     check: object = Field(
         default=UNWRITTEN,
         description="How the servers are checked; merged over `defaults.check`.",
@@ -236,9 +256,10 @@ class ServiceShape(BaseModel):
     quorum: Annotated[int, Ge(1)] = Field(
         default=1, description="Servers that must be up for the service to count as working."
     )
-    persistence: WholeSeconds = Field(
+    persistence: WholeSeconds | PersistenceShape = Field(
         default=UNWRITTEN,
-        description="A client comes back to its server within this time, in whole seconds.",
+        description="A client comes back to its server within this time, in whole seconds; or a "
+        "mapping that says more.",
     )
 
 

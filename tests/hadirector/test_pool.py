@@ -99,7 +99,7 @@ def test_a_firewall_mark_takes_the_family_of_its_servers() -> None:
         forward=ipvs.Forward.DR,
         check=CHECK,
         servers=(six,),
-        persistence=300,
+        persistence=ipvs.Persistence(300),
     )
     table = pool.desired_table([pool.everything_up(marked)])
     entry = table[ipvs.FirewallMark(7, 6)]

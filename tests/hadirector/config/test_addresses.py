@@ -40,9 +40,11 @@ def test_what_a_service_listens_on_survives(protocol: Protocol, address: object,
     assert re.search(LISTEN_PATTERN, format_listen(key))
 
 
-@given(st.integers(min_value=1, max_value=2**32 - 1))
-def test_a_firewall_mark_survives(mark: int) -> None:
-    assert parse_listen(format_listen(FirewallMark(mark))) == FirewallMark(mark)
+@given(st.integers(min_value=1, max_value=2**32 - 1), st.sampled_from([4, 6]))
+def test_a_firewall_mark_survives(mark: int, version: int) -> None:
+    key = FirewallMark(mark, version)
+    assert parse_listen(format_listen(key)) == key
+    assert re.search(LISTEN_PATTERN, format_listen(key))
 
 
 @given(st.text(alphabet="0123456789abcdef:.[]/tcpfwmark %", max_size=40))

@@ -22,15 +22,33 @@ MARK = NODES + (
 )
 
 
+BALANCING = NODES + (
+    "virtual_routers: []\n"
+    "services: [{name: a, listen: 'fwmark6:7', forward: tun, scheduler: mh, upper: 9, lower: 3,\n"
+    "            scheduler_flags: [mh-port, mh-fallback], tunnel: {type: gre, checksum: csum},\n"
+    "            persistence: {timeout: 60s, netmask: 64}, fallback: '[2001:db8::29]:80',\n"
+    "            servers: [{address: '[2001:db8::21]:80', weight: 0, upper: 0, lower: 0,\n"
+    "                       tunnel: {type: gue, port: 6080}},\n"
+    "                      {address: '[2001:db8::22]:80', forward: dr}]}]\n"
+)
+
+
 @pytest.mark.parametrize(
     "text",
     [
         ISSUE_SHAPE,
         CHECK_LAYERS,
         MARK,
+        BALANCING,
         *(path.read_text() for path in sorted(CONFIGS.glob("*.yaml"))),
     ],
-    ids=["issue", "layers", "mark", *sorted(path.stem for path in CONFIGS.glob("*.yaml"))],
+    ids=[
+        "issue",
+        "layers",
+        "mark",
+        "balancing",
+        *sorted(path.stem for path in CONFIGS.glob("*.yaml")),
+    ],
 )
 def test_nothing_is_lost(tmp_path: Path, text: str) -> None:
     config = config_of(tmp_path, text)

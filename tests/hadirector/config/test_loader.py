@@ -11,7 +11,7 @@ import pytest
 from checkers.http import HttpOptions
 from checkers.tcp import TcpOptions
 from hadirector.config.loader import load
-from hadirector.ipvs.model import FirewallMark, Forward, Protocol, VirtualAddress
+from hadirector.ipvs.model import FirewallMark, Forward, Persistence, Protocol, VirtualAddress
 from tests.hadirector.config.samples import HEAD, NODES, config_of, findings_of, load_text
 
 CONFIGS = Path(__file__).parent.parent.parent.parent / "configs"
@@ -148,17 +148,15 @@ def test_a_timeout_in_the_defaults_is_compared_where_it_is_used(tmp_path: Path) 
     ]
 
 
-@pytest.mark.parametrize(
-    ("server", "version"), [("198.51.100.21:80", 4), ("'[2001:db8::21]:80'", 6)]
-)
-def test_a_firewall_mark_has_its_servers_ip_version(
-    tmp_path: Path, server: str, version: int
-) -> None:
+def test_a_firewall_mark_names_the_ip_version_of_its_packets(tmp_path: Path) -> None:
     text = NODES + (
         "virtual_routers: []\n"
-        f"services: [{{name: a, listen: 'fwmark:7', forward: dr, servers: [{server}]}}]\n"
+        "services:\n"
+        "  - {name: a, listen: 'fwmark:7', forward: dr, servers: ['198.51.100.21:80']}\n"
+        "  - {name: b, listen: 'fwmark6:7', forward: tun, servers: ['198.51.100.21:80']}\n"
     )
-    assert config_of(tmp_path, text).services[0].listen == FirewallMark(7, version)
+    keys = [service.listen for service in config_of(tmp_path, text).services]
+    assert keys == [FirewallMark(7, 4), FirewallMark(7, 6)]
 
 
 def test_without_virtual_routers_a_service_may_listen_anywhere(tmp_path: Path) -> None:
@@ -169,7 +167,7 @@ def test_without_virtual_routers_a_service_may_listen_anywhere(tmp_path: Path) -
     )
     [service] = config_of(tmp_path, text).services
     assert service.listen == VirtualAddress(Protocol.UDP, IPv6Address("2001:db8::100"), 53)
-    assert service.persistence == 300
+    assert service.persistence == Persistence(300)
 
 
 MANY_MISTAKES = """\
