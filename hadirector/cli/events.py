@@ -7,11 +7,13 @@ import json
 import time
 from typing import cast
 
+from hadirector import limits
 from hadirector.cli.client import add_runtime_dir, ask
 from hadirector.cli.errors import EXIT_YES
 
 SUMMARY = "what happened: transitions, repairs, reloads"
 COUNT_DEFAULT = 20
+COUNT_MAX = limits.JOURNAL_EVENTS_MAX
 
 _EPILOG = """\
   hadirector events             the last 20
@@ -24,14 +26,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     add_runtime_dir(parser)
     parser.add_argument(
-        "-n", "--count", type=int, default=COUNT_DEFAULT, help="how many (default: %(default)s)"
+        "-n",
+        "--count",
+        type=_count,
+        default=COUNT_DEFAULT,
+        metavar="NUMBER",
+        help="how many (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def execute(args: argparse.Namespace) -> int:
     """Print the events."""
-    reply = ask(args.runtime_dir, f"/events?count={max(args.count, 0)}")
+    reply = ask(args.runtime_dir, f"/events?count={args.count}")
     for event in cast("list[dict[str, object]]", reply["events"]):
         if args.json:
             print(json.dumps(event))
@@ -39,3 +46,9 @@ def execute(args: argparse.Namespace) -> int:
             at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(cast(float, event["at"])))
             print(f"{at}  {event['kind']:<10} {event['sentence']}")
     return EXIT_YES
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= COUNT_MAX:
+        raise argparse.ArgumentTypeError(f"a number from 1 to {COUNT_MAX}, not {text[:20]!r}")
+    return int(text)

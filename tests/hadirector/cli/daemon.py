@@ -1,0 +1,55 @@
+"""A daemon that gives prepared answers on a real socket, for the tests of the commands."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hadirector.answers import Json, UnknownSubjectError
+from hadirector.api.app import serve
+from hadirector.cli.client import SOCKET_NAME
+from hadirector.cli.main import main
+from tests.hadirector.cli.made_up import STATUS
+
+
+@dataclass
+class Prepared:
+    """The answers; `what` and `count` are what was asked last."""
+
+    explained: Json = field(default_factory=dict)
+    journal: list[Json] = field(default_factory=list)
+    reloaded: Json = field(default_factory=dict)
+    what: str = ""
+    count: int = -1
+
+    def status(self) -> Json:
+        return STATUS
+
+    def explain(self, what: str) -> Json:
+        self.what = what
+        if not self.explained:
+            raise UnknownSubjectError(f'nothing here is called "{what}"; there is: web')
+        return self.explained
+
+    def events(self, count: int) -> list[Json]:
+        self.count = count
+        return self.journal[-count:]
+
+    async def reload(self, asked_by: str) -> Json:
+        return self.reloaded
+
+
+@asynccontextmanager
+async def answering(directory: Path, prepared: Prepared) -> AsyncIterator[Prepared]:
+    """Serve the answers in this runtime directory."""
+    end = await serve(prepared, directory / SOCKET_NAME)
+    try:
+        yield prepared
+    finally:
+        await end()
+
+
+async def command(directory: Path, *words: str) -> int:
+    """Run a command against the daemon in this runtime directory; its exit code."""
+    return await asyncio.to_thread(main, [*words, "--runtime-dir", str(directory)])

@@ -1,0 +1,118 @@
+"""`hadirector plan` and `hadirector apply`: what they print, what they do, how they end.
+
+The table is the kernel's twin in memory; the same commands run against a kernel in the rehearsals.
+"""
+
+import json
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from hadirector.cli.main import main
+from hadirector.ipvs.dataplane import DataplaneForbiddenError
+from hadirector.ipvs.memory import MemoryTable
+from hadirector.ipvs.model import Protocol, Service, Table, VirtualAddress
+from hadirector.preflight import only_one
+
+FILE = str(Path(__file__).parents[3] / "configs" / "quickstart.yaml")
+FOREIGN = VirtualAddress(Protocol.TCP, ip_address("203.0.113.9"), 80)
+STEPS = [
+    "add service tcp 192.0.2.100:80, scheduler wlc",
+    "add server 198.51.100.21:8080, weight 1, nat to tcp 192.0.2.100:80",
+    "add server 198.51.100.22:8080, weight 3, nat to tcp 192.0.2.100:80",
+]
+SHOWN = "".join(f"  {step}\n" for step in STEPS)
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> MemoryTable:
+    """The table that the commands find in the kernel's place: somebody else's service in it."""
+    twin = MemoryTable(Table.of((Service(FOREIGN), [])))
+    monkeypatch.setattr("hadirector.cli.plan.kernel_table", lambda: twin)
+    return twin
+
+
+def test_against_an_empty_table_every_step_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--empty", FILE]) == 1
+    assert capsys.readouterr() == (SHOWN + "plan: add 1 service and 2 servers\n", "")
+
+
+def test_a_plan_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--empty", "--json", FILE]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document == {"summary": "add 1 service and 2 servers", "steps": STEPS, "kept": []}
+
+
+def test_apply_does_what_plan_shows_and_a_second_time_nothing(
+    table: MemoryTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = f"  leave alone, not in the file: {FOREIGN}\n"
+    assert main(["plan", FILE]) == 1
+    assert table.writes == 0
+    assert capsys.readouterr().out == SHOWN + kept + "plan: add 1 service and 2 servers\n"
+
+    apply = ["apply", FILE, "--runtime-dir", str(tmp_path)]
+    assert main(apply) == 0
+    assert capsys.readouterr().out.endswith("applied: 3 of 3 steps\n")
+    assert table.writes == 3
+
+    assert main(["plan", FILE]) == 0
+    assert capsys.readouterr().out == kept + "plan: the table matches\n"
+    assert main([*apply, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "summary": "the table matches",
+        "steps": [],
+        "applied": 0,
+        "failures": [],
+    }
+    assert table.writes == 3
+
+
+def test_apply_names_what_the_kernel_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = MemoryTable(schedulers={"rr"})
+    monkeypatch.setattr("hadirector.cli.plan.kernel_table", lambda: twin)
+    assert main(["apply", FILE, "--runtime-dir", str(tmp_path)]) == 1
+    output = capsys.readouterr()
+    assert f"refused: could not {STEPS[0]}: ENOENT, this kernel has no scheduler" in output.out
+    assert output.out.endswith("applied: 0 of 3 steps\n")
+
+
+def test_apply_does_not_fight_a_running_daemon(
+    table: MemoryTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with only_one(tmp_path):
+        assert main(["apply", FILE, "--runtime-dir", str(tmp_path)]) == 3
+    assert "hadirector reload" in capsys.readouterr().err
+    assert table.writes == 0
+
+
+class Forbidden(MemoryTable):
+    async def read(self, *, traffic: bool = False) -> Table:
+        raise DataplaneForbiddenError("the kernel refuses to show IPVS (EPERM)")
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+def test_a_table_that_cannot_be_read(
+    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hadirector.cli.plan.kernel_table", Forbidden)
+    assert main([verb, FILE]) == 3
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert output.err.startswith("hadirector: the kernel refuses to show IPVS (EPERM); run as root")
+    assert len(output.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply", "run"])
+def test_a_wrong_file_is_refused_with_its_line(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "pair.yaml"
+    file.write_text("sevices: []\n")
+    assert main([verb, str(file)]) == 2
+    errors = capsys.readouterr().err
+    assert f"{file}:1:1: error:" in errors
+    assert errors.endswith(f"hadirector: {file} is not valid; correct it and try again\n")
