@@ -15,7 +15,8 @@ This module must never do I/O, read a clock, or know what a check is used for.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, ClassVar, Protocol
@@ -165,6 +166,13 @@ class CheckOptions:
         """A probe that works by these options."""
         raise NotImplementedError
 
+    def problems_here(self) -> Iterator[OptionError]:
+        """What is wrong on this host with files that the options name; reads them, changes nothing.
+
+        To be asked when a configuration is read. A probe finds the same later, as a ProbeError.
+        """
+        return iter(())
+
     def describe(self) -> str:
         """What is asked of the server, in a few words, such as `http GET /healthz`."""
         return self.kind
@@ -191,8 +199,11 @@ class Check:
     @property
     def digest(self) -> str:
         """Equal for two checks that do the same, whatever they are called; stable over restarts."""
-        # repr() of these dataclasses names every field; the class name in it tells the kinds apart.
-        text = repr((self.endpoint, self.options, self.timing))
+        # An option that is not written is left out: one that a later version adds changes nothing.
+        options = self.options
+        values = [(item.name, getattr(options, item.name)) for item in fields(options)]
+        written = [(name, value) for name, value in values if value is not None]
+        text = repr((self.endpoint, type(options).__name__, written, self.timing))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def describe(self) -> str:

@@ -37,6 +37,9 @@ class Request:
     path: str
     host: str
     body_limit: int
+    headers: tuple[tuple[str, str], ...] = ()
+    """Sent after those that every request has; one of the same name takes its place."""
+    body: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Reply:
     body: bytes
     whole: bool
     """Whether that is all of the body."""
+    certificate: object
+    """The server's, as `SSLObject.getpeercert` gives it; None without TLS."""
 
 
 class Exchange(asyncio.Protocol):
@@ -121,14 +126,19 @@ class Exchange(asyncio.Protocol):
             self._recording.note("TLS established: %s, %s", cipher[1], cipher[0])
         request = self._request
         self._recording.note("> %s %s (Host: %s)", request.method, request.path, request.host)
-        headers = [
-            ("Host", request.host),
-            ("User-Agent", USER_AGENT),
-            ("Accept", "*/*"),
-            ("Connection", "close"),
-        ]
-        head = h11.Request(method=request.method, target=request.path, headers=headers)
+        headers = {
+            "host": ("Host", request.host),
+            "user-agent": ("User-Agent", USER_AGENT),
+            "accept": ("Accept", "*/*"),
+            "connection": ("Connection", "close"),
+        }
+        if request.body:
+            headers["content-length"] = ("Content-Length", str(len(request.body)))
+        headers |= {name.lower(): (name, value) for name, value in request.headers}
+        head = h11.Request(method=request.method, target=request.path, headers=[*headers.values()])
         data = self._parser.send(head) or b""
+        if request.body:
+            data += self._parser.send(h11.Data(data=request.body)) or b""
         self._transport.write(data + (self._parser.send(h11.EndOfMessage()) or b""))
 
     def data_received(self, data: bytes) -> None:
@@ -201,8 +211,17 @@ class Exchange(asyncio.Protocol):
         location = next((value for name, value in response.headers if name == b"location"), b"")
         body = bytes(self._body)
         self._recording.note("status %s, %s bytes of body", response.status_code, len(body))
+        transport = self._transport
+        certificate = None if transport is None else transport.get_extra_info("peercert")
         self._reply.set_result(
-            Reply(response.status_code, bytes(response.reason), bytes(location), body, whole)
+            Reply(
+                response.status_code,
+                bytes(response.reason),
+                bytes(location),
+                body,
+                whole,
+                certificate,
+            )
         )
 
     def _closed(self) -> Failure:

@@ -1,9 +1,10 @@
 """The check `http`: does the server answer one request as expected?
 
 One connection, one request over HTTP/1.1 with `Connection: close`, one complete reply, one verdict:
-the status must be one of those expected and the body must hold the expected text, where one is
-given. Redirects are not followed: a redirect is a status like any other, and where it leads is
-another server's business.
+the status must be one of those expected and the body must hold what is expected, where anything is
+(`checkers.replies`). Several paths are asked one after another, and all must pass. Redirects are
+not followed: a redirect is a status like any other, and where it leads is another server's
+business.
 
 `HttpOptions` is read wherever configurations are; what a probe needs beyond that (h11) is imported
 when the first one runs. Must never retry: a server that answers every second time is half up, and
@@ -12,20 +13,19 @@ half up is down.
 
 from __future__ import annotations
 
+import base64
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen, doc
 
 from checkers import limits
 from checkers.base import CheckOptions, OptionError, Probe, Reason, Result, Target
-from checkers.recording import Failure, Recording, quoted
-
-if TYPE_CHECKING:
-    import ssl
-
-    from checkers.exchange import Reply
+from checkers.pattern import check_pattern
+from checkers.recording import Failure, Recording
+from checkers.trust import Client
 
 Status = int | str
 """A status (`200`) or a set of them (`"200-299"`, `"200,301-303"`)."""
@@ -33,6 +33,19 @@ Status = int | str
 _STATUS_MIN, _STATUS_MAX = 100, 599
 _STATUS_PART = re.compile(r"\s*([0-9]{3})(?:\s*-\s*([0-9]{3}))?\s*", re.ASCII)
 _VISIBLE = re.compile(r"[!-~]+", re.ASCII)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,255}", re.ASCII)  # RFC 9110 5.6.2
+_HEADER_VALUE = re.compile(r"([!-~]([ \t!-~]{0,4094}[!-~])?)?", re.ASCII)
+_OURS = {
+    "host": "write the option `host`",
+    "connection": "every request has a connection of its own",
+    "content-length": "it follows from the body",
+    "transfer-encoding": "it follows from the body",
+}
+"""Headers that are not a user's to choose, and why."""
+
+Path = Annotated[str, MinLen(1), MaxLen(2048)]
+Text = Annotated[str, MinLen(1), MaxLen(4096)]
+Scalar = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +55,15 @@ class HttpOptions(CheckOptions):
     kind: ClassVar[str] = "http"
 
     method: Annotated[
-        Literal["GET", "HEAD", "OPTIONS"],
+        Literal["GET", "HEAD", "OPTIONS", "POST"],
         doc("The request's method; the answer to HEAD has no body."),
     ] = "GET"
     path: Annotated[
-        str, MinLen(1), MaxLen(2048), doc("What is asked for, with its query: begins with a slash.")
+        Path | Annotated[tuple[Path, ...], MinLen(1), MaxLen(limits.HTTP_PATHS_MAX)],
+        doc(
+            "What is asked for, with its query: begins with a slash. Or a list of them, asked one "
+            "after another within the timeout; all must pass."
+        ),
     ] = "/"
     host: Annotated[
         Annotated[str, MinLen(1), MaxLen(255)] | None,
@@ -60,6 +77,30 @@ class HttpOptions(CheckOptions):
         Annotated[str, MinLen(1), MaxLen(4096)] | None,
         doc("Text that the body must hold (UTF-8, exact) within its first `body_limit` bytes."),
     ] = None
+    matches: Annotated[
+        Text | None,
+        doc("Regular expression (Python's) to be found in the body within its first `body_limit`."),
+    ] = None
+    json_key: Annotated[
+        Text | None,
+        doc("Where in a JSON body the expected value is: `status`, `checks.db.0.state`."),
+    ] = None
+    json_value: Annotated[
+        Scalar | None,
+        doc("What is expected there: text, a number, `true` or `false`; same type, same value."),
+    ] = None
+    headers: Annotated[
+        Mapping[str, str] | None, doc("Further headers of the request, by name.")
+    ] = None
+    username: Annotated[
+        Text | None, doc("User name for basic authentication; with `password`.")
+    ] = None
+    password: Annotated[Text | None, doc("Password for basic authentication.")] = None
+    token: Annotated[Text | None, doc("Token for bearer authentication.")] = None
+    body: Annotated[
+        Annotated[str, MinLen(1), MaxLen(65_536)] | None,
+        doc("What a POST sends (UTF-8); its type is told by the header `Content-Type`."),
+    ] = None
     body_limit: Annotated[
         int,
         Ge(0),
@@ -69,18 +110,69 @@ class HttpOptions(CheckOptions):
 
     def __post_init__(self) -> None:
         parse_status(self.status)
-        if not self.path.startswith("/"):
-            raise OptionError("path", f"{self.path!r} does not begin with a slash")
-        if not _VISIBLE.fullmatch(self.path):
-            raise OptionError(
-                "path", f"{self.path!r} holds a space or a character to be written as %XX"
-            )
+        for path in self.paths:
+            if not path.startswith("/"):
+                raise OptionError("path", f"{path!r} does not begin with a slash")
+            if not _VISIBLE.fullmatch(path):
+                raise OptionError(
+                    "path", f"{path!r} holds a space or a character to be written as %XX"
+                )
         if self.host is not None and not _VISIBLE.fullmatch(self.host):
             raise OptionError("host", f"{self.host!r} is not a host name")
-        if self.contains is not None and self.method == "HEAD":
-            raise OptionError("contains", "the answer to HEAD has no body that could contain it")
+        self._check_expectations()
+        self._check_credentials()
+        if self.body is not None and self.method != "POST":
+            raise OptionError("body", "only a POST sends a body: add `method: POST`")
+
+    def _check_expectations(self) -> None:
+        if (self.json_key is None) != (self.json_value is None):
+            missing = "json_key" if self.json_key is None else "json_value"
+            raise OptionError(missing, "`json_key` and `json_value` go together")
+        for field in ("contains", "matches", "json_key"):
+            if getattr(self, field) is None:
+                continue
+            if self.method == "HEAD":
+                raise OptionError(field, "the answer to HEAD has no body that could contain it")
+            if self.body_limit == 0:
+                raise OptionError("body_limit", f"without a body there is no `{field}` in it")
         if self.contains is not None and len(self.contains.encode()) > self.body_limit:
             raise OptionError("body_limit", "smaller than the text that the body must contain")
+        if self.matches is not None:
+            check_pattern("matches", self.matches)
+
+    def _check_credentials(self) -> None:
+        if (self.username is None) != (self.password is None):
+            missing = "username" if self.username is None else "password"
+            raise OptionError(missing, "`username` and `password` go together")
+        if self.username is not None and ":" in self.username:
+            raise OptionError("username", "a colon cannot be in it (RFC 7617 2)")
+        if self.token is not None and self.username is not None:
+            raise OptionError("token", "either a token or a user name and password")
+        if self.token is not None and not _VISIBLE.fullmatch(self.token):
+            raise OptionError("token", "a token has no spaces and only ASCII")
+        for name, value in (self.headers or {}).items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+                raise OptionError("headers", f"{name!r}: {value!r} is no header of HTTP")
+            if name.lower() in _OURS:
+                raise OptionError("headers", f"{name}: {_OURS[name.lower()]}")
+            if name.lower() == "authorization" and (self.token or self.username):
+                raise OptionError("headers", f"{name}: either this or user name or token")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What is asked for, one after another."""
+        return self.path if isinstance(self.path, tuple) else (self.path,)
+
+    @property
+    def request_headers(self) -> tuple[tuple[str, str], ...]:
+        """The further headers, authorization included."""
+        written = tuple((self.headers or {}).items())
+        if self.token is not None:
+            return (("Authorization", f"Bearer {self.token}"), *written)
+        if self.username is not None:
+            pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+            return (("Authorization", f"Basic {pair}"), *written)
+        return written
 
     def make_probe(self) -> Probe:
         """A probe over plain TCP."""
@@ -88,7 +180,7 @@ class HttpOptions(CheckOptions):
 
     def describe(self) -> str:
         """`http GET /healthz`."""
-        return f"{self.kind} {self.method} {self.path}"
+        return f"{self.kind} {self.method} {', '.join(self.paths)}"
 
 
 def parse_status(status: Status | tuple[Status, ...]) -> frozenset[int]:
@@ -111,87 +203,73 @@ def parse_status(status: Status | tuple[Status, ...]) -> frozenset[int]:
     return frozenset(wanted)
 
 
-def judge(options: HttpOptions, wanted: frozenset[int], reply: Reply) -> str:
-    """What to say of a reply that passes; raises Failure for one that does not."""
-    if reply.status not in wanted:
-        phrase = f" {quoted(reply.phrase, 40)}" if reply.phrase else ""
-        where = f" to {quoted(reply.location)}" if reply.location else ""
-        raise Failure(
-            Reason.L7_STATUS,
-            f"status {reply.status}{phrase}{where}, expected {_written(options.status)}",
-        )
-    if options.contains is not None and options.contains.encode() not in reply.body:
-        extent = "" if reply.whole else f"the first {len(reply.body)} bytes of "
-        raise Failure(
-            Reason.L7_CONTENT,
-            f"status {reply.status}, but {extent}the body ({quoted(reply.body, 40)}) "
-            f"does not contain {quoted(options.contains.encode(), 40)}",
-        )
-    return f"status {reply.status}"
-
-
-def _written(status: Status | tuple[Status, ...]) -> str:
-    return ", ".join(map(str, status)) if isinstance(status, tuple) else str(status)
-
-
 def _host(target: Target) -> str:
     return (
         f"[{target.host}]:{target.port}" if ":" in target.host else f"{target.host}:{target.port}"
     )
 
 
-class Tls(Protocol):
-    """What turns this probe into one over TLS; see `checkers.https`."""
-
-    def context(self) -> ssl.SSLContext:
-        """The settings, certificates included. Raises ProbeError if they cannot be had."""
-        ...
-
-    def name(self, target: Target) -> str:
-        """The name that the server must prove to have."""
-        ...
-
-
 class HttpProbe:
-    """One request, one reply."""
+    """One request for each path, one reply each."""
 
-    __slots__ = ("_options", "_tls", "_wanted")
+    __slots__ = ("_client", "_options", "_wanted")
 
-    def __init__(self, options: HttpOptions, tls: Tls | None = None) -> None:
+    def __init__(self, options: HttpOptions, client: Client | None = None) -> None:
         self._options = options
-        self._tls = tls
+        self._client = client
         self._wanted = parse_status(options.status)
 
     async def probe(
         self, target: Target, timeout_s: float, *, keep_transcript: bool = False
     ) -> Result:
-        """Ask once; raises ProbeError if that could not be tried."""
+        """Ask once for each path; raises ProbeError if that could not be tried."""
+        recording = Recording(keep_transcript=keep_transcript)
+        paths = self._options.paths
+        sentence = ""
+        for path in paths:
+            try:
+                sentence = await self._ask(target, path, recording, timeout_s)
+            except Failure as failure:
+                if len(paths) == 1:
+                    return recording.failed(failure)
+                return recording.failed(Failure(failure.reason, f"{path}: {failure.what}"))
+        if len(paths) > 1:
+            sentence = f"{len(paths)} paths answered as expected, the last with {sentence}"
+        return recording.passed(sentence)
+
+    async def _ask(self, target: Target, path: str, recording: Recording, timeout_s: float) -> str:
+        """What to say of a pass; raises Failure."""
         # Here and not above: reading a configuration needs no event loop and no HTTP.
         import asyncio
 
         from checkers.dial import dial
         from checkers.exchange import Exchange, Request
+        from checkers.replies import judge
 
-        options = self._options
+        options, client = self._options, self._client
         request = Request(
-            options.method, options.path, options.host or _host(target), options.body_limit
+            options.method,
+            path,
+            options.host or _host(target),
+            options.body_limit,
+            options.request_headers,
+            (options.body or "").encode(),
         )
-        context = None if self._tls is None else self._tls.context()
-        name = None if self._tls is None else self._tls.name(target)
-        recording = Recording(keep_transcript=keep_transcript)
+        left_s = timeout_s - recording.elapsed_s
+        if left_s <= 0:
+            raise Failure(Reason.L7_TIMEOUT, "not asked in time: those before took too long")
+        context = None if client is None else client.context()
+        name = None if client is None else client.name(target)
         exchange = Exchange(request, recording)
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(left_s):
                 connection = await dial(target, recording)
                 reply = await exchange.over(connection, context, name, timeout_s)
-            sentence = judge(options, self._wanted, reply)
         except TimeoutError:
             recording.check_punctual(timeout_s)
-            failure = exchange.timed_out()
-        except Failure as error:
-            failure = error
-        else:
-            return recording.passed(sentence)
+            raise exchange.timed_out() from None
         finally:
             exchange.close()
-        return recording.failed(failure)
+        if client is not None:
+            client.judge(reply.certificate, recording)
+        return judge(options, self._wanted, reply)

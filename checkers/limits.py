@@ -46,3 +46,15 @@ HTTP_BODY_LIMIT_MAX = 10 * 1024 * 1024
 
 TLS_CONTEXTS_MAX = 64
 """TLS settings kept ready; each holds a whole set of trusted certificates in memory."""
+
+HTTP_PATHS_MAX = 16
+"""Paths that one check may ask for, one after another within its timeout."""
+
+DIALOGUE_BYTES_MAX = 65_536
+"""Bytes that a server may send in a dialogue (mail, databases, send and expect)."""
+
+DIALOGUE_LINE_BYTES_MAX = 8192
+"""Bytes of one line of a dialogue; the longest that the protocols here allow is a tenth of it."""
+
+PATTERN_CPU_S = 0.05
+"""Processor time that one search for a regular expression may take."""

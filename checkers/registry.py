@@ -12,8 +12,17 @@ from checkers.base import CheckOptions
 from checkers.http import HttpOptions
 from checkers.https import HttpsOptions
 from checkers.tcp import TcpOptions
+from checkers.tls import TlsOptions
 
 KINDS: Mapping[str, type[CheckOptions]] = MappingProxyType(
-    {options.kind: options for options in (TcpOptions, HttpOptions, HttpsOptions)}
+    {
+        options.kind: options
+        for options in (
+            TcpOptions,
+            HttpOptions,
+            HttpsOptions,
+            TlsOptions,
+        )
+    }
 )
 """What a configuration calls `type`, and the options that go with it."""

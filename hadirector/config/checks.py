@@ -122,6 +122,12 @@ def resolve(layers: tuple[Layer, ...], place: Place, findings: Findings) -> Heal
     check_fields(draft, check_shape(kind), findings)
     _compare_timing(draft, findings)
     options = construct(draft, KINDS[kind], findings)
+    if options is not None:
+        for problem in options.problems_here():
+            name, message = problem.field, str(problem)
+            findings.error(
+                Rule.BAD_VALUE, draft.at(name), path=draft.path_of(name), message=message
+            )
     # A value that was reported while reading (`no`, `1:20`) is absent without a new report.
     complete = fields_of(check_shape(kind)).keys() <= draft.values.keys()
     if findings.reported > before or options is None or not complete:

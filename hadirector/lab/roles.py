@@ -9,14 +9,18 @@ Pure: reads a configuration, opens nothing. It must never depend on how a servic
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hadirector.config.model import Config, HealthCheck, Server, Service
 from hadirector.ipvs.model import FirewallMark, Protocol
 from hadirector.lab.errors import LabError
 from hadirector.lab.spares import Address
+
+if TYPE_CHECKING:
+    from checkers.base import CheckOptions
 
 STATUS_OK: Final = 200
 
@@ -70,36 +74,74 @@ def _wanted(service: Service, server: Server) -> Iterable[Listener]:
     protocol = Protocol.TCP if isinstance(listen, FirewallMark) else listen.protocol
     yield Listener(protocol=protocol, port=server.port)
     if server.check is not None:
-        yield _checked(server, server.check)
+        yield from _checked(server, server.check)
 
 
-def _checked(server: Server, check: HealthCheck) -> Listener:
+def _checked(server: Server, check: HealthCheck) -> Iterable[Listener]:
+    """What answers a server's check; nothing where the check never comes to a port of it."""
     port = check.options.port if check.options.port is not None else server.port
-    if check.kind not in ("http", "https"):
-        return Listener(protocol=Protocol.TCP, port=port)
+    if check.kind in ("http", "https"):
+        yield _http_listener(server, port, check.options)
+    elif check.kind == "tls":
+        names = _tls_names(server, check.options, None)
+        yield Listener(protocol=Protocol.TCP, port=port, tls_names=names)
+    elif check.kind == "tcp":
+        if getattr(check.options, "expect", None) or getattr(check.options, "expect_hex", None):
+            raise _refusal(server, check, "expects an answer that the lab's servers do not give")
+        yield Listener(protocol=Protocol.TCP, port=port)
+    elif check.kind not in _WITHOUT_A_PORT:
+        raise _refusal(server, check, "is for a protocol that the lab's servers do not speak")
+
+
+_WITHOUT_A_PORT: Final = frozenset({"ping", "script", "file"})
+"""Kinds that run on the director, or that every machine of the lab answers by itself."""
+
+
+def _refusal(server: Server, check: HealthCheck, why: str) -> LabError:
+    return LabError(
+        f"the check of {server} (type {check.kind}) {why}; rehearse with `type: tcp` and no "
+        "expectation, or with `http`"
+    )
+
+
+def _http_listener(server: Server, port: int, options: CheckOptions) -> Listener:
     # Imported here since it brings asyncio along, which costs a second in the embedded kernel.
     from checkers.http import HttpOptions, parse_status
     from checkers.https import HttpsOptions
 
-    options = check.options
     assert isinstance(options, HttpOptions)
     statuses = parse_status(options.status)
     status = STATUS_OK if STATUS_OK in statuses else min(statuses)
-    names: tuple[str, ...] = ()
-    if isinstance(options, HttpsOptions):
-        if options.ca is not None:
-            raise LabError(
-                f"the check of {server} trusts only the authorities in {options.ca}, for which "
-                "the lab cannot sign; rehearse with `verify: false` or without `ca`"
-            )
-        host = (options.host or "").rpartition(":")[0] or options.host
-        names = tuple(filter(None, (str(server.address), options.server_name or host)))
+    body = options.contains or ""
+    if options.json_key is not None or options.method == "POST":
+        wish = "a value in JSON" if options.json_key is not None else "an answer to a POST"
+        raise LabError(
+            f"the check of {server} wants {wish}, which the lab's servers do not give; rehearse "
+            "with `contains` and another method"
+        )
+    if options.matches is not None and not re.search(options.matches, body):
+        raise LabError(
+            f"the check of {server} wants a body that matches {options.matches!r}; for the lab to "
+            "answer with one, write a text that does as `contains`"
+        )
+    is_https = isinstance(options, HttpsOptions)
     return Listener(
         protocol=Protocol.TCP,
         port=port,
-        answers={options.path: Answer(status, options.contains or "")},
-        tls_names=names,
+        answers={path: Answer(status, body) for path in options.paths},
+        tls_names=_tls_names(server, options, options.host) if is_https else (),
     )
+
+
+def _tls_names(server: Server, options: CheckOptions, host: str | None) -> tuple[str, ...]:
+    authorities = getattr(options, "ca", None)
+    if authorities is not None:
+        raise LabError(
+            f"the check of {server} trusts only the authorities in {authorities}, for which "
+            "the lab cannot sign; rehearse with `verify: false` or without `ca`"
+        )
+    host = (host or "").rpartition(":")[0] or host
+    return tuple(filter(None, (str(server.address), getattr(options, "server_name", None) or host)))
 
 
 def _merge(found: dict[tuple[Protocol, int], Listener], new: Listener, address: Address) -> None:

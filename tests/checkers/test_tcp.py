@@ -5,11 +5,12 @@ import contextlib
 import re
 import socket
 import time
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
-from checkers.base import Reason, Result, Target
+from checkers.base import OptionError, Reason, Result, Target
 from checkers.tcp import TcpOptions
 from tests.checkers import servers
 
@@ -59,3 +60,123 @@ def test_a_full_queue_times_out_within_the_deadline() -> None:
 def test_a_process_that_never_accepts_passes_until_its_queue_is_full() -> None:
     with contextlib.closing(socket.create_server(("127.0.0.1", 0), backlog=5)) as listener:
         assert probe(Target(servers.LOOPBACK, listener.getsockname()[1])).healthy
+
+
+async def greets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"+OK ready ")
+    await writer.drain()
+    if await reader.readline() == b"PING\r\n":
+        writer.write(b"to serve\r\n")
+    else:
+        writer.write(b"-ERR loading\r\n")
+    await writer.drain()
+    writer.close()
+
+
+async def chatters(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"x" * 10_000)
+        await writer.drain()
+
+
+async def says_a_little(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"+O")
+    await asyncio.Event().wait()
+
+
+async def closes(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.close()
+
+
+def against(handler: servers.Handler, options: TcpOptions, timeout_s: float = 5.0) -> Result:
+    async def main() -> Result:
+        async with servers.serving(handler) as target:
+            return await options.make_probe().probe(target, timeout_s, keep_transcript=True)
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (TcpOptions(expect="+OK"), 'answered "+OK" in '),
+        (TcpOptions(send="PING\r\n", expect="ready to serve"), 'answered "ready to serve" in '),
+        (TcpOptions(send_hex="50494e470d0a", expect_hex="2b4f4b"), 'answered "+OK" in '),
+        (TcpOptions(send="PING\r\n"), "connected and sent in "),
+    ],
+    ids=["greeting", "dialogue", "hex", "send only"],
+)
+def test_the_expected_answer_passes(options: TcpOptions, sentence: str) -> None:
+    assert against(greets, options).sentence.startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("handler", "options", "reason", "sentence"),
+    [
+        (
+            greets,
+            TcpOptions(send="HELP\r\n", expect="serve"),
+            Reason.L7_CONTENT,
+            'answered "+OK ready -ERR loading\\r\\n", expected "serve" (L7) after ',
+        ),
+        (
+            greets,
+            TcpOptions(send="HELP\r\n", expect="serve", refuse="-ERR"),
+            Reason.L7_CONTENT,
+            '"-ERR" came, which is refused (L7) after ',
+        ),
+        (
+            chatters,
+            TcpOptions(expect="+OK"),
+            Reason.L7_PROTOCOL,
+            "more than 65536 bytes without the expected answer (L7) after ",
+        ),
+        (
+            says_a_little,
+            TcpOptions(expect="+OK"),
+            Reason.L7_TIMEOUT,
+            'expected answer not complete ("+O" so far) (L7) after ',
+        ),
+        (
+            servers.silent,
+            TcpOptions(expect="+OK"),
+            Reason.L7_TIMEOUT,
+            "no expected answer (L7) after ",
+        ),
+        (
+            closes,
+            TcpOptions(expect="+OK"),
+            Reason.L7_CLOSED,
+            "connection closed without an answer (L7) after ",
+        ),
+    ],
+    ids=["other", "refused", "endless", "partial", "silent", "closes"],
+)
+def test_any_other_answer_fails(
+    handler: servers.Handler, options: TcpOptions, reason: Reason, sentence: str
+) -> None:
+    result = against(handler, options, timeout_s=0.5)
+    assert (result.reason, result.sentence[: len(sentence)]) == (reason, sentence)
+
+
+@pytest.mark.parametrize("options", [TcpOptions(expect="x"), TcpOptions(send="x")])
+def test_failures_below_the_dialogue_are_those_of_the_connection(options: TcpOptions) -> None:
+    made = options.make_probe()
+    refused = asyncio.run(made.probe(Target(servers.LOOPBACK, servers.free_port()), 2.0))
+    assert refused.reason is Reason.L4_REFUSED
+    with servers.full_backlog() as target:
+        assert asyncio.run(made.probe(target, 0.2)).reason is Reason.L4_TIMEOUT
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"send": "a", "send_hex": "61"}, "send_hex"),
+        ({"expect_hex": "6"}, "expect_hex"),
+        ({"refuse": "x", "send": "a"}, "refuse"),
+    ],
+)
+def test_options_that_cannot_work_name_their_field(change: dict[str, str], field: str) -> None:
+    with pytest.raises(OptionError) as error:
+        replace(TcpOptions(), **change)  # type: ignore[arg-type]
+    assert error.value.field == field

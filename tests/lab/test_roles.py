@@ -3,9 +3,11 @@ from ipaddress import ip_address
 
 import pytest
 
+from checkers.base import CheckOptions
 from checkers.http import HttpOptions
 from checkers.https import HttpsOptions
 from checkers.tcp import TcpOptions
+from checkers.tls import TlsOptions
 from hadirector.ipvs.model import FirewallMark, Forward, Protocol
 from hadirector.lab.actors import Answers, response
 from hadirector.lab.certificates import subject_names
@@ -123,3 +125,31 @@ def test_answers_are_found_by_path() -> None:
     assert answers.to(b"HEAD / HTTP/1.1\r\n\r\n").endswith(b"\r\n\r\n")
     answers.wrong = True
     assert b" 503 " in answers.to(b"GET /healthz HTTP/1.1\r\n\r\n")
+
+
+def test_a_tls_check_needs_a_certificate_and_several_paths_an_answer_each() -> None:
+    (tls,) = listeners(server("198.51.100.21", 993, TlsOptions(server_name="a.example.org")))
+    assert tls.tls_names == ("198.51.100.21", "a.example.org")
+    (http,) = listeners(server("198.51.100.21", 80, HttpOptions(path=("/a", "/b"))))
+    assert http.answers == {"/a": Answer(), "/b": Answer()}
+
+
+def test_a_pattern_is_answered_by_a_text_that_matches_it() -> None:
+    options = HttpOptions(contains="load 3", matches=r"load \d")
+    (listener,) = listeners(server("198.51.100.21", 80, options))
+    assert listener.answers == {"/": Answer(200, "load 3")}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (HttpOptions(matches="load [0-9]"), "write a text that does as `contains`"),
+        (HttpOptions(json_key="a", json_value=1), "a value in JSON"),
+        (HttpOptions(method="POST", body="x"), "an answer to a POST"),
+        (TcpOptions(expect="+OK"), "expects an answer"),
+        (TlsOptions(ca="/etc/ca.pem"), "trusts only the authorities"),
+    ],
+)
+def test_what_the_lab_cannot_answer_is_refused(options: CheckOptions, sentence: str) -> None:
+    with pytest.raises(LabError, match=sentence):
+        listeners(server("198.51.100.21", 80, options))

@@ -1,0 +1,90 @@
+"""Whether an HTTP reply is the one expected.
+
+Status first, then what the body must hold: a text, a match of a regular expression, a value in
+JSON. Decides only; reads nothing from anywhere. Must never fail on what a server sent but with a
+Failure that quotes it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from checkers.base import Reason
+from checkers.pattern import search
+from checkers.recording import Failure, plain, quoted
+
+if TYPE_CHECKING:
+    from checkers.exchange import Reply
+    from checkers.http import HttpOptions
+
+
+def judge(options: HttpOptions, wanted: frozenset[int], reply: Reply) -> str:
+    """What to say of a reply that passes; raises Failure for one that does not."""
+    if reply.status not in wanted:
+        phrase = f" {quoted(reply.phrase, 40)}" if reply.phrase else ""
+        where = f" to {quoted(reply.location)}" if reply.location else ""
+        raise Failure(
+            Reason.L7_STATUS,
+            f"status {reply.status}{phrase}{where}, expected {_written(options)}",
+        )
+    _judge_body(options, reply)
+    return f"status {reply.status}"
+
+
+def _judge_body(options: HttpOptions, reply: Reply) -> None:
+    if options.contains is not None and options.contains.encode() not in reply.body:
+        wanted = quoted(options.contains.encode(), 40)
+        raise _unexpected(reply, f"does not contain {wanted}")
+    if options.matches is not None:
+        text = reply.body.decode("utf-8", "replace")
+        if search(options.matches, text) is None:
+            raise _unexpected(reply, f"does not match {quoted(options.matches.encode(), 40)}")
+    if options.json_key is not None:
+        try:
+            found = _look_up(json.loads(reply.body), options.json_key)
+        except LookupError as error:
+            raise _unexpected(reply, f"has no {error.args[0]}") from error
+        except (ValueError, RecursionError) as error:
+            raise _unexpected(reply, "is not JSON") from error
+        if not _same(found, options.json_value):
+            wanted, seen = _shown(options.json_value), _shown(found)
+            raise _unexpected(reply, f"has {options.json_key} = {seen}, expected {wanted}")
+
+
+def _unexpected(reply: Reply, what: str) -> Failure:
+    extent = "" if reply.whole else f"the first {len(reply.body)} bytes of "
+    return Failure(
+        Reason.L7_CONTENT,
+        f"status {reply.status}, but {extent}the body ({quoted(reply.body, 40)}) {what}",
+    )
+
+
+def _look_up(value: object, key: str) -> object:
+    """The value at `a.b.0`; raises LookupError with how far there is nothing."""
+    walked: list[str] = []
+    for step in key.split("."):
+        walked.append(step)
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            raise LookupError(".".join(walked))
+    return value
+
+
+def _same(found: object, wanted: object) -> bool:
+    """Equal, and of one JSON type: `true` is not 1, but 1.0 is."""
+    if isinstance(found, bool) or isinstance(wanted, bool):
+        return found is wanted
+    return found == wanted
+
+
+def _shown(value: object) -> str:
+    return plain(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"), 40)
+
+
+def _written(options: HttpOptions) -> str:
+    status = options.status
+    return ", ".join(map(str, status)) if isinstance(status, tuple) else str(status)
