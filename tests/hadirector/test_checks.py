@@ -1,0 +1,70 @@
+"""Between configuration and checks: what is checked, what is up at first, what a view says."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from checkers.base import Check, Target, Timing
+from checkers.health import State
+from checkers.scheduler import CheckView
+from checkers.tcp import TcpOptions
+from hadirector.checks import checks_of, health_of, serving
+from hadirector.config.model import Config, HealthCheck
+from hadirector.ipvs.model import Destination, DestinationKey, Table
+from hadirector.pool import desired_table, everything_up
+from tests.hadirector.test_pool import FIRST, SECOND, WEB
+
+OTHER = HealthCheck(kind="tcp", options=TcpOptions(port=9), timing=Timing(interval=9.0))
+CONFIG = Config(nodes={}, virtual_routers=(), services=(WEB,))
+SERVED = desired_table([everything_up(WEB)])
+
+
+def test_every_server_is_checked_where_it_serves_and_the_fallback_is_not() -> None:
+    checks = checks_of(CONFIG)
+    assert set(checks) == {FIRST, SECOND}
+    assert checks[FIRST].target == Target(ip_address("198.51.100.21"), 80)
+
+
+def test_a_servers_own_check_goes_before_its_services() -> None:
+    first, second = WEB.servers
+    service = replace(WEB, servers=(replace(first, check=OTHER), replace(second, check=None)))
+    checks = checks_of(replace(CONFIG, services=(service,)))
+    assert (checks[FIRST].options, checks[FIRST].timing) == (OTHER.options, OTHER.timing)
+    assert checks[SECOND].timing == WEB.check.timing
+
+
+def test_what_the_kernel_serves_already_counts_as_up() -> None:
+    assert serving(CONFIG, SERVED) == {FIRST, SECOND}
+    assert serving(CONFIG, Table()) == set()
+
+
+def test_a_server_of_weight_zero_or_of_another_service_does_not() -> None:
+    first = DestinationKey(ip_address("198.51.100.21"), 80)
+    drained = Table.of((SERVED[WEB.listen].service, [Destination(first, weight=0)]))
+    assert serving(CONFIG, drained) == set()
+    foreign = replace(WEB, name="other", servers=WEB.servers[:1])
+    assert serving(replace(CONFIG, services=(foreign,)), SERVED) == {"other/198.51.100.21:80"}
+
+
+@pytest.mark.parametrize(
+    ("state", "up"), [(State.UNKNOWN, None), (State.UP, True), (State.DOWN, False)]
+)
+def test_a_verdict_in_the_words_of_the_pool(state: State, up: bool | None) -> None:
+    view = CheckView(
+        check=Check(FIRST, Target(ip_address("198.51.100.21"), 80), TcpOptions()),
+        state=state,
+        since=0.0,
+        sentence="the reason",
+        outlook="",
+        passes=0,
+        failures=0,
+        passed=0,
+        failed=0,
+        errors=0,
+        error=None,
+        last=None,
+        results=(),
+    )
+    health = health_of(view)
+    assert (health.up, health.reason) == (up, "the reason")
