@@ -1,0 +1,200 @@
+"""`status` and `explain` from plain values: their shapes, as docs/status.md promises them."""
+
+import json
+import re
+from dataclasses import replace
+from ipaddress import IPv4Interface, ip_address
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from checkers.base import Check, Reason, Result, Target
+from checkers.health import State
+from checkers.scheduler import CheckView
+from checkers.tcp import TcpOptions
+from hadirector import pool
+from hadirector.answers import RESULTS_TOLD, Present, UnknownSubjectError, explain, status
+from hadirector.config.model import Config, Node
+from hadirector.ipvs.model import Counters, DestinationKey, Entry, Table
+from hadirector.reconciler import Turn
+from tests.hadirector.test_pool import DOWN, FIRST, SECOND, UP, WEB
+from vrrp import events
+from vrrp.config import VirtualRouter
+from vrrp.messages import RouterReport
+
+FALLBACK = "web/198.51.100.29:80"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "status.md"
+ROUTER = VirtualRouter(
+    name="front",
+    vrid=51,
+    interface="eth0",
+    addresses=(IPv4Interface("192.0.2.100/24"),),
+    group="web",
+)
+REPORT = RouterReport(
+    name="front",
+    vrid=51,
+    interface="eth0",
+    group="web",
+    state=events.State.BACKUP,
+    priority=254,
+    since=5.0,
+    reason="192.0.2.12 has a higher priority",
+    active_peer="192.0.2.12",
+    addresses=("192.0.2.100/24",),
+    held=(),
+    counters={"received": 7},
+)
+TURN = Turn(
+    why="audit", at=9.0, steps=(), drift=(), failures=(), kept=(), oddities=(), sentence="audit"
+)
+
+
+def view(number: int) -> CheckView:
+    results = tuple(
+        Result(healthy=False, reason=Reason.L4_REFUSED, sentence="refused", latency_ms=0.3, at=at)
+        for at in map(float, range(number))
+    )
+    return CheckView(
+        check=Check(SECOND, Target(ip_address("198.51.100.22"), 80), TcpOptions()),
+        state=State.DOWN,
+        since=3.0,
+        sentence="connection refused",
+        outlook="up after 2 passes in a row, 0 so far",
+        passes=0,
+        failures=3,
+        passed=0,
+        failed=3,
+        errors=0,
+        error=None,
+        last=results[-1],
+        results=results,
+    )
+
+
+@pytest.fixture
+def present() -> Present:
+    """One server up, one down, the router in backup."""
+    built = pool.build(WEB, {FIRST: UP, SECOND: DOWN})
+    entry = pool.desired_table([built])[WEB.listen]
+    first = DestinationKey(ip_address("198.51.100.21"), 80)
+    counted = Entry(entry.service, entry.destinations, {first: Counters(active=3, inactive=4)})
+    return Present(
+        node="lb1",
+        file="/etc/hadirector.yaml",
+        config=Config(
+            nodes={"lb1": Node(ip_address("192.0.2.11"), 254)},
+            virtual_routers=(ROUTER,),
+            services=(WEB,),
+        ),
+        digest="3f2a",
+        started_at=1.0,
+        loaded_at=2.0,
+        pools={"web": built},
+        checks={SECOND: view(20)},
+        routers={"front": REPORT},
+        processes={"vrrp": {"pid": 5, "restarts": 0, "since": 1.0}},
+        actual=Table({WEB.listen: counted}),
+        turn=TURN,
+        ready=True,
+        trouble={"table": "b", "file": "a"},
+    )
+
+
+def test_a_server_that_is_down_says_why_and_what_would_bring_it_back(present: Present) -> None:
+    answer = cast("dict[str, Any]", explain(present, SECOND))
+    assert (answer["kind"], answer["name"], answer["state"]) == ("server", SECOND, "down")
+    assert answer["because"] == [
+        "not in the table (its configured weight is 3)",
+        "connection refused",
+        "check: tcp at 198.51.100.22:80",
+        "up after 2 passes in a row, 0 so far",
+    ]
+    assert [result["at"] for result in answer["results"]] == [*range(20 - RESULTS_TOLD, 20)]
+
+
+def test_a_service_and_its_fallback(present: Present) -> None:
+    answer = cast("dict[str, Any]", explain(present, "web"))
+    assert answer["because"] == [
+        "1 of 2 servers up, quorum 1 met",
+        "198.51.100.21:80: 2 passes in a row",
+        "198.51.100.22:80: connection refused",
+        "198.51.100.29:80: not needed: 1 of 2 servers up",
+    ]
+    fallback = cast("dict[str, Any]", explain(present, FALLBACK))
+    assert (fallback["in_table"], fallback["state"], fallback["results"]) == (False, None, [])
+
+
+def test_a_virtual_router(present: Present) -> None:
+    answer = cast("dict[str, Any]", explain(present, "front"))
+    assert answer["because"] == [
+        "192.0.2.12 has a higher priority",
+        "vrid 51 on eth0, priority 254",
+        "holds no address; configured: 192.0.2.100/24",
+        "192.0.2.12 is active",
+        "moves together with the others of its group web",
+    ]
+
+
+def test_a_router_of_which_nothing_was_heard_is_unknown(present: Present) -> None:
+    present.routers.clear()
+    answer = cast("dict[str, Any]", explain(present, "front"))
+    assert (answer["state"], answer["since"], answer["held"]) == ("unknown", None, [])
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ("wbe", 'nothing here is called "wbe"; there is: front, web'),
+        ("", 'nothing here is called ""; there is: front, web'),
+        (
+            "web/198.51.100.99:80",
+            f'"web" has no server "198.51.100.99:80"; it has: {FIRST}, {SECOND}, {FALLBACK}',
+        ),
+    ],
+)
+def test_an_unknown_subject_names_the_known(present: Present, what: str, sentence: str) -> None:
+    with pytest.raises(UnknownSubjectError) as error:
+        explain(present, what)
+    assert str(error.value) == sentence
+
+
+def test_where_nothing_is_configured_that_is_said(present: Present) -> None:
+    empty = Present(
+        node="lb1",
+        file="",
+        config=replace(present.config, services=(), virtual_routers=()),
+        digest="",
+        started_at=0.0,
+        loaded_at=0.0,
+    )
+    with pytest.raises(UnknownSubjectError, match=r"there is: nothing$"):
+        explain(empty, "web")
+    assert cast("dict[str, Any]", status(empty))["table"]["sentence"] == "not read yet"
+
+
+def test_counters_of_the_kernel_and_trouble_in_order(present: Present) -> None:
+    answer = cast("dict[str, Any]", status(present))
+    first, second = answer["services"][0]["servers"]
+    assert first["connections"] == {"active": 3, "inactive": 4}
+    assert second["connections"] is None
+    assert answer["trouble"] == ["a", "b"]
+    assert answer["services"][0]["quorum"] == {"needed": 1, "met": True}
+
+
+def keys_of(value: object) -> set[str]:
+    """Every key of a JSON value, at any depth; names chosen by users excepted."""
+    if isinstance(value, list):
+        return set().union(*map(keys_of, value)) if value else set()
+    if not isinstance(value, dict):
+        return set()
+    inner = {key: item for key, item in value.items() if key not in ("processes", "counters")}
+    return set(value) | set().union(*map(keys_of, inner.values()))
+
+
+@pytest.mark.parametrize("what", [None, "web", SECOND, "front"])
+def test_every_field_is_json_and_documented(present: Present, what: str | None) -> None:
+    answer = status(present) if what is None else explain(present, what)
+    documented = set(re.findall(r"`(\w+)`", DOCUMENT.read_text()))
+    assert keys_of(json.loads(json.dumps(answer))) <= documented
