@@ -1,17 +1,19 @@
 """What happened, in order, with a sentence each: the journal.
 
 Every transition, repair, refusal and fault becomes one event. The newest stay in memory for the
-API; all are appended to a file of one JSON object a line, and shown on standard error for the
-host's own log. A full disk must never stop a director, so a file that cannot be written is noted
-(once, and on the journal itself) while everything goes on.
+API, those of the process before included; all are appended to a file of one JSON object a line,
+and shown on standard error for the host's own log. A full disk must never stop a director, so a
+file that cannot be written is noted (once, and on the journal itself) while everything goes on.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -47,7 +49,7 @@ class Journal:
         self._clock = clock
         self._file_bytes_max = file_bytes_max
         self._log = structlog.get_logger("hadirector")
-        self._events: deque[Event] = deque(maxlen=limits.JOURNAL_EVENTS_MAX)
+        self._events = deque(_recall(path), maxlen=limits.JOURNAL_EVENTS_MAX)
         self.trouble: str | None = None  # why the file cannot be written, while it cannot
 
     def add(
@@ -89,3 +91,22 @@ class Journal:
                 self._keep(
                     Event(kind="journal", sentence=f"{self._path} is written again", at=event.at)
                 )
+
+
+def _recall(path: Path | None) -> Iterator[Event]:
+    """The newest events of the file, so that a restart hides no history; bad lines are passed over.
+
+    A file that cannot be read is no reason not to start: writing to it will tell what is wrong.
+    """
+    if path is None:
+        return
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(size - limits.JOURNAL_RECALL_BYTES_MAX, 0))
+            lines = file.read(limits.JOURNAL_RECALL_BYTES_MAX).splitlines()
+    except OSError:
+        return
+    for line in lines:  # the first may be half a line, the last, too: a process died there
+        with suppress(ValueError, TypeError):
+            yield Event(**json.loads(line))

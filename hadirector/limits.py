@@ -6,6 +6,7 @@ the supervisor, the director and the command line.
 
 JOURNAL_EVENTS_MAX = 1_000  # kept in memory for `status` and `events`
 JOURNAL_FILE_BYTES_MAX = 8 * 1024 * 1024  # then the file is renamed to .1 and begun again
+JOURNAL_RECALL_BYTES_MAX = 512 * 1024  # read back at a start, for the same
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # one line between processes: a large configuration
 API_REQUEST_BYTES_MAX = 64 * 1024
 API_REPLY_TIMEOUT_S = 10.0  # how long a command waits for the daemon

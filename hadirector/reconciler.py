@@ -63,6 +63,8 @@ class Reconciler:
         A step that the kernel refuses is in `failures`; the other steps are done all the same.
         """
         desired = desired_table(pools)
+        if not desired and not self.declared:
+            return self._nothing_of_ours(why)
         actual = await self.read()
         drift = self._drift(actual)
         ahead = plan(desired, actual, declared_before=self.declared)
@@ -89,6 +91,20 @@ class Reconciler:
         self._tell(turn)
         self.last = turn
         return turn
+
+    def _nothing_of_ours(self, why: str) -> Turn:
+        """A director that only keeps addresses needs no table, and perhaps has no IPVS."""
+        self.last = Turn(
+            why=why,
+            at=self._clock(),
+            steps=(),
+            drift=(),
+            failures=(),
+            kept=(),
+            oddities=(),
+            sentence=f"{why}: no services, so the table is not looked at",
+        )
+        return self.last
 
     def _drift(self, actual: Table) -> tuple[str, ...]:
         if self._left is None:

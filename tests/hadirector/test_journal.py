@@ -55,3 +55,30 @@ def test_an_unwritable_file_is_said_once_and_costs_no_event(tmp_path: Path) -> N
     assert journal.trouble is None
     assert journal.newest(1)[0].sentence == f"{path} is written again"
     assert "third" in path.read_text()
+
+
+def test_a_restart_hides_no_history(tmp_path: Path) -> None:
+    path = tmp_path / "journal.ndjson"
+    before = Journal(path)
+    for number in range(limits.JOURNAL_EVENTS_MAX + 5):
+        before.add("server", f"event {number}", subject="web", number=number)
+    after = Journal(path)
+    assert after.newest(10**6) == before.newest(10**6)
+    after.add("process", "the director process was killed by SIGKILL")
+    assert [event.kind for event in after.newest(2)] == ["server", "process"]
+
+
+def test_a_broken_journal_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    path = tmp_path / "journal.ndjson"
+    Journal(path).add("server", "whole")
+    whole = path.read_bytes()
+    path.write_bytes(b'lf a line"}\n5\n[]\n{"kind": "server"}\n\xff\n' + whole + b'{"kind": "ser')
+    assert [event.sentence for event in Journal(path).newest(10)] == ["whole"]
+
+
+def test_a_journal_that_cannot_be_read_stops_no_start(tmp_path: Path) -> None:
+    (tmp_path / "journal.ndjson").mkdir()
+    journal = Journal(tmp_path / "journal.ndjson")
+    journal.add("process", "starts")
+    assert journal.trouble is not None
+    assert [event.kind for event in journal.newest(10)] == ["process", "journal"]

@@ -8,7 +8,7 @@ import pytest
 
 from hadirector import pool
 from hadirector.ipvs import model as ipvs
-from hadirector.ipvs.dataplane import AppliedReport, DataplaneUnsureError
+from hadirector.ipvs.dataplane import AppliedReport, DataplaneAbsentError, DataplaneUnsureError
 from hadirector.ipvs.memory import MemoryTable
 from hadirector.ipvs.steps import AddService, DeleteService, Step
 from hadirector.journal import Journal
@@ -61,6 +61,20 @@ def test_a_change_of_health_is_not_drift() -> None:
     assert changed.drift == ()
     assert changed.sentence == "health: remove 1 server"
     assert journal.newest(1)[0].kind == "table"
+
+
+class Absent(MemoryTable):
+    async def read(self, *, traffic: bool = False) -> ipvs.Table:
+        raise DataplaneAbsentError("this kernel has no IPVS")
+
+
+def test_without_services_no_table_is_needed() -> None:
+    reconciler = Reconciler(Absent(), Journal(None))
+    assert turn(reconciler, "start", []).sentence == (
+        "start: no services, so the table is not looked at"
+    )
+    with pytest.raises(DataplaneAbsentError):
+        turn(reconciler, "reload")
 
 
 def test_what_the_kernel_refuses_is_told_once_and_tried_again() -> None:
