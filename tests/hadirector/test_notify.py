@@ -39,8 +39,15 @@ def test_a_manager_that_does_not_read_holds_nobody_up(
 
 @pytest.mark.parametrize(
     ("usec", "pid", "interval"),
-    [("3000000", None, 1.5), ("3000000", str(os.getpid()), 1.5), ("3000000", "1", None), ("", None, None), ("0", None, None), ("soon", None, None)],
-)  # fmt: skip
+    [
+        ("3000000", None, 1.5),
+        ("3000000", str(os.getpid()), 1.5),
+        ("3000000", "1", None),
+        ("", None, None),
+        ("0", None, None),
+        ("soon", None, None),
+    ],
+)
 def test_the_watchdog_is_fed_at_half_its_patience(
     monkeypatch: pytest.MonkeyPatch, usec: str, pid: str | None, interval: float | None
 ) -> None:
