@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-from hadirector.lab.probes import PROBE_BOUND_S, Client, Kept
+from hadirector.lab.probes import INTERVAL_S, PROBE_BOUND_S, Client, Kept
 from hadirector.lab.samples import Sample, Summary, summarise
 
 POLL_S = 0.05
@@ -55,7 +55,7 @@ class Clients:
         time.sleep(max(0.0, until + PROBE_BOUND_S + POLL_S - time.monotonic()))
         self._collect()
         return Experience(
-            summary=summarise(self._samples, since=self._began_at, until=until),
+            summary=summarise(self._samples, since=self._began_at, until=until, tick_s=INTERVAL_S),
             connections=connections,
             faults=tuple(self._faults(until)),
         )

@@ -163,6 +163,7 @@ def _result(
         title=scenario.title,
         outage_ms=experience.summary.longest_gap_ms,
         budget_ms=scenario.budget_ms(stage.config),
+        stalled_ms=experience.summary.stalled_ms,
         requests=experience.summary.requests,
         requests_lost=experience.summary.lost,
         losses=experience.summary.failures,

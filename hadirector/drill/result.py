@@ -20,6 +20,7 @@ class Result:
     title: str
     outage_ms: float  # the longest time without an answer to any of the client's probes
     budget_ms: float
+    stalled_ms: float  # the longest time in which the client itself stood still; not in the outage
     requests: int
     requests_lost: int
     losses: Mapping[str, int]  # the lost requests by how they were lost: refused, timeout, ...
@@ -51,6 +52,7 @@ class Result:
             "verdict": "pass" if self.passed else "fail",
             "outage_ms": round(self.outage_ms, 1),
             "budget_ms": round(self.budget_ms, 1),
+            "stalled_ms": round(self.stalled_ms, 1),
             "requests": self.requests,
             "requests_lost": self.requests_lost,
             "losses": dict(self.losses),

@@ -7,9 +7,12 @@ may take a probe that is still under way for a lost one: only finished probes ar
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
+
+STALL_TICKS: Final = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +30,15 @@ class Sample:
 class Summary:
     """What the samples of a span of time add up to.
 
-    `longest_gap_ms`: the longest time without any answer; the ends of the span count as answers.
-    `gap_began_at`: when it began. `lost` counts probes sent in the span that were never answered.
+    `longest_gap_ms`: the longest time without any answer; the ends of the span count as answers,
+    and time in which the client itself stood still does not count. `gap_began_at`: when it began.
+    `stalled_ms`: the longest time in which the client stood still. `lost` counts probes sent in the
+    span that were never answered.
     """
 
     longest_gap_ms: float
     gap_began_at: float
+    stalled_ms: float
     requests: int
     lost: int
     answers: Mapping[str, int]
@@ -40,8 +46,15 @@ class Summary:
     latency_ms_median: float | None
 
 
-def summarise(samples: Iterable[Sample], *, since: float, until: float) -> Summary:
-    """Add up the probes sent, and the answers received, from `since` until `until`."""
+def summarise(
+    samples: Iterable[Sample], *, since: float, until: float, tick_s: float | None = None
+) -> Summary:
+    """Add up the probes sent, and the answers received, from `since` until `until`.
+
+    `tick_s`: the time from one probe to the next. With it, a client that was late with a probe by
+    more than STALL_TICKS of them counts as having stood still until it sent it: who does not ask
+    cannot tell whether anybody would have answered.
+    """
     if until < since:
         raise ValueError(f"a span cannot end ({until}) before it begins ({since})")
     kept = list(samples)
@@ -49,15 +62,36 @@ def summarise(samples: Iterable[Sample], *, since: float, until: float) -> Summa
     answered = [sample for sample in sent if sample.answered_at is not None]
     times = sorted(s.answered_at for s in kept if s.answered_at is not None)
     inside = [since, *(time for time in times if since < time < until), until]
-    gaps = [(later - earlier, earlier) for earlier, later in pairwise(inside)]
+    stalls = _stalls(sorted(sample.sent_at for sample in kept), tick_s)
+    gaps = [
+        (later - earlier - _overlap(stalls, earlier, later), earlier)
+        for earlier, later in pairwise(inside)
+    ]
     longest, began = max(gaps, key=lambda gap: gap[0])
     latencies = sorted((s.answered_at or 0.0) - s.sent_at for s in answered)
     return Summary(
         longest_gap_ms=longest * 1000,
         gap_began_at=began,
+        stalled_ms=max((_overlap([stall], since, until) for stall in stalls), default=0.0) * 1000,
         requests=len(sent),
         lost=len(sent) - len(answered),
         answers=dict(Counter(sample.server for sample in answered)),
         failures=dict(Counter(s.failure for s in sent if s.answered_at is None)),
         latency_ms_median=latencies[len(latencies) // 2] * 1000 if latencies else None,
     )
+
+
+def _stalls(sent_at: Sequence[float], tick_s: float | None) -> list[tuple[float, float]]:
+    """The times in which the client should have sent a probe and did not: begin and end."""
+    if tick_s is None:
+        return []
+    return [
+        (earlier + tick_s, later)
+        for earlier, later in pairwise(sent_at)
+        if later - earlier > (1 + STALL_TICKS) * tick_s
+    ]
+
+
+def _overlap(stalls: Iterable[tuple[float, float]], since: float, until: float) -> float:
+    """How much of a span lies within the stalls, in seconds."""
+    return sum(max(0.0, min(end, until) - max(begin, since)) for begin, end in stalls)

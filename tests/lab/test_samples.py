@@ -48,3 +48,24 @@ def test_silence_is_one_gap() -> None:
 def test_a_span_cannot_end_before_it_begins() -> None:
     with pytest.raises(ValueError, match="cannot end"):
         summarise([], since=2.0, until=1.0)
+
+
+def test_time_in_which_the_client_stood_still_is_no_outage() -> None:
+    # A probe every 10 ms; then nothing is sent for 90 ms; the first one after that is answered.
+    samples = [answered(1.00, 1.001), answered(1.01, 1.011), answered(1.10, 1.101)]
+    summary = summarise(samples, since=1.0, until=1.102, tick_s=0.01)
+    assert summary.longest_gap_ms == pytest.approx(10)
+    assert summary.stalled_ms == pytest.approx(80)
+    assert summarise(samples, since=1.0, until=1.102).longest_gap_ms == pytest.approx(90)
+
+
+def test_a_client_that_asks_on_time_and_gets_no_answer_sees_the_whole_outage() -> None:
+    samples = [answered(1.0, 1.001), *(lost(1.0 + n / 100) for n in range(1, 50))]
+    summary = summarise([*samples, answered(1.5, 1.501)], since=1.0, until=1.6, tick_s=0.01)
+    assert summary.longest_gap_ms == pytest.approx(500)
+    assert summary.stalled_ms == 0
+
+
+def test_a_client_that_never_asks_again_does_not_hide_an_outage() -> None:
+    summary = summarise([answered(1.0, 1.001)], since=1.0, until=3.0, tick_s=0.01)
+    assert summary.longest_gap_ms == pytest.approx(1999)

@@ -9,6 +9,7 @@ GOOD = Result(
     title="the active director loses power",
     outage_ms=3000,
     budget_ms=3512,
+    stalled_ms=0,
     requests=400,
     requests_lost=290,
     losses={"timeout": 290},
