@@ -10,7 +10,7 @@ defaults shown here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Interface
 from typing import Annotated
@@ -71,6 +71,12 @@ class VirtualRouter:
         bool,
         doc("Whether a director of higher priority takes over from a working active one."),
     ] = True
+    preempt_delay: Annotated[
+        Seconds,
+        Ge(0),
+        Le(3600),
+        doc("How long a working active director of lower priority is left in office first."),
+    ] = 0.0
     checksum: Annotated[
         ChecksumChoice,
         doc("Form of the checksum sent: follow the peer's, pseudo-header, or plain (RFC 9568)."),
@@ -82,6 +88,8 @@ class VirtualRouter:
             raise ValueError(
                 f"advertise: {self.advertise * 1000:g}ms cannot be sent; VRRP counts in 10ms steps"
             )
+        if self.preempt_delay and not self.preempt:
+            raise ValueError("preempt_delay: nothing is delayed, since preempt is false")
         if len({address.ip for address in self.addresses}) != len(self.addresses):
             raise ValueError("addresses: the same address stands in the list twice")
 
@@ -111,18 +119,8 @@ class RouterSettings(VirtualRouter):
         cls, router: VirtualRouter, *, priority: int, source: IPv4Address | None = None
     ) -> RouterSettings:
         """Return `router` as a director of this priority runs it."""
-        return cls(
-            name=router.name,
-            vrid=router.vrid,
-            interface=router.interface,
-            advertise=router.advertise,
-            addresses=router.addresses,
-            group=router.group,
-            preempt=router.preempt,
-            checksum=router.checksum,
-            priority=priority,
-            source=source,
-        )
+        values = {field.name: getattr(router, field.name) for field in fields(VirtualRouter)}
+        return cls(**values, priority=priority, source=source)
 
     @property
     def identity(self) -> tuple[str, int, str, str | None]:

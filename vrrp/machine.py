@@ -83,6 +83,7 @@ class Machine:
         self._active_interval_s = settings.advertise
         self._form = ChecksumForm.PSEUDO_HEADER
         self._deadline: float | None = None
+        self._preempt_at: float | None = None  # while a weaker active router is left in office
         self._announce_again_at: float | None = None
         self._announced_at = float("-inf")
         self._advertised_at = float("-inf")
@@ -125,6 +126,15 @@ class Machine:
         silent_s = now - self._advertised_at
         return self.state is State.ACTIVE and silent_s > 3 * self._active_interval_s
 
+    def outlook(self, now: float) -> str:
+        """Say for people what keeps a better backup from taking over; empty: nothing."""
+        if self.state is not State.BACKUP or self._preempt_at is None:
+            return ""
+        if self.held:
+            return "does not preempt while it is held"
+        left_s = self._preempt_at - now
+        return f"preempts in {format_duration(left_s)}" if left_s > 0 else "preempts"
+
     def goodbye(self) -> Advertisement:
         """Return the advertisement that makes the peers take over within their skew."""
         return self._advertisement(PRIORITY_LEAVING)
@@ -162,14 +172,17 @@ class Machine:
         """Go on with other settings, in the same state.
 
         A running wait keeps its deadline; an active router's new priority, interval and addresses
-        are in its next advertisement, which is brought forward when the interval became shorter.
+        are in its next advertisement, which is brought forward when the interval became shorter,
+        and is due at once when the priority changed: who yields shall yield now.
         Raises LocalProtocolError if name, VRID, interface or group differ: that is another router.
         """
         if settings.identity != self.settings.identity:
             raise LocalProtocolError(f"{settings.name} cannot become another virtual router")
+        reprioritised = settings.priority != self.settings.priority
         self.settings = settings
         if self.state is State.ACTIVE and self._deadline is not None:
-            self._deadline = min(self._deadline, now + settings.advertise)
+            soon = now if reprioritised else now + settings.advertise
+            self._deadline = min(self._deadline, soon)
 
     # ---------------------------------------------------------- from event to trigger
 
@@ -177,7 +190,7 @@ class Machine:
         """Say what `event` means in the present state; None: nothing."""
         match event:
             case Heard():
-                return self._judge(event)
+                return self._judge(event, now)
             case Tick():
                 if self._deadline is None or now < self._deadline:
                     return None
@@ -201,7 +214,7 @@ class Machine:
             case _:
                 assert_never(event)
 
-    def _judge(self, heard: Heard) -> Trigger | None:
+    def _judge(self, heard: Heard, now: float) -> Trigger | None:
         """Judge another router's advertisement (RFC 9568 sections 6.4.2 and 6.4.3)."""
         theirs, ours = heard.advertisement.priority, self.settings.priority
         if self.state not in (State.BACKUP, State.ACTIVE):
@@ -209,10 +222,20 @@ class Machine:
         if theirs == PRIORITY_LEAVING:
             return Trigger.LEAVING
         if self.state is State.BACKUP:
-            accepted = theirs >= ours or not self.settings.preempt or self.held
+            accepted = theirs >= ours or not self._preempts(now)
+            if theirs >= ours:
+                self._preempt_at = None
         else:
             accepted = (theirs, heard.source) > (ours, self.source)
         return Trigger.SUPERIOR if accepted else Trigger.INFERIOR
+
+    def _preempts(self, now: float) -> bool:
+        """Tell whether a weaker active router may be replaced by now."""
+        if not self.settings.preempt:
+            return False
+        if self._preempt_at is None:
+            self._preempt_at = now + self.settings.preempt_delay
+        return now >= self._preempt_at and not self.held
 
     # ------------------------------------------------------- from trigger to effects
 
@@ -226,7 +249,7 @@ class Machine:
             ) from None
         old, self.state = self.state, state
         if state is not State.BACKUP:
-            self.active_peer = None
+            self.active_peer = self._preempt_at = None
         if trigger is Trigger.START:
             self._active_interval_s = self.settings.advertise
         if trigger is Trigger.INFERIOR and state is State.BACKUP:

@@ -39,3 +39,8 @@ def test_settings_of_a_director_take_over_every_field() -> None:
         assert getattr(mine, field.name) == getattr(ROUTER, field.name)
     assert (mine.priority, str(mine.source)) == (254, "192.0.2.11")
     assert settings().source is None
+
+
+def test_a_delay_of_what_never_happens_is_refused() -> None:
+    with pytest.raises(ValueError, match="preempt_delay: nothing is delayed, since preempt is"):
+        dataclasses.replace(ROUTER, preempt=False, preempt_delay=10.0)

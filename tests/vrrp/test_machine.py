@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 import pytest
@@ -138,6 +139,34 @@ def test_without_preemption_a_weaker_active_router_is_left_alone() -> None:
     assert machine.next_deadline() == pytest.approx(5 + SKEW_100)
 
 
+def test_with_a_preempt_delay_a_weaker_active_router_is_left_in_office_for_that_long() -> None:
+    machine = backup(replace(settings(), preempt_delay=10.0))
+    for second in range(10):  # the delay counts from the first one heard
+        machine.handle(heard(50), 2.0 + second)
+        assert machine.next_deadline() == pytest.approx(2 + second + 3 + SKEW_100)
+    assert machine.outlook(11.0) == "preempts in 1.00 s"
+    machine.handle(heard(50), 12.0)
+    assert machine.outlook(12.0) == "preempts"
+    machine.handle(Tick(), 15.0)
+    assert machine.state is State.ACTIVE
+    assert machine.outlook(15.0) == ""
+
+
+def test_a_preempt_delay_starts_anew_when_a_better_router_was_active_in_between() -> None:
+    machine = backup(replace(settings(), preempt_delay=10.0))
+    machine.handle(heard(50), 0.0)
+    machine.handle(heard(200), 9.0)
+    machine.handle(heard(50), 10.5)
+    assert machine.outlook(10.5) == "preempts in 10.00 s"
+
+
+def test_a_preempt_delay_does_not_delay_the_takeover_from_silence() -> None:
+    machine = backup(replace(settings(), preempt_delay=10.0))
+    machine.handle(heard(50), 0.0)
+    machine.handle(Tick(), 3.7)
+    assert machine.state is State.ACTIVE
+
+
 # ------------------------------------------------------------------------------ as active
 
 
@@ -253,11 +282,18 @@ def test_the_checksum_form_follows_the_peer() -> None:
 
 def test_new_settings_leave_the_state_alone() -> None:
     machine = active()
-    machine.configure(settings(priority=50, advertise=0.1), 0.5)
+    machine.configure(settings(advertise=0.1), 0.5)
     assert machine.next_deadline() == pytest.approx(0.6)
     [advert] = machine.handle(Tick(), 0.6)
     assert isinstance(advert, Send)
-    assert (advert.advertisement.priority, advert.advertisement.interval_cs) == (50, 10)
+    assert (advert.advertisement.priority, advert.advertisement.interval_cs) == (100, 10)
+
+
+def test_another_priority_is_said_at_once_so_that_a_better_router_need_not_wait() -> None:
+    machine = active()
+    machine.configure(settings(priority=50), 0.5)
+    assert machine.next_deadline() == 0.5
+    assert sent(machine.handle(Tick(), 0.5)) == [50]
 
 
 def test_another_vrid_is_another_router() -> None:
