@@ -8,7 +8,7 @@ before break) and starts it again. A death of the director process costs no traf
 table stays.
 
 A returning director must not take the addresses before its table is filled. So the VRRP worker is
-held (it does not preempt) until the director process says that it is ready, or a bound has passed.
+held (it does not preempt a working peer) until the director process says that it is ready.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         chores = [
             asyncio.create_task(self._feed_the_watchdog()),
-            asyncio.create_task(self._release_in_any_case()),
+            asyncio.create_task(self._report_a_long_hold()),
         ]
         try:
             # The VRRP worker first: it is the one whose absence the peer counts.
@@ -228,14 +228,17 @@ class Supervisor:
             self._held = False
             self._vrrp.send(self._hold_line())
 
-    async def _release_in_any_case(self) -> None:
-        await asyncio.sleep(limits.HOLD_MAX_S)
+    async def _report_a_long_hold(self) -> None:
+        """Say that the director process takes long; held, it leaves a working peer alone for good.
+
+        Nobody goes without a director for that: a held one still takes over from silence.
+        """
+        await asyncio.sleep(limits.HOLD_EXPECTED_S)
         if self._held:
-            sentence = f"the director process is not ready after {limits.HOLD_MAX_S:g} s"
-            self._note("process", sentence)
+            sentence = f"the director process is not ready after {limits.HOLD_EXPECTED_S:g} s"
+            self._note("process", f"{sentence}: this node does not preempt a working peer")
             # Else the service manager would take an unready table for a failed start and kill us.
             notify("READY=1", f"STATUS={sentence}")
-            self._release()
 
     def _note(self, kind: str, sentence: str) -> None:
         self._tell(messages.Note(kind, sentence))

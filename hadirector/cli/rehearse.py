@@ -213,9 +213,11 @@ def _table(results: list[dict[str, Any]]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1))
+    table = Table(
+        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), caption="outage and budget in ms"
+    )
     table.add_column("scenario", no_wrap=True)
-    table.add_column("outage ms", justify="right")
+    table.add_column("outage", justify="right")
     table.add_column("budget", justify="right")
     table.add_column("lost", justify="right")
     table.add_column("kept", justify="right")
