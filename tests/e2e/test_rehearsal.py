@@ -2,8 +2,8 @@
 
 Each is one boot of a kernel with IPVS, and the real daemons in it. The quick start plays every
 scenario; the others play those in which they differ from it: a server lost, and the director lost
-and back, by its own way of forwarding and of electing. Whether a verdict is right is the rehearsal's
-own affair; here all must pass, and the report must say what it promises to.
+and back, by its own way of forwarding and of electing. Whether a verdict is right is the
+rehearsal's own affair; here all must pass, and the report must say what it promises to.
 """
 
 from __future__ import annotations
