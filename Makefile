@@ -19,10 +19,11 @@ test: $(DEV_INSTALLED) ## the tests: unit, interop, kernel, end to end
 	@PYTHON=$(PYTHON) scripts/debian-packages test
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: $(DEV_INSTALLED) ## ruff and mypy --strict
+lint: $(DEV_INSTALLED) ## ruff, mypy --strict, codespell
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell .
 
 format: $(DEV_INSTALLED) ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
