@@ -40,6 +40,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "explain": "why a service, server or virtual router is in its state",
         "events": "what happened: transitions, repairs, reloads",
         "reload": "have the running daemon read its configuration file again",
+        "ipvs": "the kernel's IPVS table: list it, save and restore it in ipvsadm's format",
         "rehearse": "drill failovers of a configuration file in a world made of namespaces",
         "doctor": "what this host lacks to run or to rehearse, and the command that provides it",
         "schema": "print the JSON Schema of the configuration file, for editors",

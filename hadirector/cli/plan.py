@@ -12,6 +12,7 @@ from hadirector.cli.errors import EXIT_CANNOT, EXIT_NO, EXIT_YES, CliError
 if TYPE_CHECKING:
     from hadirector.config.model import Config
     from hadirector.ipvs.dataplane import Dataplane
+    from hadirector.ipvs.table import KernelTable
     from hadirector.plan import Plan
 
 SUMMARY = "show the difference between a configuration file and the kernel's IPVS table"
@@ -44,7 +45,7 @@ def execute(args: argparse.Namespace) -> int:
     return EXIT_NO if ahead else EXIT_YES
 
 
-def kernel_table() -> Dataplane:
+def kernel_table() -> KernelTable:
     """The kernel's table; raises CliError where there is none."""
     from hadirector import preflight
     from hadirector.ipvs.table import KernelTable

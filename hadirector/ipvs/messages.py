@@ -159,6 +159,11 @@ def get_info() -> Request:
     return Request(Command.GET_INFO)
 
 
+def encode_key(key: ServiceKey) -> bytes:
+    """What names a service, as the attributes of a message."""
+    return _service_by_key(key)
+
+
 def encode_service(service: Service) -> bytes:
     """A service as the attributes of a message: what the kernel dumps, without counters."""
     return _service(service)

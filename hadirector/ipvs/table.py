@@ -13,7 +13,7 @@ Never: a decision about what the table should be; a retry.
 
 import asyncio
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
@@ -33,7 +33,6 @@ from hadirector.ipvs.model import (
     DestinationKey,
     Entry,
     Service,
-    ServiceKey,
     Table,
     Traffic,
 )
@@ -62,21 +61,31 @@ class KernelTable:
 
         Raises ``DataplaneError``.
         """
-        entries: dict[ServiceKey, Entry] = {}
         oddities: list[str] = []
-        with _translated():
+        entries = {
+            entry.service.key: entry  # by key: a dump may repeat itself
+            async for entry in self.entries(oddities, traffic=traffic)
+        }
+        return Table(entries, tuple(oddities))
+
+    async def entries(self, oddities: list[str], *, traffic: bool = False) -> AsyncIterator[Entry]:
+        """One service after the other, for whoever cannot hold a large table.
+
+        What our values cannot express is told in ``oddities``. Raises ``DataplaneError``.
+        """
+        with translated():
             dumped = await self._netlink.dump(messages.get_services())
-            for turn, payload in enumerate(dumped):
+        for turn, payload in enumerate(dumped):
+            with translated():
                 try:
                     service, totals = messages.decode_service(payload, traffic=traffic)
                 except InexpressibleError as oddity:
                     oddities.append(str(oddity))
                     continue
                 entry = await self._entry(service, totals, oddities)
-                entries[service.key] = entry  # by key: a dump may repeat itself
-                if turn % _SERVICES_PER_TURN == 0:
-                    await asyncio.sleep(0)
-        return Table(entries, tuple(oddities))
+            yield entry
+            if turn % _SERVICES_PER_TURN == 0:
+                await asyncio.sleep(0)
 
     async def apply(self, steps: Iterable[Step]) -> AppliedReport:
         """Do the steps in order. Raises ``DataplaneError`` when it is unknown how far it came."""
@@ -84,7 +93,7 @@ class KernelTable:
         failures: list[Failure] = []
         remaining = iter(steps)
         while batch := list(islice(remaining, BATCH_MAX)):
-            with _translated():
+            with translated():
                 answers = await self._netlink.execute([messages.encode(step) for step in batch])
             refused = [
                 Failure(step, code, words)
@@ -102,7 +111,7 @@ class KernelTable:
 
     async def info(self) -> messages.Info:
         """Version and connection table size of this kernel's IPVS. Raises ``DataplaneError``."""
-        with _translated():
+        with translated():
             return messages.decode_info(await self._netlink.ask(messages.get_info()))
 
     def close(self) -> None:
@@ -128,13 +137,13 @@ class KernelTable:
     async def _confirm_family(self) -> None:
         """After an ENOENT: raises unless the IPVS we spoke to is still there."""
         before = self._netlink.family
-        with _translated():
+        with translated():
             if await self._netlink.resolve() != before:
                 raise DataplaneUnsureError("the IPVS module was loaded anew meanwhile")
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Netlink's errors as those of a dataplane."""
     try:
         yield
