@@ -61,7 +61,7 @@ class Supervisor:
         self._untold: deque[bytes] = deque(maxlen=limits.NOTES_KEPT_MAX)
         self._held = True
         self._director_lives = False
-        self._stopping = False
+        self._stop_reason = ""
         self._vrrp = Child(
             Role(
                 name="vrrp",
@@ -102,21 +102,23 @@ class Supervisor:
             asyncio.create_task(self._report_a_long_hold()),
         ]
         try:
-            # The VRRP worker first: it is the one whose absence the peer counts.
             async with asyncio.TaskGroup() as children:
-                children.create_task(self._vrrp.run())
+                # The VRRP worker first: it is the one whose absence the peer counts.
+                vrrp = children.create_task(self._vrrp.run())
                 children.create_task(self._director.run())
+                await vrrp
+                # The addresses are handed over, and the director process has journaled how.
+                self._director.stop(self._stop_reason)
         finally:
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
 
     def _stop(self, reason: str) -> None:
-        self._stopping = True
+        self._stop_reason = reason
         notify("STOPPING=1")
         self._log.info("stopping", reason=reason)
         self._vrrp.stop(reason)
-        self._director.stop(reason)
 
     def _reload(self) -> None:
         self._tell(messages.Reload("SIGHUP"))
@@ -209,7 +211,8 @@ class Supervisor:
 
     async def _bury_director(self, how: str) -> None:
         self._director_lives = False
-        self._note("process", f"the director process {how}; traffic goes on, the table stays")
+        if not self._stop_reason:
+            self._note("process", f"the director process {how}; traffic goes on, the table stays")
 
     def _adopt(self, config: str) -> None:
         """Take a reloaded configuration, which the director process has already checked."""
