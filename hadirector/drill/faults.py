@@ -142,10 +142,22 @@ def vrrp_frozen(stage: Stage) -> None:
     stage.watch_clients()
 
 
+def graceful_stop(stage: Stage) -> None:
+    """The active director is stopped as a service manager does it: the peer takes over first."""
+    stopped, peer = stage.active(), stage.backup()
+    stage.stop(stopped)
+    _leaves(stage, stopped, peer, what="stopped with SIGTERM")
+
+
 def supervisor_killed(stage: Stage) -> None:
     """`kill -9` of the active's supervisor: its children leave in good order by themselves."""
     hurt, peer = stage.active(), stage.backup()
     stage.kill(hurt, "supervisor")
+    _leaves(stage, hurt, peer, what="its supervisor killed")
+
+
+def _leaves(stage: Stage, leaving: str, peer: str, *, what: str) -> None:
+    """What must be seen when a whole director leaves in good order, whatever the cause."""
     took_ms = stage.within(
         budgets.will_ms(stage.config),
         f"{peer} holds all addresses",
@@ -153,13 +165,13 @@ def supervisor_killed(stage: Stage) -> None:
     )
     gone_ms = stage.within(
         budgets.advertise_ms(stage.config) + budgets.will_ms(stage.config),
-        f"no address is left on {hurt}",
-        lambda: stage.holds_none(hurt),
+        f"no address is left on {leaving}",
+        lambda: stage.holds_none(leaving),
     )
-    stage.within(5000, f"no process is left on {hurt}", lambda: stage.is_deserted(hurt))
+    stage.within(5000, f"no process is left on {leaving}", lambda: stage.is_deserted(leaving))
     stage.note(
-        f"supervisor of {hurt} killed; {peer} holds all addresses after {took_ms:.0f} ms, "
-        f"{hurt} none {gone_ms:.0f} ms later, and no process of it is left"
+        f"{leaving}: {what}; {peer} holds all addresses after {took_ms:.0f} ms, {leaving} none "
+        f"{gone_ms:.0f} ms later, and no process of it is left"
     )
     stage.watch_clients()
 

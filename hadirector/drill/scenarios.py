@@ -101,6 +101,13 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 budget_ms=_unharmed,
             ),
             Scenario(
+                name="graceful-stop",
+                title="the active director is stopped (SIGTERM)",
+                act=faults.graceful_stop,
+                budget_ms=lambda _config: budgets.LAST_WILL_MS,
+                needs=_pair,
+            ),
+            Scenario(
                 name="vrrp-killed",
                 title="kill -9 of the active's VRRP worker",
                 act=faults.vrrp_killed,

@@ -182,6 +182,10 @@ class Stage:
         """`kill -9` one of a director's processes."""
         self.directors[name].signal(process, "SIGKILL")
 
+    def stop(self, name: str) -> None:
+        """Ask a director to stop, as a service manager does."""
+        self.directors[name].signal("supervisor", "SIGTERM")
+
     def freeze(self, name: str, process: str) -> int:
         """SIGSTOP one of a director's processes; return its pid."""
         return self.directors[name].signal(process, "SIGSTOP")
