@@ -17,13 +17,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hadirector.host import SBIN, in_user_namespace, lacking
+
 if TYPE_CHECKING:
     from hadirector.config.model import Config
 
-CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13}
-"""Bits of CapEff (linux/capability.h)."""
-
-SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 PACKAGES = {
     "kmod": ("modprobe", "loads kernel modules"),
     "iproute2": ("ip", "makes the namespaces and links"),
@@ -114,27 +112,16 @@ def _ipvs(host: Host) -> Finding:
 
 
 def _privileges(host: Host) -> Finding:
-    effective = 0
-    for line in host.read("proc/self/status").splitlines():
-        if line.startswith("CapEff:"):
-            effective = int(line.split()[1], 16)
-    missing = [name for name, bit in CAPABILITIES.items() if not effective >> bit & 1]
+    missing = lacking(host.read("proc/self/status"), "CAP_NET_ADMIN", "CAP_NET_RAW")
     if missing:
         message = f"this process lacks {' and '.join(missing)}"
         remedy = "run it as root: sudo hadirector run FILE"
         return _finding(Purpose.RUN, "privileges", State.MISSING, message, remedy)
-    if _in_user_namespace(host):
-        # IPVS takes CAP_NET_ADMIN of the initial user namespace only (GENL_ADMIN_PERM).
+    if in_user_namespace(host.read("proc/self/uid_map")):
         message = "root in a user namespace only, where the kernel refuses IPVS"
         remedy = "run it outside the user namespace (rootless container)"
         return _finding(Purpose.RUN, "privileges", State.MISSING, message, remedy)
     return _finding(Purpose.RUN, "privileges", State.OK, "root, or the capabilities it takes")
-
-
-def _in_user_namespace(host: Host) -> bool:
-    """Whether the identity map of /proc/self/uid_map is anything but the initial one."""
-    written = host.read("proc/self/uid_map").split()
-    return bool(written) and written != ["0", "0", "4294967295"]
 
 
 def _ipvsadm(host: Host) -> Finding:

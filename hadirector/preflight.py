@@ -8,29 +8,21 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from hadirector import host
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_INVALID, CliError
 
-CAP_NET_ADMIN = 12  # linux/capability.h
-CAP_NET_RAW = 13
 LOCK_NAME = "lock"
-MODPROBE_TIMEOUT_S = 10.0
 SOCKET_PATH_MAX = 107  # sizeof(sockaddr_un.sun_path) without its final zero
 
 
 def privileges() -> None:
     """CAP_NET_ADMIN for IPVS and addresses, CAP_NET_RAW for VRRP and gratuitous ARP."""
-    missing = [
-        name
-        for name, bit in (("CAP_NET_ADMIN", CAP_NET_ADMIN), ("CAP_NET_RAW", CAP_NET_RAW))
-        if not effective_capabilities() >> bit & 1
-    ]
+    missing = host.lacking(host.STATUS.read_text(), "CAP_NET_ADMIN", "CAP_NET_RAW")
     if missing:
         raise CliError(
             f"this process lacks {' and '.join(missing)}",
@@ -39,35 +31,22 @@ def privileges() -> None:
         )
 
 
-def effective_capabilities() -> int:
-    """The effective capabilities of this process, as a bit mask (proc(5): CapEff)."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("CapEff:"):
-            return int(line.split()[1], 16)
-    return 0
-
-
 def kernel_has_ipvs() -> None:
-    """IPVS in this kernel, loaded now if it is a module."""
-    if ipvs_is_there():
-        return
-    modprobe = shutil.which("modprobe", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if modprobe is not None:
-        with suppress(OSError, subprocess.TimeoutExpired):  # then it is not there, as is said below
-            subprocess.run(
-                [modprobe, "ip_vs"], check=False, capture_output=True, timeout=MODPROBE_TIMEOUT_S
-            )
-    if not ipvs_is_there():
+    """IPVS in this kernel, loaded now if it is a module, and ours to change."""
+    if not host.has_ipvs():
+        host.load_modules("ip_vs")
+    if not host.has_ipvs():
         raise CliError(
             "this kernel has no IPVS (modprobe ip_vs does not help)",
             "use a kernel with CONFIG_IP_VS; any machine can rehearse: hadirector rehearse FILE",
             EXIT_CANNOT,
         )
-
-
-def ipvs_is_there() -> bool:
-    """Whether IPVS is loaded."""
-    return Path("/proc/net/ip_vs").exists()
+    if host.in_user_namespace(host.UID_MAP.read_text()):
+        raise CliError(
+            "root in a user namespace only, where the kernel refuses IPVS",
+            "run it outside the user namespace (rootless container)",
+            EXIT_CANNOT,
+        )
 
 
 def directory(path: Path) -> None:

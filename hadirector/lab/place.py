@@ -26,16 +26,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
 
-from hadirector.lab.embedded_kernel import MODULES, SEARCH_PATH, Boot, Work, find_kernel, tail
+from hadirector import host
+from hadirector.lab.embedded_kernel import MODULES, Boot, Work, find_kernel, tail
 from hadirector.lab.errors import LabTimeout, LabUnavailable
 
 EVENTS_VARIABLE: Final = "HADIRECTOR_LAB_EVENTS"
 PREFIX_VARIABLE: Final = "HADIRECTOR_LAB_PREFIX"
 PLACE_VARIABLE: Final = "HADIRECTOR_LAB"
 """Set it to `host` or `embedded` to have no choice."""
-NEEDED_CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}
 POLL_INTERVAL_S: Final = 0.02
-MODPROBE_BOUND_S: Final = 20.0
 PASSED_ON: Final = ("PATH", "HOME", "LANG", "TERM", "NO_COLOR", "PYTHONPATH")
 
 
@@ -64,26 +63,14 @@ def choose_place() -> Place:
 
 def host_can() -> bool:
     """Whether this process may build a world with IPVS on the running kernel."""
-    if not has_capabilities(Path("/proc/self/status").read_text()):
+    if host.lacking(host.STATUS.read_text(), *host.CAPABILITIES):
         return False
-    ipvs = Path("/proc/net/ip_vs")
-    modprobe = shutil.which("modprobe", path=f"{os.environ.get('PATH', '')}:{SEARCH_PATH}")
-    if modprobe and os.environ.get(PLACE_VARIABLE) != Place.EMBEDDED.value:
+    if host.in_user_namespace(host.UID_MAP.read_text()):
+        return False
+    if os.environ.get(PLACE_VARIABLE) != Place.EMBEDDED.value:
         # What is built in or missing is no concern here: what counts is the outcome.
-        subprocess.run(
-            [modprobe, "-q", "-a", *MODULES],
-            capture_output=True,
-            timeout=MODPROBE_BOUND_S,
-            check=False,
-        )
-    return ipvs.exists()
-
-
-def has_capabilities(status: str) -> bool:
-    """Whether a process with this /proc/PID/status may make namespaces and program IPVS."""
-    line = next((each for each in status.splitlines() if each.startswith("CapEff:")), "CapEff: 0")
-    effective = int(line.split()[1], 16)
-    return all(effective & 1 << number for number in NEEDED_CAPABILITIES.values())
+        host.load_modules(*MODULES)
+    return host.has_ipvs()
 
 
 def emit(event: Mapping[str, object]) -> None:

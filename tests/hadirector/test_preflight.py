@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hadirector import preflight
+from hadirector import host, preflight
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_INVALID, CliError
 from tests.hadirector.pair import write_pair
 from tests.prerequisites import require
@@ -90,7 +90,7 @@ def test_without_privilege_one_line_says_so() -> None:
 
 def test_without_ipvs_run_says_so_in_one_line(tmp_path: Path) -> None:
     require(root=True)
-    if preflight.ipvs_is_there():
+    if host.has_ipvs():
         pytest.skip("the kernel here has IPVS")
     done = run(tmp_path)
     assert done.returncode == EXIT_CANNOT

@@ -43,18 +43,6 @@ def test_an_unknown_place_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_place()
 
 
-@pytest.mark.parametrize(
-    ("status", "enough"),
-    [
-        ("Name:\tpytest\nCapEff:\t000001ffffffffff\n", True),
-        ("Name:\tpytest\nCapEff:\t00000000a80425fb\n", False),  # a container's usual set
-        ("Name:\tpytest\n", False),
-    ],
-)
-def test_root_in_a_container_may_lack_what_a_world_needs(status: str, enough: bool) -> None:
-    assert place.has_capabilities(status) is enough
-
-
 def test_events_come_out_of_the_embedded_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     require("linux.uml", "modprobe", "ip")
     monkeypatch.setenv(place.PLACE_VARIABLE, "embedded")
