@@ -5,6 +5,7 @@ Knows nothing of what its verdicts are used for. The scheduler is imported from
 """
 
 from checkers.base import (
+    Advice,
     Check,
     CheckersError,
     CheckOptions,
@@ -21,6 +22,7 @@ from checkers.registry import KINDS
 
 __all__ = [
     "KINDS",
+    "Advice",
     "Check",
     "CheckOptions",
     "CheckersError",

@@ -53,6 +53,8 @@ class Reason(StrEnum):
 
     OK = "ok"
     SOCKET = "socket"  # the probe could not be made; never on a Result, see ProbeError
+    L3_TIMEOUT = "l3-timeout"
+    L3_UNREACHABLE = "l3-unreachable"
     L4_TIMEOUT = "l4-timeout"
     L4_REFUSED = "l4-refused"
     L4_UNREACHABLE = "l4-unreachable"
@@ -65,12 +67,15 @@ class Reason(StrEnum):
     L7_PROTOCOL = "l7-protocol"
     L7_STATUS = "l7-status"
     L7_CONTENT = "l7-content"
+    SCRIPT_FAILED = "script-failed"
+    SCRIPT_TIMEOUT = "script-timeout"
+    FILE = "file"
 
     @property
     def layer(self) -> str:
         """The layer for people: `L4`, `TLS`, `L7`, or `socket` for our own side."""
         head = self.value.partition("-")[0]
-        return head if head in ("ok", "socket") else head.upper()
+        return head.upper() if head in ("l3", "l4", "l7", "tls") else head
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +100,18 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Advice:
+    """What a server that is up asks for; whoever owns the weights decides."""
+
+    weight: Annotated[int, Ge(0), Le(65535)] | None = None
+    """This weight."""
+    percent: Annotated[int, Ge(0), Le(100)] | None = None
+    """This share of the configured weight."""
+    drain: bool = False
+    """No new connections, while the present ones go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What one probe found out about its target."""
 
@@ -106,6 +123,8 @@ class Result:
     """From the start of the probe to its verdict."""
     at: float
     """When the verdict fell (Unix time, for people; never used to measure)."""
+    advice: Advice | None = None
+    """Of a pass only, and only from kinds that can carry it."""
     transcript: tuple[str, ...] = field(default=(), compare=False)
     """What the probe did, step by step; of failures, and of passes where asked for."""
 

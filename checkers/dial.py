@@ -48,7 +48,7 @@ async def dial(target: Target, recording: Recording) -> socket.socket:
         # Non-blocking and closed on exec from the first moment on.
         connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     except OSError as error:
-        raise _not_made("no socket", error) from error
+        raise not_made("no socket", error) from error
     try:
         await _connect(connection, target)
         # On this very host, a closed port in the ephemeral range can be hit by the one socket whose
@@ -65,13 +65,13 @@ async def dial(target: Target, recording: Recording) -> socket.socket:
 
 
 async def _connect(connection: socket.socket, target: Target) -> None:
-    code = connection.connect_ex(_socket_address(target))
+    code = connection.connect_ex(socket_address(target))
     if code == 0:
         return
     if code in _ANSWERS:
         raise Failure(*_ANSWERS[code])
     if code != errno.EINPROGRESS:
-        raise _not_made(f"no connection to {target}", OSError(code, os.strerror(code)))
+        raise not_made(f"no connection to {target}", OSError(code, os.strerror(code)))
     await _writable(connection)
     code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
@@ -91,14 +91,15 @@ async def _writable(connection: socket.socket) -> None:
     try:
         loop.add_writer(connection, decide)
     except OSError as error:  # epoll's own limits: max_user_watches, memory
-        raise _not_made("cannot wait for the connection", error) from error
+        raise not_made("cannot wait for the connection", error) from error
     try:
         await decided
     finally:
         loop.remove_writer(connection)
 
 
-def _socket_address(target: Target) -> tuple[str, int] | tuple[str, int, int, int]:
+def socket_address(target: Target) -> tuple[str, int] | tuple[str, int, int, int]:
+    """The target as the socket module wants it. Raises ProbeError if its zone does not exist."""
     address = target.address
     if not isinstance(address, IPv6Address):
         return target.host, target.port
@@ -111,6 +112,7 @@ def _socket_address(target: Target) -> tuple[str, int] | tuple[str, int, int, in
     return target.host, target.port, 0, scope
 
 
-def _not_made(what: str, error: OSError) -> ProbeError:
+def not_made(what: str, error: OSError) -> ProbeError:
+    """The error for what this host could not do."""
     name = errno.errorcode.get(error.errno or 0, "unknown error")
     return ProbeError(f"{what}: {(error.strerror or str(error)).lower()} ({name})")

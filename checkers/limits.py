@@ -56,5 +56,23 @@ DIALOGUE_BYTES_MAX = 65_536
 DIALOGUE_LINE_BYTES_MAX = 8192
 """Bytes of one line of a dialogue; the longest that the protocols here allow is a tenth of it."""
 
+DATAGRAMS_IGNORED_MAX = 64
+"""Datagrams that answer something else, after which the server has failed."""
+
+SCRIPTS_AT_ONCE_MAX = 64
+"""Scripts under way at one time; each is a process."""
+
+SCRIPT_OUTPUT_KEPT_BYTES_MAX = 4096
+"""Of a script's output, what is kept for people."""
+
+SCRIPT_OUTPUT_READ_BYTES_MAX = 1024 * 1024
+"""Of a script's output, what is read; a script that says more waits until its timeout."""
+
+SCRIPT_DEATH_S = 0.05
+"""How long a killed script may take to be gone before it is left to the kernel."""
+
+FILE_BYTES_MAX = 256
+"""Of a file that carries a weight, what is read."""
+
 PATTERN_CPU_S = 0.05
 """Processor time that one search for a regular expression may take."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 
 from checkers import limits
-from checkers.base import ProbeError, Reason, Result
+from checkers.base import Advice, ProbeError, Reason, Result
 
 
 class Failure(Exception):  # noqa: N818 - a verdict on a server, not an error of ours
@@ -56,7 +56,7 @@ class Recording:
         if late_s > limits.DEADLINE_LATE_S:
             raise ProbeError(f"stalled: the deadline was noticed {late_s:.1f} s late")
 
-    def passed(self, what: str) -> Result:
+    def passed(self, what: str, advice: Advice | None = None) -> Result:
         """The result of a pass; `what` such as "connected"."""
         latency_ms = self.elapsed_s * 1000
         return Result(
@@ -65,6 +65,7 @@ class Recording:
             sentence=f"{what} in {milliseconds(latency_ms)}",
             latency_ms=latency_ms,
             at=time.time(),
+            advice=advice,
             transcript=self._transcript() if self._keep else (),
         )
 

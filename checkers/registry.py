@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from checkers.base import CheckOptions
+from checkers.dns import DnsOptions
+from checkers.file import FileOptions
 from checkers.http import HttpOptions
 from checkers.https import HttpsOptions
+from checkers.ping import PingOptions
+from checkers.script import ScriptOptions
 from checkers.tcp import TcpOptions
 from checkers.tls import TlsOptions
+from checkers.udp import UdpOptions
 
 KINDS: Mapping[str, type[CheckOptions]] = MappingProxyType(
     {
@@ -22,6 +27,11 @@ KINDS: Mapping[str, type[CheckOptions]] = MappingProxyType(
             HttpOptions,
             HttpsOptions,
             TlsOptions,
+            DnsOptions,
+            UdpOptions,
+            PingOptions,
+            ScriptOptions,
+            FileOptions,
         )
     }
 )

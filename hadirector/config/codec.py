@@ -162,7 +162,7 @@ def _decode_dataclass(kind: type, data: object) -> object:
 def _decode_union(arguments: tuple[object, ...], data: object) -> object:
     if data is None:
         return None
-    kinds = [argument for argument in arguments if argument is not type(None)]
+    kinds = [_bare(argument) for argument in arguments if argument is not type(None)]
     if all(kind in _ADDRESSES for kind in kinds):
         return ip_address(str(data))
     if all(kind in _INTERFACES for kind in kinds):
@@ -175,6 +175,10 @@ def _decode_union(arguments: tuple[object, ...], data: object) -> object:
         return _decode(listed[0], data)
     matching = [kind for kind in kinds if kind is type(data)]
     return _decode(matching[0] if matching else kinds[0], data)
+
+
+def _bare(hint: object) -> object:
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
 
 
 def _decode_items(

@@ -4,8 +4,11 @@ from ipaddress import ip_address
 import pytest
 
 from checkers.base import CheckOptions
+from checkers.dns import DnsOptions
 from checkers.http import HttpOptions
 from checkers.https import HttpsOptions
+from checkers.ping import PingOptions
+from checkers.script import ScriptOptions
 from checkers.tcp import TcpOptions
 from checkers.tls import TlsOptions
 from hadirector.ipvs.model import FirewallMark, Forward, Protocol
@@ -153,3 +156,13 @@ def test_a_pattern_is_answered_by_a_text_that_matches_it() -> None:
 def test_what_the_lab_cannot_answer_is_refused(options: CheckOptions, sentence: str) -> None:
     with pytest.raises(LabError, match=sentence):
         listeners(server("198.51.100.21", 80, options))
+
+
+@pytest.mark.parametrize("options", [PingOptions(), ScriptOptions(shell="true")])
+def test_checks_that_come_to_no_port_need_no_listener(options: CheckOptions) -> None:
+    assert len(listeners(server("198.51.100.21", 80, options))) == 1
+
+
+def test_a_protocol_that_the_lab_does_not_speak_is_refused() -> None:
+    with pytest.raises(LabError, match=r"\(type dns\) is for a protocol that the lab's servers do"):
+        listeners(server("198.51.100.21", 53, DnsOptions(name="a.example")))

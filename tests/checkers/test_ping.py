@@ -1,0 +1,131 @@
+"""The check `ping`, over ping sockets and raw ones."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checkers.base import OptionError, ProbeError, Reason, Result, Target
+from checkers.ping import PingOptions, checksum, echo_request, is_reply
+from tests.prerequisites import require
+
+TOKEN = bytes(range(16))
+
+
+def probe(address: str, options: PingOptions = PingOptions()) -> Result:  # noqa: B008
+    target = Target(ip_address(address), 80)
+    return asyncio.run(options.make_probe().probe(target, 0.5, keep_transcript=True))
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("size", [16, 17, 56, 1452])
+def test_a_host_that_is_there_answers(address: str, size: int, no_leak: None) -> None:
+    require(root=True)
+    result = probe(address, PingOptions(size=size))
+    assert result.sentence.startswith("answered in ")
+    assert len(result.transcript) >= 2
+
+
+PROGRAM = """
+import asyncio, sys
+from ipaddress import ip_address
+from pathlib import Path
+from checkers.base import Target
+from checkers.ping import PingOptions
+Path("/proc/sys/net/ipv4/ping_group_range").write_text(sys.argv[2])
+async def main():
+    target = Target(ip_address(sys.argv[1]), 0)
+    return await PingOptions().make_probe().probe(target, 0.5)
+result = asyncio.run(main())
+print(result.reason, result.sentence)
+"""
+
+
+def isolated(address: str, commands: str, groups: str = "1 0") -> str:
+    """What a probe says in a network namespace of its own that these commands made."""
+    require("ip", namespaces=True)
+    user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+    shell = f'set -e; ip link set lo up; {commands}\nexec "$0" -c "$1" {address} "{groups}"'
+    run = subprocess.run(
+        ["unshare", *user, "--net", "sh", "-c", shell, sys.executable, PROGRAM],
+        capture_output=True,
+        text=True,
+        timeout=15,
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
+    return run.stdout
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+@pytest.mark.parametrize("groups", ["1 0", "0 0"], ids=["raw", "ping socket"])
+def test_both_kinds_of_sockets_do(address: str, groups: str) -> None:
+    assert isolated(address, "true", groups).startswith("ok answered in ")
+
+
+NOBODY_ELSE = (
+    "ip link add left type veth peer name right; ip link set right up\n"
+    "ip addr add 192.0.2.1/24 dev left; ip link set left up\n"
+    "echo 20 > /proc/sys/net/ipv4/neigh/left/retrans_time_ms\n"
+)
+SILENCE = NOBODY_ELSE + "ip link set left arp off\n"
+
+
+def test_a_host_that_says_nothing() -> None:
+    assert isolated("192.0.2.9", SILENCE).startswith("l3-timeout no answer (L3) after 5")
+
+
+@pytest.mark.parametrize("groups", ["1 0", "0 0"], ids=["raw", "ping socket"])
+def test_a_host_that_cannot_be_reached(groups: str) -> None:
+    said = isolated("192.0.2.9", NOBODY_ELSE, groups)
+    assert said.startswith("l3-unreachable no route to host (L3) after ")
+
+
+def test_no_route_of_our_own_is_our_fault() -> None:
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        isolated("198.51.100.1", SILENCE)
+    assert "ProbeError: no way to 198.51.100.1:0: network is unreachable" in error.value.stderr
+
+
+def test_without_permission_it_is_our_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise ProbeError("no socket") from PermissionError(1, "not permitted")
+
+    monkeypatch.setattr("checkers.datagram.open_connected", refused)
+    with pytest.raises(ProbeError, match=r"ping_group_range"):
+        probe("127.0.0.1")
+
+
+@given(st.binary(max_size=200))
+def test_a_checksum_makes_the_sum_zero(data: bytes) -> None:
+    even = data + b"\0" * (len(data) % 2)
+    assert checksum(even + checksum(data).to_bytes(2)) == 0
+
+
+def test_a_reply_is_known_by_its_token() -> None:
+    reply = b"\0" + echo_request(TOKEN, is_v4=True)[1:]
+    header = bytes((0x46, *bytes(23)))  # with options
+    assert is_reply(reply, TOKEN, is_v4=True)
+    assert is_reply(header + reply, TOKEN, is_v4=True)
+    assert not is_reply(echo_request(TOKEN, is_v4=True), TOKEN, is_v4=True)
+    assert not is_reply(reply, TOKEN[::-1], is_v4=True)
+    assert not is_reply(reply, TOKEN, is_v4=False)
+    assert is_reply(b"\x81" + echo_request(TOKEN, is_v4=False)[1:], TOKEN, is_v4=False)
+
+
+@given(st.binary(max_size=100), st.booleans())
+def test_any_packet_can_be_read(packet: bytes, is_v4: bool) -> None:
+    assert not is_reply(packet, TOKEN, is_v4=is_v4)
+
+
+def test_a_port_means_nothing_to_a_ping() -> None:
+    with pytest.raises(OptionError, match="not to a port") as error:
+        PingOptions(port=80)
+    assert error.value.field == "port"
+    assert probe("127.0.0.1").reason is Reason.OK
