@@ -256,8 +256,8 @@ class Director:
             match message:
                 case messages.FromVrrp(text):
                     self._hear_vrrp(text)
-                case messages.Note(kind, sentence):
-                    self._journal.add(kind, sentence)
+                case messages.Note(kind, sentence, at):
+                    self._journal.add(kind, sentence, at=at)
                 case messages.Processes(table):
                     self._hear_processes(table)
                 case messages.Reload(asked_by):

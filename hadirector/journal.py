@@ -53,11 +53,21 @@ class Journal:
         self.trouble: str | None = None  # why the file cannot be written, while it cannot
 
     def add(
-        self, kind: str, sentence: str, *, subject: str | None = None, **details: object
+        self,
+        kind: str,
+        sentence: str,
+        *,
+        subject: str | None = None,
+        at: float | None = None,
+        **details: object,
     ) -> Event:
-        """Note an event that happens now."""
+        """Note an event that happens now, or happened `at` an earlier unix time."""
         event = Event(
-            kind=kind, sentence=sentence, at=self._clock(), subject=subject, details=details
+            kind=kind,
+            sentence=sentence,
+            at=self._clock() if at is None else at,
+            subject=subject,
+            details=details,
         )
         self._keep(event)
         self._append(event)

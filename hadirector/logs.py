@@ -1,15 +1,19 @@
 """One structured line per event on standard error, for people or for the host's log.
 
-Standard error may be a file on a full disk, or a pipe whose reader has gone. That must not stop
-who keeps the addresses, so a line that cannot be written is lost.
+Standard error may be a file on a full disk, or a pipe whose reader has gone or hangs. That must not
+stop who keeps the addresses, so a line that cannot be written at once is lost.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from contextlib import suppress
 
 import structlog
+
+STDERR = 2
 
 
 class LossyLogger:
@@ -17,8 +21,8 @@ class LossyLogger:
 
     def msg(self, line: str) -> None:
         """Write a line, or lose it."""
-        with suppress(OSError, ValueError):  # ValueError: it is closed
-            print(line, file=sys.stderr, flush=True)
+        with suppress(OSError):  # BlockingIOError among them: the pipe is full
+            os.write(STDERR, line.encode(errors="replace") + b"\n")
 
     # The names that structlog calls: the level is in the line already.
     log = debug = info = warning = error = critical = exception = msg
@@ -26,6 +30,9 @@ class LossyLogger:
 
 def configure_logs(process: str) -> None:
     """Set up structlog for one of our processes; colours only on a terminal."""
+    with suppress(OSError):
+        if not stat.S_ISREG(os.fstat(STDERR).st_mode) and not os.isatty(STDERR):
+            os.set_blocking(STDERR, False)  # a terminal is shared with others, who would notice
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -40,6 +40,7 @@ class Note:
 
     kind: str
     sentence: str
+    at: float  # unix time, seconds: it may be told late, when there is a director process again
 
 
 @dataclass(frozen=True, slots=True)

@@ -244,7 +244,7 @@ class Supervisor:
             notify("READY=1", f"STATUS={sentence}")
 
     def _note(self, kind: str, sentence: str) -> None:
-        self._tell(messages.Note(kind, sentence))
+        self._tell(messages.Note(kind, sentence, time.time()))
         if not self._director_lives:
             self._log.warning(sentence, kind=kind)
 

@@ -281,7 +281,7 @@ async def test_what_it_does_not_understand_is_journaled(tmp_path: Path) -> None:
     async with listening() as server, daemon(tmp_path, [port_of(server)]) as one:
         one.says(messages.FromVrrp("nonsense"))
         one.says(messages.Heartbeat())  # not for a director
-        one.says(messages.Note("last-will", "front: 192.0.2.12 took over"))
+        one.says(messages.Note("last-will", "front: 192.0.2.12 took over", 12.5))
         await one.until(lambda status: True)
         sentences = await one.sentences()
         assert any("something unknown" in sentence for sentence in sentences)

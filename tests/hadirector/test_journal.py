@@ -82,3 +82,9 @@ def test_a_journal_that_cannot_be_read_stops_no_start(tmp_path: Path) -> None:
     journal.add("process", "starts")
     assert journal.trouble is not None
     assert [event.kind for event in journal.newest(10)] == ["process", "journal"]
+
+
+def test_what_is_told_late_keeps_its_time() -> None:
+    journal = Journal(None, clock=lambda: 50.0)
+    journal.add("process", "the director process was killed", at=12.5)
+    assert journal.newest(1)[0].at == 12.5

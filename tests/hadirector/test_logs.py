@@ -1,5 +1,6 @@
 """Log lines go to standard error, and a standard error that fails stops nobody."""
 
+import os
 import subprocess
 import sys
 
@@ -38,3 +39,23 @@ def test_a_line_names_its_process_and_its_kind() -> None:
     assert "the disk is full" in first
     assert "kind=journal" in first
     assert "process=director" in first
+
+
+def test_a_pipe_that_nobody_reads_holds_nobody_up() -> None:
+    """A reader that hangs: the pipe fills, and the lines after that are lost at once."""
+    program = (
+        "import structlog\n"
+        "from hadirector.logs import configure_logs\n"
+        "configure_logs('test')\n"
+        "for number in range(5000):\n"
+        "    structlog.get_logger().info('a sentence of some length, number %d' % number)\n"
+    )
+    reader, writer = os.pipe()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program], stderr=writer, check=False, timeout=15
+        )
+    finally:
+        os.close(reader)
+        os.close(writer)
+    assert done.returncode == 0

@@ -4,7 +4,17 @@ import pytest
 
 from hadirector import messages
 from hadirector.messages import (
-    Adopted, Configure, FromVrrp, Heartbeat, Message, MessageError, Note, Processes, Ready, Reload, Stop,
+    Adopted,
+    Configure,
+    FromVrrp,
+    Heartbeat,
+    Message,
+    MessageError,
+    Note,
+    Processes,
+    Ready,
+    Reload,
+    Stop,
 )  # fmt: skip
 
 
@@ -19,7 +29,7 @@ from hadirector.messages import (
             state_dir="/var/lib/hadirector",
         ),
         FromVrrp('{"type": "Heartbeat"}'),
-        Note("process", "the director died: signal 9"),
+        Note("process", "the director died: signal 9", 1.5),
         Processes({"vrrp": {"pid": 12, "restarts": 0, "since": 1.5}}),
         Reload("SIGHUP"),
         Stop("SIGTERM"),
