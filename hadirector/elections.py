@@ -7,6 +7,7 @@ from ipaddress import IPv4Address
 from hadirector import limits
 from hadirector.config.model import Config, Node
 from vrrp.config import RouterSettings, VirtualRouter
+from vrrp.packet import IPAddress
 
 
 def router_settings(config: Config, node: str) -> tuple[RouterSettings, ...]:
@@ -30,8 +31,14 @@ def heartbeat_bound_s(config: Config) -> float:
     return max(limits.VRRP_HEARTBEAT_INTERVALS * min(intervals), limits.VRRP_HEARTBEAT_MIN_S)
 
 
-def _source(router: VirtualRouter, node: Node) -> IPv4Address | None:
-    """The node's own address where it lies in the router's network; else the interface decides."""
+def _source(router: VirtualRouter, node: Node) -> IPAddress | None:
+    """The node's own address where it is one to speak from; else the interface decides.
+
+    That is, where it lies in the router's network or is in its list of peers. Over IPv6 multicast
+    it is the interface's link-local address, never this one.
+    """
+    if router.peers:
+        return node.address if node.address in router.peers else None
     networks = [address.network for address in router.addresses]
     if isinstance(node.address, IPv4Address) and any(node.address in net for net in networks):
         return node.address

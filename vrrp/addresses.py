@@ -19,21 +19,37 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import socket
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import IPv4Interface
-from typing import Final
+from ipaddress import ip_interface
+from typing import Any, Final
 
 from pyroute2 import AsyncIPRoute, NetlinkError
 
 from vrrp import netlink
+from vrrp.config import IPInterface
 from vrrp.hands import AddressError, Interface
 
 REQUEST_TIMEOUT_S: Final = 2.0
 REFRESH_RETRY_S: Final = 1.0
 _IFF_UP: Final = 0x1  # linux/if.h
 _IFF_LOWER_UP: Final = 0x10000
+_IFA_F_NODAD: Final = 0x02  # linux/if_addr.h
+_IFA_F_DADFAILED: Final = 0x08
+_IFA_F_TENTATIVE: Final = 0x40
+
+
+# The election has decided whose the address is: a test for duplicates would delay it by a second or
+# find the peer that is just leaving. Preferred for zero seconds: connections of this host keep its
+# own address, or they would break when the virtual one moves on (RFC 4862 section 5.5.4).
+_IPV6_OPTIONS: Final[dict[str, Any]] = {
+    "flags": _IFA_F_NODAD,
+    "preferred": 0,
+    "valid": 0xFFFFFFFF,
+}
+
+
+_ByIndex = dict[int, list[IPInterface]]
 
 
 class Interfaces:
@@ -84,7 +100,7 @@ class Interfaces:
         self._watch.close()
         self._route.close()
 
-    async def add(self, name: str, address: IPv4Interface) -> None:
+    async def add(self, name: str, address: IPInterface) -> None:
         """Put `address` on an interface; fine if it is there already. Raises AddressError."""
         async with self._exclusive:
             snapshot = self._snapshots[name]
@@ -97,6 +113,7 @@ class Interfaces:
                         index=snapshot.index,
                         address=str(address.ip),
                         prefixlen=address.network.prefixlen,
+                        **(_IPV6_OPTIONS if address.version == 6 else {}),
                     )
             except NetlinkError as error:
                 if error.code != errno.EEXIST:
@@ -105,7 +122,7 @@ class Interfaces:
                 raise AddressError(f"cannot add {address} to {name}: {error!r}") from error
             self._snapshots[name] = replace(snapshot, addresses=(*snapshot.addresses, address))
 
-    async def remove(self, name: str, address: IPv4Interface) -> None:
+    async def remove(self, name: str, address: IPInterface) -> None:
         """Take exactly `address` off an interface; fine if it is gone. Raises AddressError."""
         async with self._exclusive:
             try:
@@ -142,10 +159,12 @@ class Interfaces:
         async with self._exclusive:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 fresh = [await self._read_link(name) for name in self._snapshots]
-                addresses = await self._read_addresses()
+                addresses, tentative = await self._read_addresses()
             changed = []
             for link in fresh:
-                found = replace(link, addresses=tuple(addresses.get(link.index, ())))
+                present = tuple(addresses.get(link.index, ()))
+                untested = frozenset(tentative.get(link.index, ()))
+                found = replace(link, addresses=present, tentative=untested)
                 if found != self._snapshots[link.name]:
                     self._snapshots[link.name] = found
                     changed.append(link.name)
@@ -172,13 +191,17 @@ class Interfaces:
         hardware_address = bytes.fromhex((link.get_attr("IFLA_ADDRESS") or "").replace(":", ""))
         return Interface(name=name, index=index, problem=problem, hardware_address=hardware_address)
 
-    async def _read_addresses(self) -> dict[int, list[IPv4Interface]]:
-        """Return all IPv4 addresses of this namespace by interface index."""
-        found: dict[int, list[IPv4Interface]] = {}
-        async for message in await self._route.get_addr(family=socket.AF_INET):
+    async def _read_addresses(self) -> tuple[_ByIndex, _ByIndex]:
+        """Return the addresses of this namespace by interface index; all, and the tentative."""
+        found: _ByIndex = {}
+        tentative: _ByIndex = {}
+        async for message in await self._route.get_addr():
             local = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-            address = IPv4Interface(f"{local}/{message['prefixlen']}")
+            address = ip_interface(f"{local}/{message['prefixlen']}")
             known = found.setdefault(message["index"], [])
             if address not in known:  # a dump may repeat what changed while it ran
                 known.append(address)
-        return found
+            flags = message.get_attr("IFA_FLAGS") or message["flags"]
+            if address.version == 6 and flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED):
+                tentative.setdefault(message["index"], []).append(address)
+        return found, tentative

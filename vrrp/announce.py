@@ -1,9 +1,12 @@
-"""Telling the neighbours where an address is now: gratuitous ARP (RFC 5227, RFC 9568 section 8.1).
+"""Telling the neighbours where an address is now (RFC 9568 section 8): gratuitous ARP for IPv4,
+unsolicited neighbour advertisements for IPv6.
 
 Hosts and switches on the link remember which hardware address an IP address had. After a takeover
 that memory is wrong, and clients lose traffic until it is corrected. A gratuitous ARP is a
-broadcast *request* in which sender and target are the same address; a request, because some hosts
-only update their tables from those. Single frames get lost, so a burst is sent.
+broadcast *request* in which sender and target are the same address (RFC 5227); a request, because
+some hosts only update their tables from those. A neighbour advertisement goes to all nodes with the
+override flag, and as a router's (RFC 9568 section 6.4.2): hosts that know the address as their
+router would drop it otherwise. Single frames get lost, so a burst is sent.
 
 This module never decides when to announce.
 """
@@ -13,17 +16,29 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final
+
+from vrrp.packet import IPAddress, internet_checksum, pseudo_header
 
 BURST: Final = 3
 """Frames per address and announcement."""
 
 _ETHERTYPE_ARP: Final = 0x0806
+_ETHERTYPE_IPV6: Final = 0x86DD
 _BROADCAST: Final = b"\xff" * 6
+_ALL_NODES_ETHERNET: Final = bytes.fromhex("333300000001")
+_ALL_NODES: Final = IPv6Address("ff02::1")
 _HARDWARE_ETHERNET: Final = 1
 _PROTOCOL_IPV4: Final = 0x0800
 _OPERATION_REQUEST: Final = 1
+_ICMPV6: Final = 58
+_NEIGHBOR_ADVERTISEMENT: Final = 136
+_ROUTER_OVERRIDE: Final = 0xA0000000
+"""The flags R and O of RFC 4861 section 4.4; S (solicited) is clear."""
+_TARGET_HARDWARE_ADDRESS: Final = 2
+_IPV6_HEADER: Final = struct.Struct("!IHBB")  # version, class, label; length; next header; hops
+_HOP_LIMIT: Final = 255
 
 
 def gratuitous_arp(address: IPv4Address, hardware_address: bytes) -> bytes:
@@ -31,6 +46,18 @@ def gratuitous_arp(address: IPv4Address, hardware_address: bytes) -> bytes:
     ethernet = _BROADCAST + hardware_address + _ETHERTYPE_ARP.to_bytes(2)
     arp = struct.pack("!HHBBH", _HARDWARE_ETHERNET, _PROTOCOL_IPV4, 6, 4, _OPERATION_REQUEST)
     return ethernet + arp + hardware_address + address.packed + bytes(6) + address.packed
+
+
+def neighbor_advertisement(address: IPv6Address, hardware_address: bytes) -> bytes:
+    """Return the Ethernet frame that says `address` is at `hardware_address` (six bytes)."""
+    option = bytes((_TARGET_HARDWARE_ADDRESS, 1)) + hardware_address
+    body = _ROUTER_OVERRIDE.to_bytes(4) + address.packed + option
+    blank = bytes((_NEIGHBOR_ADVERTISEMENT, 0, 0, 0)) + body
+    covered = pseudo_header(address, _ALL_NODES, len(blank), _ICMPV6) + blank
+    message = blank[:2] + internet_checksum(covered).to_bytes(2) + body
+    header = _IPV6_HEADER.pack(6 << 28, len(message), _ICMPV6, _HOP_LIMIT)
+    ethernet = _ALL_NODES_ETHERNET + hardware_address + _ETHERTYPE_IPV6.to_bytes(2)
+    return ethernet + header + address.packed + _ALL_NODES.packed + message
 
 
 class Announcer:
@@ -42,13 +69,18 @@ class Announcer:
         self._socket.setblocking(False)
 
     def announce(
-        self, interface: str, hardware_address: bytes, addresses: Iterable[IPv4Address]
+        self, interface: str, hardware_address: bytes, addresses: Iterable[IPAddress]
     ) -> None:
         """Send a burst for each address. Raises OSError when the interface cannot send."""
-        frames = [gratuitous_arp(address, hardware_address) for address in addresses]
+        frames = [
+            (_ETHERTYPE_ARP, gratuitous_arp(address, hardware_address))
+            if isinstance(address, IPv4Address)
+            else (_ETHERTYPE_IPV6, neighbor_advertisement(address, hardware_address))
+            for address in addresses
+        ]
         for _ in range(BURST):  # round by round, so that every address is told once very soon
-            for frame in frames:
-                self._socket.sendto(frame, (interface, _ETHERTYPE_ARP))
+            for ethertype, frame in frames:
+                self._socket.sendto(frame, (interface, ethertype))
 
     def close(self) -> None:
         """Close the socket."""

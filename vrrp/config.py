@@ -10,18 +10,24 @@ defaults shown here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Interface, IPv6Interface
 from typing import Annotated
 
 from annotated_types import Ge, Le, MaxLen, MinLen, Unit, doc
+
+from vrrp.packet import INTERVAL_CS_MAX, PASSWORD_LENGTH, TTL, IPAddress
+
+IPInterface = IPv4Interface | IPv6Interface
 
 Seconds = Annotated[float, Unit("s")]
 """A duration; loaders accept it with its unit, as in `500ms` or `2s`."""
 
 INTERFACE_NAME_MAX = 15
 """Linux: IFNAMSIZ less the closing zero."""
+PEERS_MAX = 16
+"""Each advertisement is sent once for each of them."""
 
 
 class ChecksumChoice(StrEnum):
@@ -51,18 +57,64 @@ class VirtualRouter:
         MaxLen(INTERFACE_NAME_MAX),
         doc("Network interface on which advertisements are sent and the addresses live."),
     ]
+    version: Annotated[
+        int,
+        Ge(2),
+        Le(3),
+        doc("VRRP version: 3 (RFC 9568), or 2 (RFC 3768, IPv4 only) next to older routers."),
+    ] = 3
     advertise: Annotated[
         Seconds,
         Ge(0.01),
-        Le(40.95),
-        doc("Time between advertisements, in steps of 10 ms. The peer notices after three."),
+        Le(255.0),
+        doc(
+            "Time between advertisements. The peer notices after three. Version 3: up to 40.95s, "
+            "in steps of 10 ms; version 2: whole seconds, the same on both directors."
+        ),
     ] = 1.0
     addresses: Annotated[
-        tuple[IPv4Interface, ...],
+        tuple[IPInterface, ...],
         MinLen(1),
         MaxLen(255),
-        doc("Virtual addresses with their prefix length, in the same order on both directors."),
+        doc(
+            "Virtual addresses with their prefix length, in the same order on both directors. All "
+            "IPv4 or all IPv6; of IPv6 the first one is link-local, such as `fe80::100/64`."
+        ),
     ]
+    password: Annotated[
+        str | None,
+        MinLen(1),
+        MaxLen(PASSWORD_LENGTH),
+        doc(
+            "Version 2: the simple password, up to 8 characters. It is sent as it is: good against "
+            "mistakes, not against attackers."
+        ),
+    ] = field(default=None, repr=False)
+    peers: Annotated[
+        tuple[IPAddress, ...],
+        MinLen(1),
+        MaxLen(PEERS_MAX),
+        doc(
+            "Addresses of the directors, for unicast: advertisements go to these and not by "
+            "multicast, and only theirs count. The list may be the same on both directors: each "
+            "leaves itself out."
+        ),
+    ] = ()
+    min_ttl: Annotated[
+        int,
+        Ge(1),
+        Le(TTL),
+        doc(
+            "Unicast: the least TTL (hop limit) that an advertisement of a peer may have. 255: no "
+            "router stands between the directors; one less for each that does."
+        ),
+    ] = TTL
+    max_ttl: Annotated[
+        int,
+        Ge(1),
+        Le(TTL),
+        doc("Unicast: the greatest TTL, for peers that are known to send less than 255."),
+    ] = TTL
     group: Annotated[
         str | None,
         doc("Virtual routers with the same group change together, as both sides of NAT must."),
@@ -83,15 +135,66 @@ class VirtualRouter:
     ] = ChecksumChoice.FOLLOW
 
     def __post_init__(self) -> None:
-        centiseconds = self.advertise * 100
-        if abs(centiseconds - round(centiseconds)) > 1e-6:
-            raise ValueError(
-                f"advertise: {self.advertise * 1000:g}ms cannot be sent; VRRP counts in 10ms steps"
-            )
+        self._check_interval()
+        self._check_addresses()
+        if self.password is not None:
+            if self.version != 2:
+                raise ValueError("password: version 3 has none; write version: 2 or leave it out")
+            if not (self.password.isascii() and self.password.isprintable()):
+                raise ValueError("password: only printable ASCII characters can be sent")
+        self._check_peers()
+        if self.checksum is not ChecksumChoice.FOLLOW and (self.version == 2 or self.family == 6):
+            raise ValueError("checksum: only version 3 over IPv4 has a choice")
         if self.preempt_delay and not self.preempt:
             raise ValueError("preempt_delay: nothing is delayed, since preempt is false")
+
+    def _check_interval(self) -> None:
+        written = f"{self.advertise * 1000:g}ms"
+        if self.version == 2:
+            if self.advertise != round(self.advertise) or self.advertise < 1:
+                raise ValueError(f"advertise: {written}; version 2 counts in whole seconds")
+            return
+        centiseconds = self.advertise * 100
+        if round(centiseconds) > INTERVAL_CS_MAX:
+            raise ValueError(f"advertise: {self.advertise:g}s; version 3 can say at most 40.95s")
+        if abs(centiseconds - round(centiseconds)) > 1e-6:
+            raise ValueError(f"advertise: {written} cannot be sent; VRRP counts in 10ms steps")
+
+    def _check_addresses(self) -> None:
         if len({address.ip for address in self.addresses}) != len(self.addresses):
             raise ValueError("addresses: the same address stands in the list twice")
+        if len({address.version for address in self.addresses}) > 1:
+            raise ValueError(
+                "addresses: IPv4 and IPv6 cannot share a virtual router; write one for each"
+            )
+        if self.family == 4:
+            return
+        if self.version == 2:
+            raise ValueError("addresses: version 2 is for IPv4 only")
+        if not self.addresses[0].is_link_local:
+            # RFC 9568 section 5.2.9: it is what hosts use as their router's address.
+            raise ValueError(
+                "addresses: the first IPv6 address has to be link-local, such as fe80::100/64"
+            )
+        if any(isinstance(a, IPv6Interface) and a.scope_id for a in self.addresses):
+            raise ValueError("addresses: write no %zone; the interface is that of the router")
+
+    def _check_peers(self) -> None:
+        if not self.peers:
+            for name, value in (("min_ttl", self.min_ttl), ("max_ttl", self.max_ttl)):
+                if value != TTL:
+                    raise ValueError(f"{name}: only unicast has it; peers are missing")
+            return
+        if len(set(self.peers)) != len(self.peers):
+            raise ValueError("peers: the same address stands in the list twice")
+        if any(peer.version != self.family for peer in self.peers):
+            raise ValueError(f"peers: the virtual addresses are IPv{self.family}, so are the peers")
+        if any(peer.is_multicast or peer.is_unspecified for peer in self.peers):
+            raise ValueError("peers: a multicast address is nobody's own")
+        if set(self.peers) & set(self.plain_addresses):
+            raise ValueError("peers: a virtual address is not a director's own")
+        if self.min_ttl > self.max_ttl:
+            raise ValueError(f"max_ttl: {self.max_ttl} is below the min_ttl of {self.min_ttl}")
 
     @property
     def interval_cs(self) -> int:
@@ -99,9 +202,19 @@ class VirtualRouter:
         return round(self.advertise * 100)
 
     @property
-    def plain_addresses(self) -> tuple[IPv4Address, ...]:
+    def plain_addresses(self) -> tuple[IPAddress, ...]:
         """The virtual addresses without their prefix, as advertisements carry them."""
         return tuple(address.ip for address in self.addresses)
+
+    @property
+    def family(self) -> int:
+        """The version of IP, 4 or 6, that it is about and that carries its advertisements."""
+        return self.addresses[0].version
+
+    @property
+    def secret(self) -> bytes | None:
+        """The password as it goes on the wire."""
+        return None if self.password is None else self.password.encode("ascii")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,19 +223,24 @@ class RouterSettings(VirtualRouter):
 
     priority: Annotated[int, Ge(1), Le(255), doc("Priority of this director; 255: it owns them.")]
     source: Annotated[
-        IPv4Address | None,
+        IPAddress | None,
         doc("Sender of advertisements; none: the interface's first address that is not virtual."),
     ] = None
 
+    def __post_init__(self) -> None:
+        VirtualRouter.__post_init__(self)  # super() does not work in a dataclass with slots
+        if self.source is not None and self.source.version != self.family:
+            raise ValueError(f"source: advertisements go over IPv{self.family}")
+
     @classmethod
     def of(
-        cls, router: VirtualRouter, *, priority: int, source: IPv4Address | None = None
+        cls, router: VirtualRouter, *, priority: int, source: IPAddress | None = None
     ) -> RouterSettings:
         """Return `router` as a director of this priority runs it."""
-        values = {field.name: getattr(router, field.name) for field in fields(VirtualRouter)}
-        return cls(**values, priority=priority, source=source)
+        shared = {item.name: getattr(router, item.name) for item in fields(VirtualRouter)}
+        return cls(**shared, priority=priority, source=source)
 
     @property
-    def identity(self) -> tuple[str, int, str, str | None]:
+    def identity(self) -> tuple[str, int, int, str, str | None]:
         """What makes it this virtual router; everything else can change while it runs."""
-        return self.name, self.vrid, self.interface, self.group
+        return self.name, self.vrid, self.family, self.interface, self.group

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import IPv4Address
 
-from vrrp.packet import Advertisement, ChecksumForm
+from vrrp.packet import Advertisement, ChecksumForm, IPAddress
 
 
 class LocalProtocolError(Exception):
@@ -33,7 +32,7 @@ class State(StrEnum):
 class Up:
     """The interface can be used; `source` is the address advertisements come from."""
 
-    source: IPv4Address
+    source: IPAddress
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Heard:
     """An advertisement for this VRID arrived on this interface."""
 
     advertisement: Advertisement
-    source: IPv4Address
+    source: IPAddress
     form: ChecksumForm = ChecksumForm.PSEUDO_HEADER
 
 
@@ -144,7 +143,7 @@ class Differs:
 
     router: str
     kind: str
-    source: IPv4Address
+    source: IPAddress
     sentence: str
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
 from typing import Protocol
 
+from vrrp.config import IPInterface
 from vrrp.messages import Message, RouterWill
+from vrrp.packet import IPAddress
 
 
 class AddressError(Exception):
@@ -28,8 +29,10 @@ class Interface:
     problem: str | None
     """Why it cannot be used, as a sentence; None: it can."""
     hardware_address: bytes = b""
-    addresses: tuple[IPv4Interface, ...] = ()
+    addresses: tuple[IPInterface, ...] = ()
     """In the kernel's order: the first one is what the host itself uses."""
+    tentative: frozenset[IPInterface] = frozenset()
+    """Those of IPv6 that the kernel still tests for duplicates, or found to be one."""
 
 
 class Hands(Protocol):
@@ -43,23 +46,29 @@ class Hands(Protocol):
         """Return what is known of an interface."""
         ...
 
-    def virtual_addresses(self, interface: str) -> frozenset[IPv4Address]:
+    def virtual_addresses(self, interface: str) -> frozenset[IPAddress]:
         """Return the addresses that any virtual router manages on an interface."""
         ...
 
-    def send(self, interface: str, payload: bytes, source: IPv4Address) -> None:
+    def obstacle(self, interface: str, family: int) -> str | None:
+        """Say why advertisements cannot be exchanged over IP version `family`; None: they can."""
+        ...
+
+    def send(
+        self, interface: str, payload: bytes, source: IPAddress, destination: IPAddress
+    ) -> None:
         """Send an advertisement. Raises OSError."""
         ...
 
-    def announce(self, interface: str, addresses: Iterable[IPv4Address]) -> None:
+    def announce(self, interface: str, addresses: Iterable[IPAddress]) -> None:
         """Tell the neighbours where addresses are. Raises OSError."""
         ...
 
-    async def add(self, interface: str, address: IPv4Interface) -> None:
+    async def add(self, interface: str, address: IPInterface) -> None:
         """Put an address on an interface. Raises AddressError."""
         ...
 
-    async def remove(self, interface: str, address: IPv4Interface) -> None:
+    async def remove(self, interface: str, address: IPInterface) -> None:
         """Take an address off an interface. Raises AddressError."""
         ...
 

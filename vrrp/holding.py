@@ -16,10 +16,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Interface
 from typing import Final
 
-from vrrp.config import RouterSettings
+from vrrp.config import IPInterface, RouterSettings
 from vrrp.events import State
 from vrrp.hands import Hands
 from vrrp.machine import Machine
@@ -34,9 +33,9 @@ class Holding:
     """One virtual router and its addresses."""
 
     machine: Machine
-    managed: set[IPv4Interface] = field(default_factory=set)
+    managed: set[IPInterface] = field(default_factory=set)
     """Configured now or before: what may be removed."""
-    held: set[IPv4Interface] = field(default_factory=set)
+    held: set[IPInterface] = field(default_factory=set)
     """Put or found there while active: what can get lost, and is surely not the host's own."""
     announce: bool = False
     """The neighbours shall be told as soon as the addresses are there."""
@@ -52,7 +51,7 @@ class Holding:
         """Whether the addresses should be on the interface."""
         return self.machine.state is State.ACTIVE
 
-    def wants(self, address: IPv4Interface) -> bool:
+    def wants(self, address: IPInterface) -> bool:
         """Tell whether this address should be on the interface now."""
         return self.active and address in self.settings.addresses
 
@@ -116,7 +115,7 @@ def _announce(member: Holding, hands: Hands) -> None:
 async def _remove_surplus(member: Holding, hands: Hands, again: Callable[[], None]) -> None:
     """Remove what may not be there: after stepping back, after a reload, left from a crash."""
     interface = member.settings.interface
-    for address in sorted(member.managed):
+    for address in sorted(member.managed, key=str):
         if member.wants(address) or _is_hosts_own(member, address, hands):
             continue
         if address in hands.interface(interface).addresses:
@@ -131,7 +130,7 @@ async def _remove_surplus(member: Holding, hands: Hands, again: Callable[[], Non
             member.managed.discard(address)
 
 
-def _is_hosts_own(member: Holding, address: IPv4Interface, hands: Hands) -> bool:
+def _is_hosts_own(member: Holding, address: IPInterface, hands: Hands) -> bool:
     """Tell whether an address may be the host's own, although it is a virtual one as well.
 
     RFC 9568 calls such a host the owner of the address. One that was not put here by us is taken

@@ -23,8 +23,10 @@ How to read it. An event is first turned into a `Trigger` (`_trigger_of`), then 
 `transitions` tells the next state and the actions, then the actions produce effects and set timers.
 A trigger without a row in the present state raises `LocalProtocolError` and changes nothing.
 
-A v3 backup lives by the interval of the *active* router, learnt from its advertisements; its own
-interval counts again when it becomes active. Times are seconds on any clock that never goes back.
+A version 3 backup lives by the interval of the *active* router, learnt from its advertisements; its
+own interval counts again when it becomes active. In version 2 all have the same interval (others
+are not even received, see `reception`), and the skew is a part of one second, not of the interval.
+Times are seconds on any clock that never goes back.
 
 This module never reads a clock, never sends, and never knows about groups: `group` drives several
 machines with the triggers LEAD, FOLLOW and PEER_LEAVING.
@@ -58,7 +60,14 @@ from vrrp.events import (
     Up,
     format_duration,
 )
-from vrrp.packet import PRIORITY_LEAVING, PRIORITY_OWNER, Advertisement, ChecksumForm
+from vrrp.packet import (
+    PRIORITY_LEAVING,
+    PRIORITY_OWNER,
+    Advertisement,
+    ChecksumForm,
+    IPAddress,
+    group_for,
+)
 from vrrp.peers import differences, own_address
 from vrrp.transitions import TRANSITIONS, Action, Trigger
 
@@ -75,8 +84,8 @@ class Machine:
         self.settings = settings
         self.state = State.INIT
         self.reason = "not started yet"
-        self.source = IPv4Address(0)
-        self.active_peer: IPv4Address | None = None
+        self.source: IPAddress = IPv4Address(0)
+        self.active_peer: IPAddress | None = None
         """The active router last heard, while it is the one we wait for."""
         self.held = False
         """While held, a backup takes over from silence only, as without preemption."""
@@ -97,8 +106,9 @@ class Machine:
 
     @property
     def skew_s(self) -> float:
-        """Head start of better backups (RFC 9568 section 6.1, Skew_Time)."""
-        return (256 - self.settings.priority) / 256 * self._active_interval_s
+        """Head start of better backups (RFC 9568 and RFC 3768 section 6.1, Skew_Time)."""
+        unit_s = 1.0 if self.settings.version == 2 else self._active_interval_s
+        return (256 - self.settings.priority) / 256 * unit_s
 
     @property
     def active_down_s(self) -> float:
@@ -111,6 +121,13 @@ class Machine:
         if self.settings.checksum is ChecksumChoice.FOLLOW:
             return self._form
         return ChecksumForm(self.settings.checksum.value)
+
+    @property
+    def destinations(self) -> tuple[IPAddress, ...]:
+        """Where advertisements go: to the multicast group, or to each peer but ourselves."""
+        if not self.settings.peers:
+            return (group_for(self.source),)
+        return tuple(peer for peer in self.settings.peers if peer != self.source)
 
     def next_deadline(self) -> float | None:
         """When to come back with a Tick, or None: not before something else happens."""
@@ -319,6 +336,8 @@ class Machine:
 
     def _advertisement(self, priority: int) -> Advertisement:
         return Advertisement(
+            version=self.settings.version,
+            password=self.settings.secret,
             vrid=self.settings.vrid,
             priority=priority,
             interval_cs=self.settings.interval_cs,

@@ -15,15 +15,23 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv6Address,
+    IPv6Interface,
+    ip_address,
+    ip_interface,
+)
 from types import MappingProxyType, NoneType, UnionType
 from typing import Annotated, Final, cast, get_args, get_origin, get_type_hints
 
-from vrrp.config import RouterSettings
+from vrrp.config import IPInterface, RouterSettings
 from vrrp.events import State
+from vrrp.packet import IPAddress
 
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 """Nobody has to buffer more than this; thousands of virtual routers fit in."""
@@ -65,17 +73,25 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Goodbye:
+    """An advertisement of priority 0, ready to be sent."""
+
+    destination: IPAddress
+    packet: str
+    """In hexadecimal, without IP header; the checksum may depend on the destination."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouterWill:
     """What has to be done to leave one virtual router's addresses in good order."""
 
     name: str
     vrid: int
     interface: str
-    source: IPv4Address
-    destination: IPv4Address
-    packet: str
-    """A complete advertisement of priority 0, in hexadecimal, without IP header."""
-    addresses: tuple[IPv4Interface, ...]
+    source: IPAddress
+    goodbyes: tuple[Goodbye, ...]
+    """One by multicast, or one for each peer."""
+    addresses: tuple[IPInterface, ...]
     linger_s: float
     """How long the addresses stay if no peer is heard: one skew and one interval."""
 
@@ -106,6 +122,8 @@ class RouterReport:
     held: tuple[str, ...]
     """Those seen on the interface."""
     counters: dict[str, int]
+    peers: dict[str, dict[str, int]] = field(default_factory=dict)
+    """The counters of what peers caused, by their address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +149,8 @@ _TYPES: Final[Mapping[str, type[Message]]] = MappingProxyType(
     }
 )
 _NAMES: Final = MappingProxyType({kind: name for name, kind in _TYPES.items()})
-_TEXTUAL: Final = (IPv4Address, IPv4Interface)
+_ADDRESSES: Final = (IPv4Address, IPv6Address)
+_INTERFACES: Final = (IPv4Interface, IPv6Interface)
 
 
 def encode(message: Message) -> bytes:
@@ -161,7 +180,7 @@ def _to_json(value: object) -> object:
         return {name: _to_json(getattr(value, name)) for name in _hints(type(value))}
     if isinstance(value, tuple):
         return [_to_json(item) for item in value]
-    if isinstance(value, _TEXTUAL):
+    if isinstance(value, (*_INTERFACES, *_ADDRESSES)):
         return str(value)
     return value.value if isinstance(value, Enum) else value
 
@@ -188,6 +207,8 @@ def _read(hint: object, value: object, path: str) -> object:
     if origin is UnionType:
         if value is None and NoneType in arguments:
             return None
+        if set(arguments) & {*_ADDRESSES, *_INTERFACES}:
+            return _read_address(arguments, value, path)
         return _read(arguments[0], value, path)
     if origin is tuple and isinstance(value, list):
         return tuple(_read(arguments[0], item, f"{path}[{i}]") for i, item in enumerate(value))
@@ -198,12 +219,24 @@ def _read(hint: object, value: object, path: str) -> object:
     raise MessageError(f"{path}: {value!r} is not what belongs here")
 
 
+def _read_address(kinds: tuple[object, ...], value: object, path: str) -> object:
+    """Read an address of either family, with prefix where `kinds` ask for it."""
+    try:
+        if isinstance(value, str) and IPv4Interface in kinds:
+            return ip_interface(value)
+        if isinstance(value, str):
+            return ip_address(value)
+    except ValueError as error:
+        raise MessageError(f"{path}: {error}") from None
+    raise MessageError(f"{path}: {value!r} is no address")
+
+
 def _read_plain(kind: type, value: object, path: str) -> object:
     if dataclasses.is_dataclass(kind):
         return _read_dataclass(kind, value, path)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(value, str) and (kind in _TEXTUAL or issubclass(kind, Enum)):
+    if isinstance(value, str) and issubclass(kind, Enum):
         try:
             return kind(value)
         except ValueError as error:

@@ -17,17 +17,17 @@ import errno
 import os
 import socket
 import struct
-from ipaddress import IPv4Interface
 from typing import Final
 
 from vrrp import sysctl
+from vrrp.config import IPInterface
 
 NOTHING_THERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.ENODEV, errno.ENXIO})
 """Errors that mean: it is gone already."""
 
 _HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _IFADDRMSG: Final = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
-_ATTRIBUTE: Final = struct.Struct("=HH4s")  # length, type, an IPv4 address
+_ATTRIBUTE: Final = struct.Struct("=HH")  # length, type; an address follows
 _NLM_F_REQUEST_ACK: Final = 0x1 | 0x4
 _NLMSG_ERROR: Final = 2
 _RTM_NEWLINK: Final = 16
@@ -38,6 +38,7 @@ _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
 _RTMGRP_LINK: Final = 0x1
 _RTMGRP_IPV4_IFADDR: Final = 0x10
+_RTMGRP_IPV6_IFADDR: Final = 0x100
 _REPLY_TIMEOUT_S: Final = 2.0
 _RECEIVE_BYTES: Final = 65536
 _DATAGRAMS_PER_WAKE_MAX: Final = 64
@@ -51,15 +52,18 @@ def index_of(interface: str) -> int:
         raise OSError(errno.ENODEV, f"no interface {interface}") from error
 
 
-def remove_address(interface: str, address: IPv4Interface) -> bool:
+def remove_address(interface: str, address: IPInterface) -> bool:
     """Remove exactly `address` (with its prefix length); tell whether it was there.
 
     Raises OSError for anything but its absence. Blocks for as long as the kernel takes, which
     answers within the system call.
     """
     try:
-        with sysctl.promoted_secondaries(interface):
+        if address.version == 6:
             _delete(index_of(interface), address)
+        else:
+            with sysctl.promoted_secondaries(interface):
+                _delete(index_of(interface), address)
     except OSError as error:
         if error.errno in NOTHING_THERE:
             return False
@@ -67,10 +71,12 @@ def remove_address(interface: str, address: IPv4Interface) -> bool:
     return True
 
 
-def _delete(index: int, address: IPv4Interface) -> None:
-    body = _IFADDRMSG.pack(socket.AF_INET, address.network.prefixlen, 0, 0, index)
+def _delete(index: int, address: IPInterface) -> None:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    packed = address.ip.packed
+    body = _IFADDRMSG.pack(family, address.network.prefixlen, 0, 0, index)
     for kind in (_IFA_LOCAL, _IFA_ADDRESS):
-        body += _ATTRIBUTE.pack(_ATTRIBUTE.size, kind, address.ip.packed)
+        body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), kind) + packed
     header = _HEADER.pack(_HEADER.size + len(body), _RTM_DELADDR, _NLM_F_REQUEST_ACK, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as channel:
         channel.settimeout(_REPLY_TIMEOUT_S)
@@ -84,12 +90,12 @@ def _delete(index: int, address: IPv4Interface) -> None:
 
 
 class Watch:
-    """A subscription to changes of links and IPv4 addresses. Raises OSError when refused."""
+    """A subscription to changes of links and addresses. Raises OSError when refused."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._socket.setblocking(False)
-        self._socket.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR))
+        self._socket.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR))
 
     def fileno(self) -> int:
         """Return the descriptor that becomes readable when something has changed."""

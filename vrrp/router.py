@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address
 from typing import Final, assert_never
 
-from vrrp import packet
+from vrrp import packet, reception
 from vrrp.config import RouterSettings
 from vrrp.events import (
     Announce,
@@ -39,13 +37,14 @@ from vrrp.events import (
 from vrrp.group import Group
 from vrrp.hands import AddressError, Hands
 from vrrp.holding import Holding, settle
+from vrrp.ledger import Ledger
 from vrrp.machine import Machine
-from vrrp.messages import Event, RouterReport, RouterWill
+from vrrp.messages import Event, Goodbye, RouterReport, RouterWill
+from vrrp.packet import Datagram, IPAddress
+from vrrp.source import usability
 
 RETRY_S: Final = 1.0
 """After the kernel refused a change of addresses."""
-_WARNED_MAX: Final = 256
-"""Peers and causes remembered as warned of, per virtual router."""
 
 
 @dataclass(slots=True)
@@ -55,8 +54,7 @@ class _Member:
     holding: Holding
     since: float
     told: Up | Down | None = None
-    counters: Counter[str] = field(default_factory=Counter)
-    warned: set[tuple[str, str]] = field(default_factory=set)
+    ledger: Ledger = field(default_factory=Ledger)
     report: RouterReport | None = None
 
     @property
@@ -123,20 +121,41 @@ class Router:
         self._hands.wills_changed()  # the source address may be another one
         self._work.set()
 
-    def receive(self, interface: str, heard: Heard) -> None:
-        """Take an advertisement for a VRID of ours on an interface."""
-        member = self._member_for(interface, heard.advertisement.vrid)
-        if member is not None and not self._stopped:
-            member.counters["received"] += 1
-            self._handle(member.settings.name, heard)
-
-    def refuse(self, interface: str, vrid: int, error: packet.PacketError, sender: str) -> None:
-        """Count a packet that was thrown away, and warn once per sender and cause."""
-        member = self._member_for(interface, vrid)
-        if member is not None:
-            member.counters[f"rejected-{error.cause}"] += 1
+    def receive(self, interface: str, datagram: Datagram) -> None:
+        """Take what arrived for a VRID of ours on an interface, or count why it is not taken."""
+        member = self._member_for(interface, datagram)
+        if member is None or self._stopped:
+            return
+        sender = str(datagram.source)
+        try:
+            heard = reception.accept(datagram, member.settings)
+        except packet.PacketError as error:
+            kind = f"rejected-{error.cause}"
+            member.ledger.count(kind, sender)
             text = f"a packet from {sender} on {interface} was thrown away: {error}"
-            self._warn_once(member, f"rejected-{error.cause}", sender, text)
+            self._warn_once(member, kind, sender, text)
+            return
+        member.ledger.count("received", sender)
+        self._handle(member.settings.name, heard)
+
+    def overhear(self, interface: str, foreign: Heard) -> None:
+        """Count an advertisement for a VRID that is nobody's here, and warn if it is about us.
+
+        Other VRIDs on a link are other people's business, unless they come with our addresses.
+        """
+        theirs, sender = foreign.advertisement, str(foreign.source)
+        for member in self._members.values():
+            settings = member.settings
+            if settings.interface != interface or settings.family != foreign.source.version:
+                continue
+            member.ledger.count("unknown-vrid", sender)
+            shared = [one for one in settings.plain_addresses if one in theirs.addresses]
+            if shared:
+                text = (
+                    f"{sender} advertises {shared[0]} with VRID {theirs.vrid}, "
+                    f"ours is {settings.vrid}"
+                )
+                self._warn_once(member, "vrid-differs", sender, text)
 
     def wills(self) -> list[RouterWill]:
         """Return what has to be done if this process ends now."""
@@ -158,7 +177,7 @@ class Router:
             self._timer.cancel()
 
     @property
-    def managed_addresses(self) -> set[tuple[str, IPv4Address]]:
+    def managed_addresses(self) -> set[tuple[str, IPAddress]]:
         """Interface and address of everything that this router manages or did manage."""
         return {
             (member.settings.interface, address.ip)
@@ -233,7 +252,7 @@ class Router:
                     moved = True
                     self._note_change(member, effect)
                 case Differs():
-                    member.counters[effect.kind] += 1
+                    member.ledger.count(effect.kind, str(effect.source))
                     self._warn_once(member, effect.kind, str(effect.source), effect.sentence)
                 case Late():
                     text = f"silent for {format_duration(effect.silent_s)} while active"
@@ -245,20 +264,21 @@ class Router:
             self._work.set()
 
     def _send(self, member: _Member, effect: Send) -> None:
-        source = member.machine.source
-        payload = packet.encode(effect.advertisement, source, form=effect.form)
-        try:
-            self._hands.send(member.settings.interface, payload, source)
-        except OSError as error:
-            member.counters["send-failed"] += 1
-            text = f"cannot send on {member.settings.interface}: {error.strerror or error}"
-            self._warn_once(member, "send-failed", str(error.errno), text)
-        else:
-            member.counters["sent"] += 1
+        source, interface = member.machine.source, member.settings.interface
+        for destination in member.machine.destinations:
+            payload = packet.encode(effect.advertisement, source, destination, form=effect.form)
+            try:
+                self._hands.send(interface, payload, source, destination)
+            except OSError as error:
+                member.ledger.count("send-failed")
+                text = f"cannot send on {interface}: {error.strerror or error}"
+                self._warn_once(member, "send-failed", str(error.errno), text)
+            else:
+                member.ledger.count("sent")
 
     def _note_change(self, member: _Member, change: Changed) -> None:
         member.since = time.time()
-        member.counters[f"became-{change.new}"] += 1
+        member.ledger.count(f"became-{change.new}")
         text = f"{change.old} to {change.new}: {change.reason}"
         self._tell_event("transition", change.router, text)
         if change.new is State.FAULT:
@@ -266,33 +286,24 @@ class Router:
 
     def _usability(self, settings: RouterSettings) -> Up | Down:
         """Tell whether a virtual router can work on its interface, and from which address."""
-        interface = self._hands.interface(settings.interface)
-        if interface.problem is not None:
-            return Down(interface.problem)
-        present = [address.ip for address in interface.addresses]
-        if settings.source is not None:
-            if settings.source in present:
-                return Up(settings.source)
-            return Down(f"{settings.source} is not an address of {interface.name}")
-        virtual = self._hands.virtual_addresses(interface.name)
-        own = next((address for address in present if address not in virtual), None)
-        if own is None and settings.priority == packet.PRIORITY_OWNER and present:
-            own = present[0]
-        if own is None:
-            return Down(f"{interface.name} has no IPv4 address of its own to send from")
-        return Up(own)
+        obstacle = self._hands.obstacle(settings.interface, settings.family)
+        if obstacle is not None:
+            return Down(obstacle)
+        virtual = self._hands.virtual_addresses(settings.interface)
+        return usability(settings, self._hands.interface(settings.interface), virtual)
 
     # ------------------------------------------------------------------ reporting
 
-    def _member_for(self, interface: str, vrid: int) -> _Member | None:
+    def _member_for(self, interface: str, datagram: Datagram) -> _Member | None:
+        wanted = (interface, datagram.source.version, datagram.vrid)
         for member in self._members.values():
-            if member.settings.vrid == vrid and member.settings.interface == interface:
+            settings = member.settings
+            if (settings.interface, settings.family, settings.vrid) == wanted:
                 return member
         return None
 
     def _warn_once(self, member: _Member, kind: str, about: str, sentence: str) -> None:
-        if (kind, about) not in member.warned and len(member.warned) < _WARNED_MAX:
-            member.warned.add((kind, about))
+        if member.ledger.warn(kind, about):
             self._tell_event(kind, member.settings.name, sentence)
 
     def _tell_event(self, kind: str, router: str | None, sentence: str) -> None:
@@ -313,21 +324,27 @@ class Router:
             active_peer=None if machine.active_peer is None else str(machine.active_peer),
             addresses=tuple(str(address) for address in settings.addresses),
             held=tuple(str(address) for address in settings.addresses if address in present),
-            counters=dict(member.counters),
+            counters=dict(member.ledger.counters),
+            peers=member.ledger.by_peer(),
         )
 
 
 def _will_of(machine: Machine) -> RouterWill:
     """Return how to leave the addresses of `machine`, ready for whoever has to do it."""
     settings = machine.settings
-    goodbye = packet.encode(machine.goodbye(), machine.source, form=machine.form)
+    goodbyes = tuple(
+        Goodbye(
+            destination=to,
+            packet=packet.encode(machine.goodbye(), machine.source, to, form=machine.form).hex(),
+        )
+        for to in machine.destinations
+    )
     return RouterWill(
         name=settings.name,
         vrid=settings.vrid,
         interface=settings.interface,
         source=machine.source,
-        destination=packet.MULTICAST_IPV4,
-        packet=goodbye.hex(),
+        goodbyes=goodbyes,
         addresses=settings.addresses,
         linger_s=machine.skew_s + settings.advertise,
     )

@@ -1,9 +1,13 @@
-"""Advertisements over raw sockets: IP protocol 112, multicast, one socket per interface.
+"""Advertisements over raw sockets: IP protocol 112, one socket per interface and IP version.
 
-RFC 9568 section 5.1.1: TTL 255, destination 224.0.0.18, traffic class 0xC0. The socket is tied to
-its interface (SO_BINDTODEVICE) and joins the group there, so that what arrives on one link is never
-taken for an advertisement on another; with hundreds of virtual routers on a link it is still one
-socket, and the VRID says which one a packet is for.
+RFC 9568 section 5.1: TTL or hop limit 255, traffic class 0xC0, by multicast to 224.0.0.18 or
+ff02::12, or straight to the peers. The socket is tied to its interface (SO_BINDTODEVICE), so that
+what arrives on one link is never taken for an advertisement on another; with hundreds of virtual
+routers on a link it is still one socket, and the VRID says which one a packet is for. It joins the
+group only where a virtual router speaks multicast.
+
+Of IPv4 the kernel delivers the IP header, of IPv6 the payload with the rest as control messages
+(RFC 3542); here both become a `Datagram`.
 
 This module never decides anything about what it carries, and never blocks.
 """
@@ -14,59 +18,100 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable
-from ipaddress import IPv4Address
+from contextlib import suppress
+from ipaddress import IPv6Address
 from typing import Final
 
-from vrrp.packet import MULTICAST_IPV4, PROTOCOL, TTL
+from vrrp.packet import (
+    MULTICAST_IPV4,
+    MULTICAST_IPV6,
+    PROTOCOL,
+    TTL,
+    Datagram,
+    IPAddress,
+    PacketError,
+    split_datagram,
+)
 
-Receiver = Callable[[bytes], None]
-"""Called with each datagram, IP header included."""
+Receiver = Callable[[Datagram], None]
 
 _TOS_INTERNETWORK_CONTROL: Final = 0xC0
-_DATAGRAM_BYTES_MAX: Final = 2048
+_DATAGRAM_BYTES_MAX: Final = 8192
+"""255 addresses of IPv6 are 4 KiB."""
 _DATAGRAMS_PER_WAKE_MAX: Final = 64
 _IP_PKTINFO: Final = 8  # linux/in.h; the socket module of Python 3.11 does not name it
 _IN_PKTINFO: Final = struct.Struct("=I4s4s")  # interface index, source, (unused when sending)
 _IP_MREQN: Final = struct.Struct("=4s4si")  # group, local address, interface index
+_IN6_PKTINFO: Final = struct.Struct("=16sI")  # address, interface index
+_IPV6_MREQ: Final = struct.Struct("=16sI")  # group, interface index
+_HOP_LIMIT: Final = struct.Struct("=i")
+_CONTROL_BYTES: Final = socket.CMSG_SPACE(_IN6_PKTINFO.size) + socket.CMSG_SPACE(_HOP_LIMIT.size)
 
 
 class Channel:
-    """The way in and out of one interface. Needs CAP_NET_RAW."""
+    """The way in and out of one interface, over one version of IP. Needs CAP_NET_RAW."""
 
-    def __init__(self, interface: str, index: int, receiver: Receiver) -> None:
-        """Open the socket and start listening in the running event loop. Raises OSError."""
+    def __init__(
+        self, interface: str, index: int, family: int, *, multicast: bool, receiver: Receiver
+    ) -> None:
+        """Open the socket and start listening in the running event loop. Raises OSError.
+
+        `family` is 4 or 6.
+        """
         self.interface = interface
         self.index = index
+        self.family = family
+        self.multicast = multicast
         self._receiver = receiver
         self._loop = asyncio.get_running_loop()
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_RAW, PROTOCOL)
+        kind = socket.AF_INET if family == 4 else socket.AF_INET6
+        self._socket = socket.socket(kind, socket.SOCK_RAW, PROTOCOL)
         try:
-            self._prepare()
+            self._socket.setblocking(False)
+            device = interface.encode()
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
+            # Above everything else in the queues of this host, as routing protocols are.
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 6)
+            self._prepare_ipv4() if family == 4 else self._prepare_ipv6()
         except OSError:
             self._socket.close()
             raise
         self._loop.add_reader(self._socket, self._read)
 
-    def _prepare(self) -> None:
-        channel = self._socket
-        channel.setblocking(False)
-        channel.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self.interface.encode())
-        # Above everything else in the queues of this host, as routing protocols are.
-        channel.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 6)
-        channel.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _TOS_INTERNETWORK_CONTROL)
-        channel.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, TTL)
-        channel.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, TTL)
-        channel.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
-        membership = _IP_MREQN.pack(MULTICAST_IPV4.packed, bytes(4), self.index)
-        channel.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+    def _prepare_ipv4(self) -> None:
+        channel, level = self._socket, socket.IPPROTO_IP
+        channel.setsockopt(level, socket.IP_TOS, _TOS_INTERNETWORK_CONTROL)
+        channel.setsockopt(level, socket.IP_MULTICAST_TTL, TTL)
+        channel.setsockopt(level, socket.IP_TTL, TTL)
+        channel.setsockopt(level, socket.IP_MULTICAST_LOOP, 0)
+        if self.multicast:
+            membership = _IP_MREQN.pack(MULTICAST_IPV4.packed, bytes(4), self.index)
+            channel.setsockopt(level, socket.IP_ADD_MEMBERSHIP, membership)
 
-    def send(
-        self, payload: bytes, source: IPv4Address, destination: IPv4Address = MULTICAST_IPV4
-    ) -> None:
+    def _prepare_ipv6(self) -> None:
+        channel, level = self._socket, socket.IPPROTO_IPV6
+        channel.setsockopt(level, socket.IPV6_TCLASS, _TOS_INTERNETWORK_CONTROL)
+        channel.setsockopt(level, socket.IPV6_MULTICAST_HOPS, TTL)
+        channel.setsockopt(level, socket.IPV6_UNICAST_HOPS, TTL)
+        channel.setsockopt(level, socket.IPV6_MULTICAST_LOOP, 0)
+        channel.setsockopt(level, socket.IPV6_MULTICAST_IF, self.index)
+        channel.setsockopt(level, socket.IPV6_RECVPKTINFO, 1)
+        channel.setsockopt(level, socket.IPV6_RECVHOPLIMIT, 1)
+        if self.multicast:
+            membership = _IPV6_MREQ.pack(MULTICAST_IPV6.packed, self.index)
+            channel.setsockopt(level, socket.IPV6_JOIN_GROUP, membership)
+
+    def send(self, payload: bytes, source: IPAddress, destination: IPAddress) -> None:
         """Send `payload` from `source`, which must be an address of this host. Raises OSError."""
-        packet_info = _IN_PKTINFO.pack(self.index, source.packed, bytes(4))
-        ancillary = [(socket.IPPROTO_IP, _IP_PKTINFO, packet_info)]
-        self._socket.sendmsg([payload], ancillary, 0, (str(destination), 0))
+        if self.family == 4:
+            information = _IN_PKTINFO.pack(self.index, source.packed, bytes(4))
+            ancillary = [(socket.IPPROTO_IP, _IP_PKTINFO, information)]
+            self._socket.sendmsg([payload], ancillary, 0, (str(destination), 0))
+        else:
+            information = _IN6_PKTINFO.pack(source.packed, self.index)
+            ancillary = [(socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, information)]
+            to = (str(destination), 0, 0, self.index)
+            self._socket.sendmsg([payload], ancillary, 0, to)
 
     def close(self) -> None:
         """Stop listening and close the socket."""
@@ -77,9 +122,28 @@ class Channel:
         """Hand on what has arrived; a flood is interrupted, so that timers have their turn."""
         for _ in range(_DATAGRAMS_PER_WAKE_MAX):
             try:
-                datagram = self._socket.recv(_DATAGRAM_BYTES_MAX)
+                datagram = self._receive()
             except BlockingIOError:
                 return
             except OSError:
                 return  # the link went down under us: `addresses` reports that, not this socket
-            self._receiver(datagram)
+            if datagram is not None:
+                self._receiver(datagram)
+
+    def _receive(self) -> Datagram | None:
+        """Take one datagram from the socket; None for what no kernel should deliver."""
+        if self.family == 4:
+            with suppress(PacketError):
+                return split_datagram(self._socket.recv(_DATAGRAM_BYTES_MAX))
+            return None
+        payload, control, _, sender = self._socket.recvmsg(_DATAGRAM_BYTES_MAX, _CONTROL_BYTES)
+        destination, hop_limit = None, None
+        for level, kind, data in control:
+            if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+                destination = IPv6Address(_IN6_PKTINFO.unpack(data)[0])
+            elif (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_HOPLIMIT):
+                (hop_limit,) = _HOP_LIMIT.unpack(data)
+        if destination is None or hop_limit is None:
+            return None
+        source = IPv6Address(sender[0].partition("%")[0])
+        return Datagram(source, destination, hop_limit, payload)

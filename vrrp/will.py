@@ -9,7 +9,8 @@ skew instead of three intervals). Stop answering ARP on those interfaces, but *k
 so that clients who know the way are served. When the peer's own advertisement is heard, wait a
 moment for the last packets on the way, then remove the addresses. When nobody is heard within one
 skew and one interval, remove them too: nobody would have taken over later. Last, let ARP be
-answered again as before.
+answered again as before. Linux has no such switch for neighbour discovery: of IPv6 addresses, both
+sides answer for that moment, and the peer's announcement overrides (RFC 4861 section 7.2.5).
 
 Whoever is alive executes it, with this same code: the supervisor when its worker is dead or frozen,
 the worker when its supervisor is gone, the worker for a virtual router that was taken out of the
@@ -31,6 +32,7 @@ from typing import Final
 from vrrp import netlink, packet, sysctl
 from vrrp.events import format_duration
 from vrrp.messages import LastWill, RouterWill
+from vrrp.packet import Advertisement, IPAddress
 from vrrp.transport import Channel
 
 GRACE_S: Final = 0.2
@@ -42,9 +44,41 @@ class _Handover:
     """One router's leave in progress."""
 
     will: RouterWill
+    said: Advertisement
+    """Our own goodbye, to tell whose advertisements count."""
     taken_over: asyncio.Event = field(default_factory=asyncio.Event)
     peer: str | None = None
     interval_s: float = 0.0
+
+    @property
+    def channel(self) -> tuple[str, int]:
+        """The interface and the version of IP."""
+        return self.will.interface, self.will.source.version
+
+    @property
+    def peers(self) -> frozenset[IPAddress]:
+        """The unicast peers; empty: multicast is spoken."""
+        to = frozenset(goodbye.destination for goodbye in self.will.goodbyes)
+        return frozenset(address for address in to if not address.is_multicast)
+
+    def hear(self, datagram: packet.Datagram) -> None:
+        """Note it if a peer of ours has taken over. Raises PacketError."""
+        source = datagram.source
+        trusted = source in self.peers if self.peers else datagram.ttl == packet.TTL
+        if not trusted or source == self.will.source:
+            return
+        version = self.said.version
+        heard, _ = packet.decode(datagram.payload, source, datagram.destination, version=version)
+        if heard.priority > packet.PRIORITY_LEAVING and heard.password == self.said.password:
+            self.peer = str(source)
+            self.interval_s = heard.interval_cs / 100
+            self.taken_over.set()
+
+
+def _handover(will: RouterWill) -> _Handover:
+    goodbye = will.goodbyes[0]
+    said, _ = packet.decode(bytes.fromhex(goodbye.packet), will.source, goodbye.destination)
+    return _Handover(will, said)
 
 
 async def execute(will: LastWill) -> list[str]:
@@ -55,16 +89,17 @@ async def execute(will: LastWill) -> list[str]:
     """
     if not will.routers:
         return []
-    handovers = [_Handover(router) for router in will.routers]
-    interfaces = sorted({router.interface for router in will.routers})
+    handovers = [_handover(router) for router in will.routers]
+    channels = sorted({handover.channel for handover in handovers})
     sentences: list[str] = []
     with contextlib.ExitStack() as stack:
-        for interface in interfaces:
-            mine = [handover for handover in handovers if handover.will.interface == interface]
-            stack.enter_context(_listening(interface, mine, sentences))
+        for interface, family in channels:
+            mine = [handover for handover in handovers if handover.channel == (interface, family)]
+            stack.enter_context(_listening(interface, family, mine, sentences))
         # Only now, when goodbye has been said everywhere, is there time for anything else.
-        for interface in interfaces:
-            stack.enter_context(_silent_arp(interface, sentences))
+        for interface, family in channels:
+            if family == 4:
+                stack.enter_context(_silent_arp(interface, sentences))
         async with asyncio.TaskGroup() as tasks:
             for handover in handovers:
                 tasks.create_task(_leave(handover, sentences))
@@ -73,36 +108,37 @@ async def execute(will: LastWill) -> list[str]:
 
 @contextlib.contextmanager
 def _listening(
-    interface: str, handovers: Iterable[_Handover], sentences: list[str]
+    interface: str, family: int, handovers: Iterable[_Handover], sentences: list[str]
 ) -> Iterator[None]:
     """Say goodbye on one interface, and note there who takes over."""
     by_vrid = {handover.will.vrid: handover for handover in handovers}
 
-    def receive(datagram: bytes) -> None:
-        with contextlib.suppress(packet.PacketError):
-            advertisement, _, source = packet.receive(datagram)
-            handover = by_vrid.get(advertisement.vrid)
-            if handover is None or source == handover.will.source:
-                return
-            if advertisement.priority > packet.PRIORITY_LEAVING:
-                handover.peer = str(source)
-                handover.interval_s = advertisement.interval_cs / 100
-                handover.taken_over.set()
+    def receive(datagram: packet.Datagram) -> None:
+        handover = by_vrid.get(datagram.vrid or 0)
+        if handover is not None:
+            with contextlib.suppress(packet.PacketError):
+                handover.hear(datagram)
 
+    multicast = not all(handover.peers for handover in by_vrid.values())
     try:
-        channel = Channel(interface, netlink.index_of(interface), receive)
+        index = netlink.index_of(interface)
+        channel = Channel(interface, index, family, multicast=multicast, receiver=receive)
     except OSError as error:
         sentences.append(f"could not say goodbye on {interface}: {error.strerror or error}")
         yield
         return
     with contextlib.closing(channel):
         for handover in by_vrid.values():
-            will = handover.will
-            try:
-                channel.send(bytes.fromhex(will.packet), will.source, will.destination)
-            except OSError as error:
-                sentences.append(f"{will.name}: could not say goodbye: {error.strerror or error}")
+            _say_goodbye(handover.will, channel, sentences)
         yield
+
+
+def _say_goodbye(will: RouterWill, channel: Channel, sentences: list[str]) -> None:
+    for goodbye in will.goodbyes:
+        try:
+            channel.send(bytes.fromhex(goodbye.packet), will.source, goodbye.destination)
+        except OSError as error:
+            sentences.append(f"{will.name}: could not say goodbye: {error.strerror or error}")
 
 
 @contextlib.contextmanager

@@ -29,15 +29,13 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 from enum import Enum, auto
-from ipaddress import IPv4Address, IPv4Interface
 from typing import Final
 
 from vrrp import packet, process, sysctl, will
 from vrrp.addresses import Interfaces
 from vrrp.announce import Announcer
-from vrrp.config import RouterSettings
+from vrrp.config import IPInterface, RouterSettings
 from vrrp.events import Heard
 from vrrp.hands import Interface
 from vrrp.line import Line
@@ -52,6 +50,7 @@ from vrrp.messages import (
     RouterWill,
     Stop,
 )
+from vrrp.packet import Datagram, IPAddress
 from vrrp.router import Router
 from vrrp.transport import Channel
 
@@ -74,13 +73,17 @@ class Worker:
         self._tasks: asyncio.TaskGroup | None = None
         self._interfaces = Interfaces(self._interface_changed, self._netlink_trouble)
         self._announcer = Announcer()
-        self._channels: dict[str, Channel] = {}
-        self._channel_problems: dict[str, str] = {}
+        # By interface and version of IP; whether multicast is spoken there; what kept one shut.
+        self._channels: dict[tuple[str, int], Channel] = {}
+        self._multicast: dict[tuple[str, int], bool] = {}
+        self._obstacles: dict[tuple[str, int], str] = {}
         self._routers: dict[tuple[str, str], Router] = {}
         self._keepers: dict[tuple[str, str], asyncio.Task[None]] = {}
         # Indexes over all routers, made anew by each Configure.
-        self._by_vrid: dict[tuple[str, int], Router] = {}
-        self._virtual: dict[str, frozenset[IPv4Address]] = {}
+        self._by_vrid: dict[tuple[str, int, int], Router] = {}
+        self._by_address: dict[tuple[str, IPAddress], Router] = {}
+        self._first: dict[tuple[str, int], Router] = {}
+        self._virtual: dict[str, frozenset[IPAddress]] = {}
         self._leaving: list[RouterWill] = []
         self._told_wills: tuple[RouterWill, ...] | None = None
         self._wills_pending = False
@@ -122,32 +125,36 @@ class Worker:
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def interface(self, name: str) -> Interface:
-        """Return what is known of an interface; one we cannot open counts as unusable."""
-        snapshot = self._interfaces[name]
-        problem = self._channel_problems.get(name)
-        return replace(snapshot, problem=problem) if problem else snapshot
+        """Return what is known of an interface."""
+        return self._interfaces[name]
 
-    def virtual_addresses(self, interface: str) -> frozenset[IPv4Address]:
+    def obstacle(self, interface: str, family: int) -> str | None:
+        """Say why there is no socket for advertisements; None: there is one, or no interface."""
+        return self._obstacles.get((interface, family))
+
+    def virtual_addresses(self, interface: str) -> frozenset[IPAddress]:
         """Return the addresses that any virtual router manages on an interface."""
         return self._virtual.get(interface, frozenset())
 
-    def send(self, interface: str, payload: bytes, source: IPv4Address) -> None:
+    def send(
+        self, interface: str, payload: bytes, source: IPAddress, destination: IPAddress
+    ) -> None:
         """Send an advertisement. Raises OSError."""
-        channel = self._channels.get(interface)
+        channel = self._channels.get((interface, source.version))
         if channel is None:
             raise OSError(f"{interface} is not open")
-        channel.send(payload, source)
+        channel.send(payload, source, destination)
 
-    def announce(self, interface: str, addresses: Iterable[IPv4Address]) -> None:
-        """Send gratuitous ARP. Raises OSError."""
+    def announce(self, interface: str, addresses: Iterable[IPAddress]) -> None:
+        """Tell the neighbours where addresses are. Raises OSError."""
         hardware_address = self._interfaces[interface].hardware_address
         self._announcer.announce(interface, hardware_address, addresses)
 
-    async def add(self, interface: str, address: IPv4Interface) -> None:
+    async def add(self, interface: str, address: IPInterface) -> None:
         """Put an address on an interface. Raises AddressError."""
         await self._interfaces.add(interface, address)
 
-    async def remove(self, interface: str, address: IPv4Interface) -> None:
+    async def remove(self, interface: str, address: IPInterface) -> None:
         """Take an address off an interface. Raises AddressError."""
         await self._interfaces.remove(interface, address)
 
@@ -204,7 +211,7 @@ class Worker:
         interfaces = frozenset(settings.interface for settings in message.routers)
         leaving = [key for key in self._routers if key not in wanted]
         # Watch the new interfaces first, let go of the old ones last: routers look at both.
-        await self._interfaces.watch(interfaces | self._channels.keys())
+        await self._interfaces.watch(interfaces | {name for name, _ in self._channels})
         for key in leaving:
             self._routers[key].configure([])
             del self._routers[key]
@@ -219,19 +226,27 @@ class Worker:
                     self._keepers[key] = task
             router.configure(members)
         self._index(message.routers)
+        for unused in [key for key in self._channels if key not in self._multicast]:
+            self._channels.pop(unused).close()
         for name in sorted(interfaces):
             self._interface_changed(name)
         await self._interfaces.watch(interfaces)
-        for name in [name for name in self._channels if name not in interfaces]:
-            self._channels.pop(name).close()
         self.wills_changed()
         gc.collect()
         gc.freeze()  # what lives now lives on: the collector need not look at it again
 
     def _index(self, settings: Iterable[RouterSettings]) -> None:
-        """Make the indexes: which router a packet is for, which addresses are virtual."""
-        self._by_vrid = {(one.interface, one.vrid): self._routers[_key_of(one)] for one in settings}
-        virtual: dict[str, set[IPv4Address]] = {}
+        """Make the indexes: which router a packet is for, how it comes, what is virtual."""
+        self._by_vrid, self._by_address, self._first, self._multicast = {}, {}, {}, {}
+        for one in settings:
+            channel, router = (one.interface, one.family), self._routers[_key_of(one)]
+            self._by_vrid[*channel, one.vrid] = router
+            self._by_address |= dict.fromkeys(
+                [(one.interface, address) for address in one.plain_addresses], router
+            )
+            self._first.setdefault(channel, router)
+            self._multicast[channel] = self._multicast.get(channel, False) or not one.peers
+        virtual: dict[str, set[IPAddress]] = {}
         for router in self._routers.values():
             for interface, address in router.managed_addresses:
                 virtual.setdefault(interface, set()).add(address)
@@ -319,23 +334,26 @@ class Worker:
     def _interface_changed(self, name: str) -> None:
         """See to the socket of an interface, then let the routers look at it."""
         snapshot = self._interfaces[name]
-        channel = self._channels.get(name)
-        if channel is not None and channel.index != snapshot.index:
-            self._channels.pop(name).close()
-            channel = None
-        self._channel_problems.pop(name, None)
-        if channel is None and snapshot.index:
-            self._open(name, snapshot.index)
+        for key in [key for key in self._multicast if key[0] == name]:
+            channel = self._channels.get(key)
+            wanted = (snapshot.index, self._multicast[key])
+            if channel is not None and (channel.index, channel.multicast) != wanted:
+                self._channels.pop(key).close()
+                channel = None
+            self._obstacles.pop(key, None)
+            if channel is None and snapshot.index:
+                self._open(key, snapshot.index)
         for router in self._routers.values():
             router.interface_changed(name)
 
     def _netlink_trouble(self, sentence: str) -> None:
         self.tell(Event(kind="netlink-trouble", router=None, sentence=sentence))
 
-    def _open(self, name: str, index: int) -> None:
-        """Open the socket of an interface, or note why that is impossible."""
+    def _open(self, key: tuple[str, int], index: int) -> None:
+        """Open a socket on an interface, or note why that is impossible."""
+        name, family = key
 
-        def receive(datagram: bytes) -> None:
+        def receive(datagram: Datagram) -> None:
             self._receive(name, datagram)
 
         try:
@@ -345,29 +363,28 @@ class Worker:
         except OSError:
             pass  # read-only /proc/sys: then nobody can have changed it either
         try:
-            self._channels[name] = Channel(name, index, receive)
+            self._channels[key] = Channel(
+                name, index, family, multicast=self._multicast[key], receiver=receive
+            )
         except OSError as error:
-            text = f"cannot open a raw socket on {name}: {error.strerror or error}"
-            self._channel_problems[name] = text
+            text = f"cannot open a raw socket for IPv{family} on {name}: {error.strerror or error}"
+            self._obstacles[key] = text
 
-    def _receive(self, interface: str, datagram: bytes) -> None:
-        """Hand an advertisement to its router; count what is not one."""
-        try:
-            advertisement, form, source = packet.receive(datagram)
-        except packet.PacketError as error:
-            self._refuse(interface, datagram, error)
+    def _receive(self, interface: str, datagram: Datagram) -> None:
+        """Hand an advertisement to its router; one for nobody here is only overheard."""
+        router = self._by_vrid.get((interface, datagram.source.version, datagram.vrid or 0))
+        if router is not None:
+            router.receive(interface, datagram)
             return
-        router = self._by_vrid.get((interface, advertisement.vrid))
-        if router is not None:  # else it belongs to somebody else on this link
-            router.receive(interface, Heard(advertisement, source, form))
-
-    def _refuse(self, interface: str, datagram: bytes, error: packet.PacketError) -> None:
         with suppress(packet.PacketError):
-            parts = packet.split_datagram(datagram)
-            if len(parts.payload) > 1:  # the second byte is the VRID, in every version
-                router = self._by_vrid.get((interface, parts.payload[1]))
+            source = datagram.source
+            advertisement, form = packet.decode(datagram.payload, source, datagram.destination)
+            about = {self._by_address.get((interface, one)) for one in advertisement.addresses}
+            about.discard(None)
+            # One about nobody's addresses is counted once: there may be hundreds of routers.
+            for router in about or {self._first.get((interface, source.version))}:
                 if router is not None:
-                    router.refuse(interface, parts.payload[1], error, str(parts.source))
+                    router.overhear(interface, Heard(advertisement, source, form))
 
 
 def _key_of(settings: RouterSettings) -> tuple[str, str]:

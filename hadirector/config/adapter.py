@@ -13,13 +13,22 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import MISSING, fields
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Annotated, Any, cast
 
 from annotated_types import DocInfo, Unit
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict, create_model
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    Strict,
+    create_model,
+)
 from pydantic.json_schema import WithJsonSchema
 
 from hadirector.config.addresses import AddressError
@@ -102,6 +111,8 @@ def translate(hint: object) -> object:
     if origin is Annotated:
         return _translate_annotated(hint)
     if origin in (typing.Union, types.UnionType):
+        if set(arguments) <= {*_ADDRESS_KINDS}:
+            return _address(*arguments)
         kinds = [translate(kind) for kind in arguments if kind is not type(None)]
         # None is what a field is when it is not written; it cannot be written.
         return typing.Union[tuple(kinds)]  # noqa: UP007 - made at run time
@@ -129,23 +140,24 @@ def _translate_annotated(hint: object) -> object:
     return kind
 
 
-def _address(kind: type) -> object:
-    example = _EXAMPLES[kind]
+def _address(*kinds: type) -> object:
+    """An address of one of these kinds, as people write it."""
+    examples = [_EXAMPLES[kind] for kind in kinds]
+    hint = "write " + " or ".join(examples)
 
     def parse(value: object) -> object:
         if not isinstance(value, str):
-            raise AddressError("an address is expected here", f"write {example}")
-        text = value
-        if kind in (IPv4Interface, IPv6Interface) and "/" not in text:
-            length = 24 if kind is IPv4Interface else 64
-            raise AddressError(f'"{text}" has no prefix length', f"write {text}/{length}")
-        try:
-            return kind(text)
-        except ValueError:
-            raise AddressError(f'"{text}" is not such an address', f"write {example}") from None
+            raise AddressError("an address is expected here", hint)
+        if "/" not in value and kinds[0] in (IPv4Interface, IPv6Interface):
+            length = 64 if ":" in value else 24
+            raise AddressError(f'"{value}" has no prefix length', f"write {value}/{length}")
+        for kind in kinds:
+            with suppress(ValueError):
+                return kind(value)
+        raise AddressError(f'"{value}" is not such an address', hint)
 
     return Annotated[
-        kind,
-        BeforeValidator(cast("Callable[[Any], Any]", parse)),
-        WithJsonSchema({"type": "string", "examples": [example]}),
+        typing.Union[kinds],  # noqa: UP007 - made at run time
+        PlainValidator(cast("Callable[[Any], Any]", parse)),
+        WithJsonSchema({"type": "string", "examples": examples}),
     ]

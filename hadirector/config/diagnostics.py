@@ -74,6 +74,7 @@ class Rule(StrEnum):
     DUPLICATE_SERVER = "duplicate-server"
     DUPLICATE_VRID = "duplicate-vrid"
     DUPLICATE_VIP = "duplicate-vip"
+    LONELY_PEERS = "lonely-peers"
     UNKNOWN_GROUP = "unknown-group"
     UNOWNED_VIP = "unowned-vip"
     FALLBACK_IS_SERVER = "fallback-is-server"

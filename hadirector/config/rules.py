@@ -64,11 +64,13 @@ def _address(node: Draft) -> Address | None:
 
 
 def _duplicate_vrid(top: FileDraft, findings: Findings) -> None:
-    items: list[tuple[Draft, str, tuple[int, str]]] = []
+    """IPv4 and IPv6 each have VRIDs of their own (RFC 9568 section 1.3)."""
+    items: list[tuple[Draft, str, tuple[int, str, int]]] = []
     for router in top.routers:
         vrid, interface = router.draft.get("vrid", int), router.draft.get("interface", str)
-        if vrid is not None and interface is not None:
-            items.append((router.draft, "vrid", (vrid, interface)))
+        addresses = router.draft.get("addresses", tuple)
+        if vrid is not None and interface is not None and addresses:
+            items.append((router.draft, "vrid", (vrid, interface, addresses[0].version)))
     for draft, name, value, earlier in repeated(items):
         findings.error(
             Rule.DUPLICATE_VRID,
@@ -79,19 +81,21 @@ def _duplicate_vrid(top: FileDraft, findings: Findings) -> None:
         )
 
 
-def _vips(top: FileDraft) -> Iterator[tuple[IPv4Address, Node, str]]:
-    """Every virtual address with its node and path."""
+def _vips(top: FileDraft) -> Iterator[tuple[Address, str, Node, str]]:
+    """Every virtual address with its interface, node and path."""
     for router in top.routers:
         node, path = router.draft.at("addresses"), router.draft.path_of("addresses")
         for index, address in enumerate(router.draft.get("addresses", tuple) or ()):
             item = node.items[index] if isinstance(node, Sequence) else node
-            yield address.ip, item, f"{path}[{index}]"
+            yield address.ip, router.draft.get("interface", str) or "", item, f"{path}[{index}]"
 
 
 def _duplicate_vip(top: FileDraft, findings: Findings) -> None:
-    first: dict[IPv4Address, Node] = {}
-    for address, node, path in _vips(top):
-        earlier = first.setdefault(address, node)
+    first: dict[tuple[Address, str], Node] = {}
+    for address, interface, node, path in _vips(top):
+        # A link-local address is another one on each link.
+        key = address, interface if address.is_link_local else ""
+        earlier = first.setdefault(key, node)
         if earlier is not node:
             findings.error(
                 Rule.DUPLICATE_VIP,
@@ -101,15 +105,30 @@ def _duplicate_vip(top: FileDraft, findings: Findings) -> None:
                 hint=f"the first is in {earlier.place.seen_from(node.place)}",
             )
     for name, draft in top.nodes.items():
-        own = draft.get("address", IPv4Address)
-        if own in first:
+        own = _address(draft)
+        if own is not None and (own, "") in first:
             findings.error(
                 Rule.DUPLICATE_VIP,
                 draft.at("address"),
                 path=draft.path_of("address"),
                 message=f"{own} is a virtual address and cannot be {name}'s own",
-                hint=f"it is in {first[own].place.seen_from(draft.node.place)}",
+                hint=f"it is in {first[own, ''].place.seen_from(draft.node.place)}",
             )
+
+
+def _lonely_peers(top: FileDraft, findings: Findings) -> None:
+    """Each director leaves itself out of the list, so the list has to name another one."""
+    for router in top.routers:
+        peers = router.draft.get("peers", tuple) or ()
+        for name, node in top.nodes.items():
+            if set(peers) == {_address(node)}:
+                findings.error(
+                    Rule.LONELY_PEERS,
+                    router.draft.at("peers"),
+                    path=router.draft.path_of("peers"),
+                    message=f"{name} would have no peer but itself",
+                    hint="list the addresses of all directors; each leaves itself out",
+                )
 
 
 def _unknown_group(top: FileDraft, findings: Findings) -> None:
@@ -177,7 +196,7 @@ def _unowned_vip(top: FileDraft, findings: Findings) -> None:
         return  # missing (reported), or [] on purpose: something else brings the traffic
     if any("addresses" not in router.draft.values for router in top.routers):
         return  # one of those reported may be the owner
-    owned = {str(address): None for address, _, _ in _vips(top)}
+    owned = {str(address): None for address, *_ in _vips(top)}
     for service in top.services:
         listen = service.draft.get("listen", VirtualAddress)
         if listen is not None and str(listen.address) not in owned:
@@ -219,6 +238,7 @@ _RULES: tuple[Callable[[FileDraft, Findings], None], ...] = (
     _duplicate_node_address,
     _duplicate_vrid,
     _duplicate_vip,
+    _lonely_peers,
     _unknown_group,
     _duplicate_listen,
     _unowned_vip,

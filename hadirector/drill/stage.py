@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from ipaddress import IPv4Interface
 from pathlib import Path
 
 from hadirector.config.model import Config, Server, Service
@@ -25,6 +24,7 @@ from hadirector.ipvs.model import FirewallMark
 from hadirector.lab.actors import Actor
 from hadirector.lab.namespaces import BuiltWorld
 from hadirector.lab.observe import Observer
+from hadirector.lab.spares import Interface
 
 POLL_S = 0.05
 HEAL_S = 60.0
@@ -224,13 +224,13 @@ class Stage:
 
     # Addresses, by the kernel's own notifications
 
-    def _addresses(self) -> list[IPv4Interface]:
+    def _addresses(self) -> list[Interface]:
         return [a for router in self.config.virtual_routers for a in router.addresses]
 
     def _look(self) -> None:
         self._possession.add(self._observer.collect())
 
-    def _holds(self, name: str, address: IPv4Interface) -> bool:
+    def _holds(self, name: str, address: Interface) -> bool:
         director = self.directors[name]
         return director.powered and self._possession.holds(director.machine.name, address.ip)
 
@@ -254,7 +254,7 @@ class Stage:
         self._look()
         return self._possession.both_held_ms(since=self._began_at, until=time.monotonic())
 
-    def address_came_back(self, name: str, address: IPv4Interface) -> bool:
+    def address_came_back(self, name: str, address: Interface) -> bool:
         """Whether an address was deleted in this scenario and is there again."""
         self._look()
         machine = self.directors[name].machine.name

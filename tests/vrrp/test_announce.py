@@ -1,8 +1,9 @@
 """The bytes that move an address in the neighbours' tables."""
 
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
-from vrrp.announce import gratuitous_arp
+from vrrp.announce import gratuitous_arp, neighbor_advertisement
+from vrrp.packet import internet_checksum, pseudo_header
 
 
 def test_a_broadcast_request_with_sender_and_target_the_same() -> None:
@@ -13,3 +14,15 @@ def test_a_broadcast_request_with_sender_and_target_the_same() -> None:
         "02005e000101 c0000264"  # sender
         "000000000000 c0000264"  # target
     ).hex(" ", 4)
+
+
+def test_an_advertisement_to_all_nodes_with_override() -> None:
+    vip, all_nodes = IPv6Address("2001:db8::100"), IPv6Address("ff02::1")
+    frame = neighbor_advertisement(vip, bytes.fromhex("02005e000201"))
+    assert frame[:14].hex() == "33330000000102005e00020186dd"
+    assert frame[14:22].hex() == "6000000000203aff"  # 32 bytes of ICMPv6, hop limit 255
+    assert frame[22:54] == vip.packed + all_nodes.packed
+    message = frame[54:]
+    assert (message[:2].hex(), message[4:8].hex()) == ("8800", "a0000000")  # router, override
+    assert message[8:] == vip.packed + bytes.fromhex("020102005e000201")
+    assert internet_checksum(pseudo_header(vip, all_nodes, len(message), 58) + message) == 0

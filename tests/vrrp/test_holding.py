@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Interface
 
 import pytest
 
 from tests.vrrp.stories import OURS, heard, settings
+from vrrp.config import IPInterface
 from vrrp.events import Down, Tick, Up
 from vrrp.hands import AddressError, Interface
 from vrrp.holding import Holding, settle
 from vrrp.machine import Machine
 from vrrp.messages import Event, Message, RouterWill
+from vrrp.packet import IPAddress
 
 OWN = IPv4Interface("192.0.2.11/24")
 VIP = IPv4Interface("192.0.2.100/24")
@@ -21,7 +23,7 @@ VIP = IPv4Interface("192.0.2.100/24")
 class MemoryHands:
     """An interface called eth0 and a record of what was done to it."""
 
-    present: list[IPv4Interface] = field(default_factory=lambda: [OWN])
+    present: list[IPInterface] = field(default_factory=lambda: [OWN])
     done: list[str] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
     time: float = 100.0
@@ -35,16 +37,21 @@ class MemoryHands:
     def interface(self, name: str) -> Interface:
         return Interface(name=name, index=2, problem=None, addresses=tuple(self.present))
 
-    def virtual_addresses(self, interface: str) -> frozenset[IPv4Address]:
+    def virtual_addresses(self, interface: str) -> frozenset[IPAddress]:
         return frozenset({VIP.ip})
 
-    def send(self, interface: str, payload: bytes, source: IPv4Address) -> None:
+    def obstacle(self, interface: str, family: int) -> str | None:
+        return None
+
+    def send(
+        self, interface: str, payload: bytes, source: IPAddress, destination: IPAddress
+    ) -> None:
         raise AssertionError("addresses have nothing to send")
 
-    def announce(self, interface: str, addresses: Iterable[IPv4Address]) -> None:
+    def announce(self, interface: str, addresses: Iterable[IPAddress]) -> None:
         self.done += [f"announce {address}" for address in addresses]
 
-    async def add(self, interface: str, address: IPv4Interface) -> None:
+    async def add(self, interface: str, address: IPInterface) -> None:
         if self.refuse:
             raise AddressError("not permitted")
         self.done.append(f"add {address}")
@@ -52,7 +59,7 @@ class MemoryHands:
         if self.meanwhile is not None:
             self.meanwhile()
 
-    async def remove(self, interface: str, address: IPv4Interface) -> None:
+    async def remove(self, interface: str, address: IPInterface) -> None:
         self.done.append(f"remove {address}")
         self.present.remove(address)
         if self.meanwhile is not None:

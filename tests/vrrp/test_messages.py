@@ -9,6 +9,7 @@ from vrrp.events import State
 from vrrp.messages import (
     Configure,
     Event,
+    Goodbye,
     Heartbeat,
     Hold,
     LastWill,
@@ -26,8 +27,7 @@ WILL = RouterWill(
     vrid=51,
     interface="eth0",
     source=IPv4Address("192.0.2.11"),
-    destination=IPv4Address("224.0.0.18"),
-    packet="3133",
+    goodbyes=(Goodbye(destination=IPv4Address("224.0.0.18"), packet="3133"),),
     addresses=(IPv4Interface("192.0.2.100/24"), IPv4Interface("192.0.2.101/32")),
     linger_s=1.0078125,
 )
@@ -44,6 +44,7 @@ REPORT = RouterReport(
     addresses=("192.0.2.100/24",),
     held=(),
     counters={"sent": 3, "rejected-ttl": 1},
+    peers={"fe80::12": {"rejected-ttl": 1}},
 )
 MESSAGES: list[Message] = [
     Configure(routers=(settings(), settings("back", vrid=52, group="web")), heartbeat_s=2.0),

@@ -60,6 +60,9 @@ class Host:
         self._processes: list[subprocess.Popen[str]] = []
         self.run("mount", "-t", "tmpfs", "tmpfs", "/run")
         self.run("ip", "link", "set", "lo", "up")
+        # IPv6 addresses work at once, not after a second of asking whether anyone has them.
+        no_test = "echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad"
+        self.run("sh", "-c", f"test ! -d /proc/sys/net/ipv6 || {no_test}")
 
     @property
     def pid(self) -> int:
@@ -87,8 +90,20 @@ class Host:
 
     def addresses(self, interface: str = "eth0") -> set[str]:
         """The IPv4 addresses of an interface, with prefix."""
-        found = json.loads(self.run("ip", "-json", "-4", "address", "show", "dev", interface))
-        return {f"{a['local']}/{a['prefixlen']}" for link in found for a in link["addr_info"]}
+        return self._addresses(4, interface)
+
+    def addresses_6(self, interface: str = "eth0") -> set[str]:
+        """The IPv6 addresses of an interface, with prefix."""
+        return self._addresses(6, interface)
+
+    def _addresses(self, family: int, interface: str) -> set[str]:
+        shown = self.run("ip", "-json", f"-{family}", "address", "show", "dev", interface)
+        return {
+            f"{a['local']}/{a['prefixlen']}"
+            for link in json.loads(shown)
+            for a in link["addr_info"]
+            if "local" in a
+        }
 
     def arp_ignore(self, interface: str = "eth0") -> int:
         return int(self.run("cat", f"/proc/sys/net/ipv4/conf/{interface}/arp_ignore"))

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import Literal
+from typing import Literal, overload
 
 class NetlinkError(Exception):
     code: int
@@ -13,7 +13,10 @@ class LinkMessage:
 
 class AddressMessage:
     def __getitem__(self, key: Literal["index", "flags", "prefixlen"]) -> int: ...
+    @overload
     def get_attr(self, name: Literal["IFA_LOCAL", "IFA_ADDRESS"]) -> str | None: ...
+    @overload
+    def get_attr(self, name: Literal["IFA_FLAGS"]) -> int | None: ...
 
 class AsyncIPRoute:
     async def __aenter__(self) -> AsyncIPRoute: ...
@@ -26,7 +29,7 @@ class AsyncIPRoute:
     async def setup_endpoint(self) -> None: ...
     def close(self) -> None: ...
     async def link(self, command: Literal["get"], *, index: int) -> list[LinkMessage]: ...
-    async def get_addr(self, family: int) -> AsyncIterator[AddressMessage]: ...
+    async def get_addr(self) -> AsyncIterator[AddressMessage]: ...
     async def addr(
         self,
         command: Literal["add"],
@@ -34,4 +37,7 @@ class AsyncIPRoute:
         index: int,
         address: str,
         prefixlen: int,
+        flags: int = ...,
+        preferred: int = ...,
+        valid: int = ...,
     ) -> object: ...

@@ -1,0 +1,48 @@
+"""What was counted of a virtual router, in sum and by peer, and who has been warned of.
+
+A wrong packet comes again every interval. So each cause is counted every time and told once per
+peer; and since anybody on the link can invent peers, there are bounds on both.
+
+This module never decides what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Final
+
+PEERS_MAX: Final = 16
+"""Peers counted by address, per virtual router; further ones are counted together."""
+OTHERS: Final = "others"
+WARNED_MAX: Final = 256
+"""Peers and causes remembered as warned of, per virtual router."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The counters of one virtual router."""
+
+    counters: Counter[str] = field(default_factory=Counter)
+    peers: dict[str, Counter[str]] = field(default_factory=dict)
+    _warned: set[tuple[str, str]] = field(default_factory=set)
+
+    def count(self, kind: str, peer: str | None = None) -> None:
+        """Count something; what a peer caused is counted for that peer, too."""
+        self.counters[kind] += 1
+        if peer is None:
+            return
+        if peer not in self.peers and len(self.peers) >= PEERS_MAX:
+            peer = OTHERS
+        self.peers.setdefault(peer, Counter())[kind] += 1
+
+    def warn(self, kind: str, about: str) -> bool:
+        """Tell whether this is to be told: the first time, and as long as there is room."""
+        if (kind, about) in self._warned or len(self._warned) >= WARNED_MAX:
+            return False
+        self._warned.add((kind, about))
+        return True
+
+    def by_peer(self) -> dict[str, dict[str, int]]:
+        """Return a copy of the counters by peer."""
+        return {peer: dict(counted) for peer, counted in self.peers.items()}
