@@ -161,6 +161,8 @@ class LabRun:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         paths = [source, *filter(None, [environment.get("PYTHONPATH")])]
         return environment | {
+            # An ordinary user's path lacks the directories of ipvsadm and ip.
+            "PATH": ":".join(filter(None, [environment.get("PATH"), SEARCH_PATH])),
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONUNBUFFERED": "1",
             EVENTS_VARIABLE: str(self._events),

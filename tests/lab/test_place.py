@@ -77,3 +77,15 @@ def test_a_module_runs_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
         assert list(run) == []
         assert run.status == 0
         assert "Explicit is better than implicit." in run.output()
+
+
+def test_the_administrators_programs_are_found_with_an_ordinary_users_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    monkeypatch.setenv(place.PLACE_VARIABLE, "host")
+    monkeypatch.setattr(place, "host_can", lambda: True)
+    program = "import shutil; print([shutil.which(name) is not None for name in ('ip', 'ipvsadm')])"
+    with LabRun((sys.executable, "-c", program), timeout_s=10) as run:
+        assert list(run) == []
+        assert run.output() == "[True, True]"
