@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import Final, Protocol, Self
 
 from hadirector import host
-from hadirector.lab.embedded_kernel import MODULES, Boot, Work, find_kernel, tail
+from hadirector.lab.embedded_kernel import MODULES, SEARCH_PATH, Boot, Work, find_kernel, tail
 from hadirector.lab.errors import LabTimeout, LabUnavailable
 
 EVENTS_VARIABLE: Final = "HADIRECTOR_LAB_EVENTS"
