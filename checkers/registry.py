@@ -8,13 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from checkers.agent import AgentOptions
 from checkers.base import CheckOptions
 from checkers.dns import DnsOptions
 from checkers.file import FileOptions
+from checkers.ftp import FtpOptions
 from checkers.http import HttpOptions
 from checkers.https import HttpsOptions
+from checkers.imap import ImapOptions
+from checkers.memcached import MemcachedOptions
+from checkers.ntp import NtpOptions
 from checkers.ping import PingOptions
+from checkers.pop3 import Pop3Options
+from checkers.redis import RedisOptions
 from checkers.script import ScriptOptions
+from checkers.smtp import SmtpOptions
 from checkers.tcp import TcpOptions
 from checkers.tls import TlsOptions
 from checkers.udp import UdpOptions
@@ -32,6 +40,14 @@ KINDS: Mapping[str, type[CheckOptions]] = MappingProxyType(
             PingOptions,
             ScriptOptions,
             FileOptions,
+            AgentOptions,
+            SmtpOptions,
+            ImapOptions,
+            Pop3Options,
+            FtpOptions,
+            RedisOptions,
+            MemcachedOptions,
+            NtpOptions,
         )
     }
 )

@@ -1,0 +1,104 @@
+"""What kinds have in common that talk over TCP, with or without TLS.
+
+The problem: a dozen protocols differ in their dialogue and in nothing else. The approach: their
+options derive from `Securable`, which holds what concerns TLS; their probe is a `DialogueProbe`
+around one function, which gets the stream and, where TLS begins midway, our side of it.
+
+Must never log in over a plain connection where TLS was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from annotated_types import MaxLen, MinLen, doc
+
+from checkers import trust
+from checkers.base import CheckOptions, OptionError, Result, Target
+
+if TYPE_CHECKING:
+    from checkers.stream import Stream
+
+Dialogue = Callable[["Stream", trust.Client | None], Awaitable[str]]
+"""Talks to a server; the client is there only if TLS has to be started by the dialogue."""
+
+Word = Annotated[str, MinLen(1), MaxLen(4096)]
+UserName = Annotated[Word | None, doc("Log in with this name; with `password`.")]
+Password = Annotated[Word | None, doc("Log in with this password.")]
+
+_FOR_TLS = ("ca", "server_name", "certificate", "key", "days_left")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Securable(CheckOptions):
+    """Options that concern TLS."""
+
+    has_starttls: ClassVar[bool] = True
+
+    tls: Annotated[
+        Literal["none", "starttls", "implicit"],
+        doc("`implicit`: TLS from the first byte on. `starttls`: it begins within the dialogue."),
+    ] = "none"
+    verify: trust.Verify = True
+    ca: trust.Authorities = None
+    server_name: trust.ServerName = None
+    certificate: trust.Certificate = None
+    key: trust.Key = None
+    days_left: trust.DaysLeft = None
+
+    def __post_init__(self) -> None:
+        if self.tls == "none":
+            for field in _FOR_TLS:
+                if getattr(self, field) is not None:
+                    raise OptionError(field, "is of no use without `tls`")
+        if self.tls == "starttls" and not self.has_starttls:
+            raise OptionError("tls", f"{self.kind} has no STARTTLS: write `implicit`")
+        trust.check_settings(self)
+
+    def problems_here(self) -> Iterator[OptionError]:
+        """Files that are missing or hold no certificate."""
+        return trust.unusable_files(self)
+
+
+def check_login(options: object) -> None:
+    """Raise OptionError unless `username` and `password` are both there or both not."""
+    username, password = getattr(options, "username", None), getattr(options, "password", None)
+    if (username is None) != (password is None):
+        missing = "username" if username is None else "password"
+        raise OptionError(missing, "`username` and `password` go together")
+    for field, text in (("username", username), ("password", password)):
+        if text is not None and any(character in text for character in "\r\n\0"):
+            raise OptionError(field, "holds a line end or a zero byte")
+
+
+class DialogueProbe:
+    """One connection, one dialogue."""
+
+    __slots__ = ("_dialogue", "_options")
+
+    def __init__(self, options: Securable, dialogue: Dialogue) -> None:
+        self._options = options
+        self._dialogue = dialogue
+
+    async def probe(
+        self, target: Target, timeout_s: float, *, keep_transcript: bool = False
+    ) -> Result:
+        """Talk once; raises ProbeError if that could not be tried."""
+        # Here and not above: reading a configuration needs no event loop.
+        from checkers.stream import converse
+
+        mode = self._options.tls
+        client = None if mode == "none" else trust.Client(self._options)
+
+        async def talk(stream: Stream) -> str:
+            return await self._dialogue(stream, client if mode == "starttls" else None)
+
+        return await converse(
+            target,
+            timeout_s,
+            talk,
+            client=client if mode == "implicit" else None,
+            keep_transcript=keep_transcript,
+        )
