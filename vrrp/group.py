@@ -14,7 +14,9 @@ The approach. A group is in one state. Its rules, each of them against one way o
   although its other link may not be able to carry the message.
 * When one member yields to a better router or notices that it is late, all step back.
 * Two actives of equal priority are told apart by address, and the order of addresses may be the
-  other way round on the other link. So the first member decides, as long as it hears the peer.
+  other way round on the other link. So the first member decides; another one only when the first
+  has been active for the time of a takeover and has heard nobody. Asked sooner, the members could
+  decide one for each side, both sides step back, and do the same again after each takeover.
 * Effects come out in phases: advertisements of all members, then addresses of all, then
   announcements of all, so that both sides move within the same moment.
 
@@ -52,7 +54,6 @@ from vrrp.events import (
     Up,
 )
 from vrrp.machine import Machine
-from vrrp.packet import PRIORITY_LEAVING
 
 _PHASE: Final = MappingProxyType(
     {Send: 0, HandOver: 0, Take: 1, Release: 1, Announce: 2, Late: 3, Changed: 3, Differs: 3}
@@ -67,7 +68,8 @@ class Group:
         self._members: dict[str, Machine] = {}
         # What is known of each member's interface: usable, or the sentence why not.
         self._interfaces: dict[str, Up | Down] = {}
-        self._first_heard_at = float("-inf")  # when the first member last heard anybody
+        # When the first member last heard anybody, or else became active.
+        self._first_heard_at = float("-inf")
         self._held = False
 
     @property
@@ -157,8 +159,9 @@ class Group:
         machine = self._members[router]
         if self._is_undecided_tie(machine, heard, now):
             return []
+        leaves = machine.is_left_by(heard)
         effects = machine.handle(heard, now)
-        if heard.advertisement.priority == PRIORITY_LEAVING:
+        if leaves:
             news = f"{router} heard priority 0 from {heard.source}"
             for other in self._others(machine):
                 effects += other.handle(PeerLeaving(news), now)
@@ -208,6 +211,8 @@ class Group:
         further: list[Effect] = []
         for change in [effect for effect in effects if isinstance(effect, Changed)]:
             changed = self._members[change.router]
+            if change.new is State.ACTIVE:
+                self._first_heard_at = now
             if change.old is State.ACTIVE and change.new is State.BACKUP:
                 news = f"group {self.name}: {change.router} stepped back: {change.reason}"
                 for other in self._others(changed):

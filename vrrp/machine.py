@@ -100,6 +100,7 @@ class Machine:
         self._waiting_for = "started"
         self._waiting_since = 0.0
         self._heard: Heard | None = None
+        self._speaker: IPv4Address | None = None  # of the last advertisement but goodbyes
         self._outbid: Heard | None = None  # the weaker active router we are about to replace
 
     # ------------------------------------------------------------------ questions
@@ -151,6 +152,15 @@ class Machine:
             return "does not preempt while it is held"
         left_s = self._preempt_at - now
         return f"preempts in {format_duration(left_s)}" if left_s > 0 else "preempts"
+
+    def is_left_by(self, heard: Heard) -> bool:
+        """Tell whether a goodbye comes from the router that was active, as far as we know.
+
+        Of two that were active for a moment (one was paused, say), one leaves and the other goes
+        on: its backups have no reason to replace that one.
+        """
+        goodbye = heard.advertisement.priority == PRIORITY_LEAVING
+        return goodbye and self._speaker in (None, heard.source)
 
     def goodbye(self) -> Advertisement:
         """Return the advertisement that makes the peers take over within their skew."""
@@ -237,7 +247,10 @@ class Machine:
         if self.state not in (State.BACKUP, State.ACTIVE):
             return None
         if theirs == PRIORITY_LEAVING:
+            if self.state is State.BACKUP and not self.is_left_by(heard):
+                return None
             return Trigger.LEAVING
+        self._speaker = heard.source
         if self.state is State.BACKUP:
             accepted = theirs >= ours or not self._preempts(now)
             if theirs >= ours:
@@ -266,7 +279,7 @@ class Machine:
             ) from None
         old, self.state = self.state, state
         if state is not State.BACKUP:
-            self.active_peer = self._preempt_at = None
+            self.active_peer = self._speaker = self._preempt_at = None
         if trigger is Trigger.START:
             self._active_interval_s = self.settings.advertise
         if trigger is Trigger.INFERIOR and state is State.BACKUP:

@@ -134,10 +134,25 @@ def test_a_tie_is_decided_by_the_first_member_alone() -> None:
 
 
 def test_a_tie_only_the_second_member_can_see_is_decided_there() -> None:
+    # Found by the simulation: decided at once, on each side by whichever member hears first, both
+    # sides stepped back, and again after every takeover. So the first member gets its chance.
     group = active_pair()
     higher = heard(100, IPv4Address("198.51.100.99"), vrid=52, address=BACK_VIP)
-    group.handle("back", higher, 0.5)
+    for at in (0.5, 1.0, 2.0, 3.0, 3.6):
+        group.handle("back", higher, at)
+        group.tick(at)
+        assert states(group) == [State.ACTIVE, State.ACTIVE]
+    group.handle("back", higher, 3.7)  # three intervals and a skew since it became active
     assert states(group) == [State.BACKUP, State.BACKUP]
+
+
+def test_a_goodbye_of_somebody_else_on_one_side_does_not_count_for_both() -> None:
+    group = pair()
+    on_front(group, 200, 1.0)
+    on_back(group, 200, 1.0)
+    before = group.next_deadline()
+    group.handle("front", heard(0, IPv4Address("192.0.2.99")), 1.5)
+    assert group.next_deadline() == before
 
 
 def test_a_member_added_to_an_active_group_joins_in() -> None:

@@ -125,6 +125,23 @@ def test_a_second_goodbye_does_not_lengthen_the_wait() -> None:
     assert machine.next_deadline() == pytest.approx(1 + SKEW_100)
 
 
+def test_a_goodbye_of_somebody_else_is_no_reason_to_replace_the_active_router() -> None:
+    machine = backup()
+    machine.handle(heard(200), 1.0)
+    machine.handle(heard(0, HIGHER), 1.5)
+    assert machine.next_deadline() == pytest.approx(4 + SKEW_100)
+    machine.handle(heard(0), 1.6)
+    assert machine.next_deadline() == pytest.approx(1.6 + SKEW_100)
+
+
+def test_a_goodbye_counts_for_a_weaker_active_router_that_was_not_followed() -> None:
+    machine = backup()
+    machine.handle(heard(200), 1.0)
+    machine.handle(heard(50, HIGHER), 2.0)
+    machine.handle(heard(0, HIGHER), 2.1)
+    assert machine.next_deadline() == pytest.approx(2.1 + SKEW_100)
+
+
 def test_backup_preempts_a_weaker_active_router() -> None:
     machine = backup()
     assert machine.handle(heard(50), 2.0) == []
