@@ -1,0 +1,99 @@
+"""Two thousand worlds keep every promise; and a world without one of our rules does not.
+
+The seeds are fixed, so that a failure is a failure for everybody: `python -m tests.simulation
+--seed N` tells it. Other seeds are run by `python -m tests.simulation --worlds N`.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation import options, story
+from tests.simulation.runs import live, run_batch
+from tests.simulation.shrink import shrink
+from tests.simulation.world import World
+from vrrp.events import Effect, Heard, State
+from vrrp.group import Group
+from vrrp.machine import Machine
+from vrrp.transitions import Trigger
+
+PORTION = 125
+WORLDS = 2000
+
+
+@pytest.mark.parametrize("first", range(0, WORLDS, PORTION))
+def test_every_promise_is_kept(first: int) -> None:
+    batch = run_batch(range(first, first + PORTION))
+    told = [f"{text}\n  python -m tests.simulation --seed {seed}" for seed, text in batch.failures]
+    assert not told, "\n".join(told)
+    assert batch.changes > 10 * PORTION  # they are no worlds in which nothing happens
+
+
+def test_a_world_is_the_same_each_time() -> None:
+    drawn = options.draw(11)
+    lives = [World(drawn, story.draw(drawn), record=True).run().timeline for _ in range(2)]
+    assert lives[0] == lives[1]
+    assert len(lives[0]) > 10
+
+
+def first_failure(seeds: range) -> tuple[int, str]:
+    """The first world that breaks a promise, and which."""
+    for seed in seeds:
+        violation = live(seed).violation
+        if violation is not None:
+            return seed, violation.invariant
+    pytest.fail(f"no promise is broken in worlds {seeds}")
+
+
+original_judge = Machine._judge
+
+
+def never_yields(self: Machine, heard: Heard, now: float) -> Trigger | None:
+    return None if self.state is State.ACTIVE else original_judge(self, heard, now)
+
+
+def ignores_preempt(self: Machine, now: float) -> bool:
+    del self, now
+    return True
+
+
+def never_late(self: Machine, now: float) -> bool:
+    del self, now
+    return False
+
+
+def every_member_for_itself(self: Group, effects: list[Effect], now: float) -> list[Effect]:
+    del self, effects, now
+    return []
+
+
+PLANTED = [
+    (Machine, "_judge", never_yields, {"two-active", "healed"}),
+    (Machine, "_preempts", ignores_preempt, {"usurped"}),
+    (Machine, "is_late", never_late, {"late"}),
+    (Machine, "is_left_by", lambda *_: True, {"usurped"}),
+    (Machine, "active_down_s", property(lambda _: 3600.0), {"timer"}),
+    (Machine, "active_down_s", property(lambda _: 0.001), {"usurped"}),
+    (Group, "_move_together", every_member_for_itself, {"split"}),
+]
+
+
+@pytest.mark.parametrize(("of", "rule", "broken", "invariants"), PLANTED)
+def test_a_planted_fault_is_found(
+    monkeypatch: pytest.MonkeyPatch, of: type, rule: str, broken: object, invariants: set[str]
+) -> None:
+    monkeypatch.setattr(of, rule, broken)
+    assert first_failure(range(2000))[1] in invariants
+
+
+def test_a_failing_world_is_made_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Machine, "is_late", never_late)
+    seed, invariant = first_failure(range(2000))
+    drawn = options.draw(seed)
+    told = story.draw(drawn)
+    small = shrink(drawn, told, World(drawn, told).run())
+    assert len(small[1]) <= 2
+    assert len(small[0].hosts) == 2
+    violation = World(*small).run().violation
+    assert violation is not None
+    assert violation.invariant == invariant
