@@ -100,7 +100,7 @@ class Machine:
         self._waiting_for = "started"
         self._waiting_since = 0.0
         self._heard: Heard | None = None
-        self._speaker: IPv4Address | None = None  # of the last advertisement but goodbyes
+        self._speaker: IPAddress | None = None  # of the last advertisement but goodbyes
         self._outbid: Heard | None = None  # the weaker active router we are about to replace
 
     # ------------------------------------------------------------------ questions

@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from functools import cache
-from ipaddress import IPv4Address
 from random import Random
 
 from tests.simulation.options import Options
 from vrrp.events import Heard
-from vrrp.packet import Advertisement, ChecksumForm, decode, encode
+from vrrp.packet import Advertisement, ChecksumForm, IPAddress, decode, encode
 
 Path = tuple[int, str, str]
 """Link, sender, receiver."""
 
 
 @cache
-def over_the_wire(advertisement: Advertisement, source: IPv4Address, form: ChecksumForm) -> Heard:
+def over_the_wire(advertisement: Advertisement, source: IPAddress, form: ChecksumForm) -> Heard:
     """What the receiver makes of an advertisement: encoded and decoded, once for equal ones."""
     decoded, seen = decode(encode(advertisement, source, form=form), source)
     return Heard(decoded, source, seen)

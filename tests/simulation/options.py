@@ -58,6 +58,8 @@ class Options:
     """Everything about a world except what befalls it."""
 
     seed: int
+    version: int
+    """Of VRRP; in version 2 all have one interval, of whole seconds."""
     hosts: tuple[HostOptions, ...]
     groups: tuple[GroupOptions, ...]
     interval_s: float
@@ -85,6 +87,7 @@ class Options:
         return [
             RouterSettings(
                 name=options.router(link),
+                version=self.version,
                 vrid=group + 1,
                 interface=f"eth{link}",
                 advertise=membership.interval_s,
@@ -102,7 +105,8 @@ class Options:
         shortest_ms, longest_ms = self.delay_min_s * 1000, self.delay_max_s * 1000
         late_ms, settle_ms = self.wake_late_max_s * 1000, self.settle_max_s * 1000
         world = f"""\
-seed {self.seed}: {len(self.hosts)} hosts, {len(self.groups)} groups; chaos for {self.chaos_s:g} s
+seed {self.seed}: {len(self.hosts)} hosts, {len(self.groups)} groups, VRRP version {self.version}
+  chaos for {self.chaos_s:g} s
   network: delay {shortest_ms:.3g} to {longest_ms:.3g} ms, loss {self.loss:.0%} (at most \
 {self.lost_in_a_row_max} in a row), duplicated {self.duplicate:.0%}
   hosts: timers late by up to {late_ms:.3g} ms, addresses by {settle_ms:.3g} ms, start in up to \
@@ -136,11 +140,13 @@ def draw(seed: int) -> Options:
     hosts = rng.choice((2, 2, 2, 3, 3, 4, 5))
     drift = rng.choice((0.0, 0.0, 0.0001, 0.01))
     octets = [rng.sample(range(1, 100), hosts) for _ in range(links)]
-    manners = [_Manners.draw(rng, interval_s) for _ in groups]
+    version = rng.choice((2, 3, 3)) if interval_s >= 1 else 3
+    manners = [_Manners.draw(rng, interval_s, version) for _ in groups]
     delay_max_s = rng.choice((0.0005, 0.0005, 0.1 * interval_s, 0.5 * interval_s, interval_s))
     delay_max_s = min(delay_max_s, interval_s)
     return Options(
         seed=seed,
+        version=version,
         hosts=tuple(
             HostOptions(
                 name=f"lb{number + 1}",
@@ -174,9 +180,9 @@ class _Manners:
     preempt_delays_s: tuple[float, ...]
 
     @classmethod
-    def draw(cls, rng: Random, interval_s: float) -> _Manners:
+    def draw(cls, rng: Random, interval_s: float, version: int) -> _Manners:
         one = rng.choice(PRIORITIES)
-        slower_s = min(2 * interval_s, 40.0)
+        slower_s = min(2 * interval_s, 40.0) if version == 3 else interval_s
         return cls(
             rng.choice((PRIORITIES, PRIORITIES, (*PRIORITIES, 255), (one,), (254, 253))),
             rng.choice(((True,), (True,), (False,), (True, False))),

@@ -179,7 +179,7 @@ def _reconfigured(rng: Random, options: Options) -> Fault:
     what = rng.randrange(4)
     if what == 0:
         return Reconfigured(at_s=at_s, host=host, group=group, preempt=rng.choice((True, False)))
-    if what == 1:
+    if what == 1 and options.version == 3:
         interval_s = min(40.0, options.interval_s * rng.choice((1, 2, 3)))
         return Reconfigured(at_s=at_s, host=host, group=group, interval_s=round(interval_s, 2))
     priority = rng.choice((*PRIORITIES, 255))

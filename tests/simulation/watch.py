@@ -19,13 +19,12 @@ delivered to whom; of the machines it asks nothing but their state, timer and ad
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from itertools import combinations
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
 from vrrp.events import Changed, Heard, State
-from vrrp.packet import Advertisement
+from vrrp.packet import Advertisement, IPAddress
 
 if TYPE_CHECKING:
     from tests.simulation.host import Host
@@ -50,7 +49,7 @@ class _Respected:
     at: float
     """On the host's own clock."""
     interval_s: float
-    source: IPv4Address
+    source: IPAddress
 
 
 _Duty = tuple[float, str, str]
@@ -78,7 +77,7 @@ class Watch:
         self._healthy: set[tuple[str, int]] = set()
         self._respected: dict[tuple[str, int, int], _Respected] = {}
         self._weaker_since: dict[tuple[str, int, int], float] = {}
-        self._goodbyes: dict[tuple[str, int, int], dict[IPv4Address, float]] = {}
+        self._goodbyes: dict[tuple[str, int, int], dict[IPAddress, float]] = {}
         self._advertised: dict[tuple[str, int, int], tuple[float, float]] = {}
         self._leaving: dict[tuple[str, int, int], str] = {}
 
