@@ -21,9 +21,7 @@ FILE_NAME = "declared.json"
 def remember(directory: Path, keys: Iterable[ServiceKey]) -> None:
     """Write the keys; raises OSError."""
     lines = sorted(
-        f"fwmark:{key.mark} {key.version}"
-        if isinstance(key, FirewallMark)
-        else format_listen(key)
+        f"fwmark:{key.mark} {key.version}" if isinstance(key, FirewallMark) else format_listen(key)
         for key in keys
     )
     fresh = directory / (FILE_NAME + ".new")

@@ -38,7 +38,8 @@ from hadirector.ipvs.table import KernelTable
 from hadirector.journal import Journal
 from hadirector.logs import configure_logs
 from hadirector.pool import Pool
-from hadirector.reconciler import Reconciler, Turn
+from hadirector.reconciler import HEALTH, Reconciler, Turn
+from hadirector.tuner import Tuner
 from hadirector.turns import TurnRequests
 from vrrp import messages as vrrp_messages
 
@@ -56,6 +57,7 @@ class Director:
             on_error=self._probe_failed,
         )
         self._reconciler = Reconciler(dataplane, self._journal)
+        self._tuner = Tuner(self._runtime_dir)
         self._turns = TurnRequests[Turn]()
         self._reloads = TurnRequests[Json]()
         self._remembered: frozenset[ServiceKey] = frozenset()
@@ -156,14 +158,28 @@ class Director:
         pools = {service.name: self._pool(service) for service in config.services}
         self._journal_quorum(pools)
         self._present.pools = pools  # what the checks say holds, whatever becomes of the table
+        if why != HEALTH:
+            await self._tune(config)
         # Noted before it is done: what is killed in between must know its services again.
         self._reconciler.declared |= {service.listen for service in config.services}
         self._remember_declared()
-        turn = await self._reconciler.turn(why, pools.values())
+        turn = await self._reconciler.turn(why, pools.values(), undeclared=config.undeclared)
         self._present.actual = self._reconciler.actual
         self._present.turn = turn
         self._remember_declared()
         return turn
+
+    async def _tune(self, config: Config) -> None:
+        """Settings that cannot be made are told, and stop nothing: the table comes first."""
+        try:
+            ahead = await self._tuner.ahead(config.settings)
+            await self._tuner.apply(ahead)
+        except DataplaneError as error:
+            self._present.trouble["settings"] = f"{error}; {error.remedy}"
+            return
+        self._present.trouble.pop("settings", None)
+        if ahead:
+            self._journal.add("setting", "; ".join(str(change) for change in ahead))
 
     def _pool(self, service: Service) -> Pool:
         keys = [pool.server_key(service, server) for server in service.servers]
@@ -238,7 +254,7 @@ class Director:
         self._journal.add(
             "server", f"{key} is {transition.after}: {transition.sentence}", subject=key
         )
-        self._turns.ask("health")
+        self._turns.ask(HEALTH)
 
     def _probe_failed(self, key: str, error: ProbeError) -> None:
         """A probe could not be made: our own fault, so no verdict on the server."""

@@ -18,11 +18,11 @@ is a drain, which the desired table expresses by keeping the server with weight 
 Never: I/O; a step that is not needed; a word about *why* a weight is what it is (``pool``'s part).
 """
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from hadirector.ipvs.model import Entry, ServiceKey, Table
+from hadirector.ipvs.model import Destination, DestinationKey, Entry, ServiceKey, Table
 from hadirector.ipvs.steps import (
     AddDestination,
     AddService,
@@ -35,9 +35,13 @@ from hadirector.ipvs.steps import (
 
 
 class Undeclared(StrEnum):
-    """What to do with a service that is in the kernel and that nobody declared."""
+    """What to do with a service that is in the kernel and that nobody declared.
+
+    ``REPORT`` keeps it, too, and has it journaled.
+    """
 
     KEEP = "keep"
+    REPORT = "report"
     REMOVE = "remove"
 
 
@@ -103,6 +107,32 @@ def plan(
         else:
             kept.append(key)
     return Plan((*gives, *lowers, *removals), tuple(kept))
+
+
+def after(table: Table, steps: Iterable[Step]) -> Table:
+    """The table once these steps are done; counters of what stays are kept."""
+    entries = dict(table.entries)
+    servers: dict[ServiceKey, dict[DestinationKey, Destination]] = {}
+    for step in steps:
+        match step:
+            case DeleteService():
+                entries.pop(step.key, None)
+                servers.pop(step.key, None)
+                continue
+            case AddService(service):
+                entries[step.key] = Entry(service, {})
+                continue
+            case SetService(service):
+                entries[step.key] = replace(entries[step.key], service=service)
+                continue
+        present = servers.setdefault(step.key, dict(entries[step.key].destinations))
+        if isinstance(step, DeleteDestination):
+            present.pop(step.before.key, None)
+        else:
+            present[step.destination.key] = step.destination
+    for key, present in servers.items():
+        entries[key] = replace(entries[key], destinations=present)
+    return Table(entries, table.oddities)
 
 
 def _whole_service(wanted: Entry) -> Iterator[Step]:

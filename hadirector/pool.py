@@ -117,9 +117,7 @@ def _entry(pool: Pool) -> tuple[ipvs.Service, list[ipvs.Destination]]:
     service = pool.service
     members = [*pool.members, *([pool.fallback] if pool.fallback else [])]
     destinations = [
-        _destination(service, member.server, member.weight)
-        for member in members
-        if member.in_table
+        _destination(service, member.server, member.weight) for member in members if member.in_table
     ]
     asked = ipvs.Service(service.listen, service.scheduler, service.persistence, service.flags)
     return asked, destinations

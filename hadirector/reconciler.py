@@ -2,25 +2,30 @@
 
 A start, a reload, a change of health, an audit and a retry are the same turn: read the table,
 compare it with what the pools want, apply the difference, say in one sentence what was done. The
-kernel is the truth, so every turn begins with a fresh read; what already matches is adopted
-without a write.
+kernel is the truth, so every turn begins with a fresh read, but for one: a change of health goes by
+the last reading and what was done since, so that it costs one exchange with the kernel, however
+large the table is. If the kernel then refuses a step, or after any doubt, it is read after all; and
+the audit reads in any case. What already matches is adopted without a write.
 
 What differs from how the last turn left the table was changed by somebody else. That is *drift*;
-it is journaled as such, with what was found, and repaired in the same turn.
+by the policy of its service it is repaired in the same turn, left and journaled, or just left.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
+from hadirector.drift import Drift, tolerate
 from hadirector.ipvs.dataplane import Dataplane
 from hadirector.ipvs.model import ServiceKey, Table
+from hadirector.ipvs.steps import Step
 from hadirector.journal import Journal
-from hadirector.plan import Plan, plan
+from hadirector.plan import Plan, Undeclared, after, plan
 from hadirector.pool import Pool, desired_table
 
+HEALTH = "health"  # why a turn is taken: checks have changed their verdict, and nothing else
 STEPS_TOLD_MAX = 20  # of a turn, in the journal; the rest is counted
 
 
@@ -31,11 +36,21 @@ class Turn:
     why: str
     at: float  # unix time, seconds
     steps: tuple[str, ...]
-    drift: tuple[str, ...]
+    drift: tuple[str, ...]  # what others did, and was repaired
     failures: tuple[str, ...]
     kept: tuple[str, ...]  # services that somebody else has in the table
     oddities: tuple[str, ...]
     sentence: str
+    reported: tuple[str, ...] = ()  # what others did, and was left so
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a turn is to bring about."""
+
+    why: str
+    pools: list[Pool]
+    undeclared: Undeclared
 
 
 class Reconciler:
@@ -49,7 +64,7 @@ class Reconciler:
         self._clock = clock
         self._left: Table | None = None  # the table as the last turn wanted it
         self.declared: set[ServiceKey] = set()  # by this configuration or an earlier one
-        self.actual = Table()  # as last read, with counters
+        self.actual = Table()  # as last read, with counters, and what was done since
         self.last: Turn | None = None
 
     async def read(self) -> Table:
@@ -57,40 +72,30 @@ class Reconciler:
         self.actual = await self._dataplane.read()
         return self.actual
 
-    async def turn(self, why: str, pools: Iterable[Pool]) -> Turn:
+    async def turn(
+        self,
+        why: str,
+        pools: Iterable[Pool],
+        *,
+        undeclared: Undeclared = Undeclared.REPORT,
+    ) -> Turn:
         """Bring the table to what the pools ask for; raises DataplaneError.
 
         A step that the kernel refuses is in `failures`; the other steps are done all the same.
         """
-        desired = desired_table(pools)
-        if not desired and not self.declared:
+        asked = _Asked(why, list(pools), undeclared)
+        if not asked.pools and not self.declared and undeclared is not Undeclared.REMOVE:
             return self._nothing_of_ours(why)
+        tried: tuple[str, ...] = ()
+        if why == HEALTH and self._left is not None:
+            turn = await self._turn_from(asked, self.actual, self._left, drift=())
+            if not turn.failures:
+                return self._finish(turn, undeclared)
+            tried = turn.steps  # the table is not what it was: look, and plan again
         actual = await self.read()
         drift = self._drift(actual)
-        ahead = plan(desired, actual, declared_before=self.declared)
-        # From here on until all is known to be done, a difference is no proof of somebody else.
-        self._left = None
-        self.declared |= set(desired)
-        failures: tuple[str, ...] = ()
-        if ahead:
-            report = await self._dataplane.apply(ahead.steps)
-            failures = tuple(str(failure) for failure in report.failures)
-        if not failures:
-            self._left = desired
-            self.declared = set(desired)
-        turn = Turn(
-            why=why,
-            at=self._clock(),
-            steps=tuple(str(step) for step in ahead.steps),
-            drift=drift,
-            failures=failures,
-            kept=tuple(str(key) for key in ahead.kept),
-            oddities=actual.oddities,
-            sentence=_sentence(why, ahead, len(failures)),
-        )
-        self._tell(turn)
-        self.last = turn
-        return turn
+        turn = await self._turn_from(asked, actual, self._left, drift=drift)
+        return self._finish(replace(turn, steps=(*tried, *turn.steps)), undeclared)
 
     def _nothing_of_ours(self, why: str) -> Turn:
         """A director that only keeps addresses needs no table, and perhaps has no IPVS."""
@@ -106,13 +111,51 @@ class Reconciler:
         )
         return self.last
 
-    def _drift(self, actual: Table) -> tuple[str, ...]:
+    async def _turn_from(
+        self, asked: _Asked, actual: Table, left: Table | None, *, drift: tuple[Step, ...]
+    ) -> Turn:
+        """Plan and apply against this table, which need not have been read just now."""
+        policies = {pool.service.listen: pool.service.drift for pool in asked.pools}
+        wanted = desired_table(asked.pools)
+        desired = wanted
+        if left is not None:
+            desired = tolerate(wanted, left=left, actual=actual, policies=policies)
+        ahead = plan(desired, actual, undeclared=asked.undeclared, declared_before=self.declared)
+        # From here on until all is known to be done, a difference is no proof of somebody else.
+        self._left = None
+        self.declared |= set(wanted)
+        failures: tuple[str, ...] = ()
+        if ahead:
+            report = await self._dataplane.apply(ahead.steps)
+            failures = tuple(str(failure) for failure in report.failures)
+        if not failures:
+            self._left = wanted
+            self.declared = set(wanted)
+            self.actual = after(actual, ahead.steps)
+        return Turn(
+            why=asked.why,
+            at=self._clock(),
+            steps=tuple(str(step) for step in ahead.steps),
+            drift=_under(drift, policies, Drift.REPAIR),
+            reported=_under(drift, policies, Drift.REPORT),
+            failures=failures,
+            kept=tuple(str(key) for key in ahead.kept),
+            oddities=actual.oddities,
+            sentence=_sentence(asked.why, ahead, len(failures)),
+        )
+
+    def _finish(self, turn: Turn, undeclared: Undeclared) -> Turn:
+        self._tell(turn, undeclared)
+        self.last = turn
+        return turn
+
+    def _drift(self, actual: Table) -> tuple[Step, ...]:
+        """What would have to be done for the table to be as we left it."""
         if self._left is None:
             return ()
-        back = plan(self._left, actual, declared_before=self.declared)
-        return tuple(str(step) for step in back.steps)
+        return plan(self._left, actual, declared_before=self.declared).steps
 
-    def _tell(self, turn: Turn) -> None:
+    def _tell(self, turn: Turn, undeclared: Undeclared) -> None:
         # What was refused is tried again with each audit, and told once.
         refused = self.last if self.last is not None and self.last.failures else None
         steps = tuple(s for s in turn.steps if refused is None or s not in refused.steps)
@@ -124,13 +167,28 @@ class Reconciler:
             )
         elif steps:
             self._journal.add("table", f"{turn.sentence}: {_listed(steps)}")
+        if turn.reported and (self.last is None or self.last.reported != turn.reported):
+            self._journal.add(
+                "drift",
+                "another program changed the table; it is left so, and this would undo it: "
+                + _listed(turn.reported),
+                steps=list(turn.reported[:STEPS_TOLD_MAX]),
+            )
         for failure in turn.failures:
             if refused is None or failure not in refused.failures:
                 self._journal.add("table", failure)
-        if turn.kept and (self.last is None or self.last.kept != turn.kept):
+        told = self.last is not None and self.last.kept == turn.kept
+        if turn.kept and undeclared is Undeclared.REPORT and not told:
             self._journal.add(
                 "table", "left alone, since nobody declared them here: " + _listed(turn.kept)
             )
+
+
+def _under(
+    steps: Iterable[Step], policies: Mapping[ServiceKey, Drift], policy: Drift
+) -> tuple[str, ...]:
+    """The steps on services that have this policy."""
+    return tuple(str(step) for step in steps if policies.get(step.key, Drift.REPAIR) is policy)
 
 
 def _sentence(why: str, ahead: Plan, failures: int) -> str:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hadirector.cli.client import add_runtime_dir
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_NO, EXIT_YES, CliError
+
+if TYPE_CHECKING:
+    from hadirector.cli.plan import Ahead
+    from hadirector.ipvs.dataplane import AppliedReport
 
 SUMMARY = "make the kernel's IPVS table what the file says, once, without a daemon"
 
@@ -16,7 +24,10 @@ Every server counts as up: no check is asked. A second apply of the same file wr
 steps are ordered so that an interruption at any point leaves every service with its servers.
 Refused while a daemon runs here: it would undo at once what its own file and checks do not say.
 
+At a terminal, a plan that takes something from the clients is shown with its impact and asks first.
+
   hadirector plan FILE             look first
+  hadirector apply FILE --max-changes 20
   hadirector apply FILE            exit code 1: the kernel refused a step; it is named"""
 
 
@@ -25,14 +36,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("file", metavar="FILE", help="the configuration of the pair")
     add_runtime_dir(parser)
+    parser.add_argument("--yes", action="store_true", help="do not ask, whatever the impact is")
+    parser.add_argument(
+        "--max-changes",
+        type=_whole_number,
+        metavar="N",
+        help="do nothing if more than N entries would change or go (default: the file's)",
+    )
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
 
 def execute(args: argparse.Namespace) -> int:
     """Apply the plan and say what was done."""
     from hadirector.cli.loading import load_or_fail
-    from hadirector.cli.plan import kernel_table, make_plan, show
-    from hadirector.ipvs.dataplane import DataplaneError
+    from hadirector.cli.plan import as_document, look_at_kernel, show
     from hadirector.preflight import lock_owner
 
     config = load_or_fail(args.file)
@@ -42,24 +59,57 @@ def execute(args: argparse.Namespace) -> int:
             "change its file, then: hadirector reload",
             EXIT_CANNOT,
         )
-    ahead = make_plan(config, kernel_table())
-    try:
-        # Another event loop than the reading one, so another socket too.
-        report = asyncio.run(kernel_table().apply(ahead.steps))
-    except DataplaneError as error:
-        raise CliError(str(error), error.remedy, EXIT_CANNOT) from error
+    ahead = look_at_kernel(config)
+    if not args.json:
+        show(ahead, as_json=False)
+    most = config.max_changes if args.max_changes is None else args.max_changes
+    if most is not None and ahead.impact.changes > most:
+        raise CliError(
+            f"this would change or remove more entries ({ahead.impact.changes}) than are allowed "
+            f"({most}); nothing was changed",
+            f"if it is meant: --max-changes {ahead.impact.changes}",
+            EXIT_NO,
+        )
+    if ahead.impact.sentences and not (args.yes or args.json or _agreed()):
+        raise CliError("nothing was changed", "", EXIT_NO)
+    report = _carry_out(ahead, args.runtime_dir)
     failures = [str(failure) for failure in report.failures]
     if args.json:
-        document = {
-            "summary": ahead.summary,
-            "steps": [str(step) for step in ahead.steps],
-            "applied": report.applied,
-            "failures": failures,
-        }
+        document = {**as_document(ahead), "applied": report.applied, "failures": failures}
         print(json.dumps(document, indent=2))
     else:
-        show(ahead, as_json=False)
         for failure in failures:
             print(f"refused: {failure}")
-        print(f"applied: {report.applied} of {len(ahead.steps)} steps")
+        print(f"applied: {report.applied} of {len(ahead.plan.steps)} steps")
     return EXIT_NO if failures else EXIT_YES
+
+
+def _agreed() -> bool:
+    """Whether somebody at a terminal agrees; without one, nobody can be asked."""
+    if not sys.stdin.isatty():
+        return True
+    try:
+        return input("go ahead? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+def _carry_out(ahead: Ahead, runtime_dir: Path) -> AppliedReport:
+    from hadirector.cli.plan import kernel_table
+    from hadirector.ipvs.dataplane import DataplaneError
+    from hadirector.tuner import Tuner
+
+    try:
+        with closing(Tuner(runtime_dir)) as tuner:
+            asyncio.run(tuner.apply(ahead.settings))
+        # Another event loop than the reading one, so another socket too.
+        with closing(kernel_table()) as kernel:
+            return asyncio.run(kernel.apply(ahead.plan.steps))
+    except DataplaneError as error:
+        raise CliError(str(error), error.remedy, EXIT_CANNOT) from error
+
+
+def _whole_number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number")
+    return int(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hadirector.cli import ipvs_list, ipvs_rules
+from hadirector.cli import ipvs_list, ipvs_rules, ipvs_settings
 
 SUMMARY = "the kernel's IPVS table: list it, save and restore it in ipvsadm's format"
 
@@ -23,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(metavar="WORD", dest="word", title="words", required=True)
     for name, summary, setup, run in (
         ("list", ipvs_list.SUMMARY, ipvs_list.configure, ipvs_list.execute),
+        ("settings", ipvs_settings.SUMMARY, ipvs_settings.configure, ipvs_settings.execute),
         ("save", ipvs_rules.SAVE_SUMMARY, ipvs_rules.configure_save, ipvs_rules.save),
         ("restore", ipvs_rules.RESTORE_SUMMARY, ipvs_rules.configure_restore, ipvs_rules.restore),
     ):

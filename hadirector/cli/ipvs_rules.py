@@ -64,14 +64,16 @@ def save(args: argparse.Namespace) -> int:
 
 def restore(args: argparse.Namespace) -> int:
     """Make the table what the rules say."""
-    from hadirector.cli.plan import kernel_table, show
+    from hadirector.cli.plan import Ahead, kernel_table, show
+    from hadirector.impact import impact
     from hadirector.ipvs.dataplane import DataplaneError
     from hadirector.plan import Undeclared, plan
 
     wanted = _rules_of(args.file)
     others = Undeclared.REMOVE if args.exact else Undeclared.KEEP
-    ahead = plan(wanted, _read(), undeclared=others)
-    show(ahead, as_json=False)
+    actual = _read()
+    ahead = plan(wanted, actual, undeclared=others)
+    show(Ahead(ahead, impact(ahead, actual, wanted, {})), as_json=False)
     if args.dry_run:
         return EXIT_NO if ahead else EXIT_YES
     try:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from hadirector.cli.client import RUNTIME_DIR
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_NO, EXIT_YES, CliError
 
 if TYPE_CHECKING:
     from hadirector.config.model import Config
+    from hadirector.impact import Impact
     from hadirector.ipvs.dataplane import Dataplane
     from hadirector.ipvs.table import KernelTable
+    from hadirector.ipvs.tuning import Change
     from hadirector.plan import Plan
 
 SUMMARY = "show the difference between a configuration file and the kernel's IPVS table"
@@ -34,13 +39,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What must be done, and what that would mean."""
+
+    plan: Plan
+    impact: Impact
+    settings: tuple[Change, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.plan or self.settings)
+
+
 def execute(args: argparse.Namespace) -> int:
     """Print the plan."""
     from hadirector.cli.loading import load_or_fail
     from hadirector.ipvs.memory import MemoryTable
+    from hadirector.ipvs.tuning import changes
 
     config = load_or_fail(args.file)
-    ahead = make_plan(config, MemoryTable() if args.empty else kernel_table())
+    if args.empty:
+        table = look_ahead(config, MemoryTable())
+        ahead = replace(table, settings=changes(config.settings, {}))
+    else:
+        ahead = look_at_kernel(config)
     show(ahead, as_json=args.json)
     return EXIT_NO if ahead else EXIT_YES
 
@@ -55,8 +77,23 @@ def kernel_table() -> KernelTable:
     return KernelTable()
 
 
-def make_plan(config: Config, dataplane: Dataplane) -> Plan:
-    """Compare the file, all its servers up, with the table; raises CliError."""
+def look_at_kernel(config: Config) -> Ahead:
+    """Compare the file, all its servers up, with the kernel; raises CliError."""
+    from hadirector.ipvs.dataplane import DataplaneError
+    from hadirector.tuner import Tuner
+
+    with closing(kernel_table()) as kernel:
+        ahead = look_ahead(config, kernel)
+    try:
+        with closing(Tuner(RUNTIME_DIR)) as tuner:
+            return replace(ahead, settings=asyncio.run(tuner.ahead(config.settings)))
+    except DataplaneError as error:
+        raise CliError(str(error), error.remedy, EXIT_CANNOT) from error
+
+
+def look_ahead(config: Config, dataplane: Dataplane) -> Ahead:
+    """Compare the file, all its servers up, with a table; raises CliError."""
+    from hadirector.impact import Quorum, impact
     from hadirector.ipvs.dataplane import DataplaneError
     from hadirector.plan import plan
     from hadirector.pool import desired_table, everything_up
@@ -65,21 +102,41 @@ def make_plan(config: Config, dataplane: Dataplane) -> Plan:
         actual = asyncio.run(dataplane.read())
     except DataplaneError as error:
         raise CliError(str(error), error.remedy, EXIT_CANNOT) from error
-    return plan(desired_table(everything_up(service) for service in config.services), actual)
+    desired = desired_table(everything_up(service) for service in config.services)
+    ahead = plan(desired, actual, undeclared=config.undeclared)
+    quorums = {each.listen: Quorum(each.name, each.quorum) for each in config.services}
+    return Ahead(ahead, impact(ahead, actual, desired, quorums))
 
 
-def show(ahead: Plan, *, as_json: bool) -> None:
-    """Print a plan, step by step."""
+def show(ahead: Ahead, *, as_json: bool) -> None:
+    """Print a plan, step by step, and what it would mean."""
     if as_json:
-        document = {
-            "summary": ahead.summary,
-            "steps": [str(step) for step in ahead.steps],
-            "kept": [str(key) for key in ahead.kept],
-        }
-        print(json.dumps(document, indent=2))
+        print(json.dumps(as_document(ahead), indent=2))
         return
-    for step in ahead.steps:
-        print(f"  {step}")
-    for key in ahead.kept:
+    for sentence in (*ahead.settings, *ahead.plan.steps):
+        print(f"  {sentence}")
+    for key in ahead.plan.kept:
         print(f"  leave alone, not in the file: {key}")
-    print(f"plan: {ahead.summary}")
+    for what in ahead.impact.sentences:
+        print(f"impact: {what}")
+    print(f"plan: {summary(ahead)}")
+
+
+def summary(ahead: Ahead) -> str:
+    """The plan in a few words."""
+    count = len(ahead.settings)
+    tuned = f"change {count} setting{'s' * (count != 1)}" if count else ""
+    table = ahead.plan.summary
+    return (f"{tuned}, {table}" if ahead.plan else tuned) if tuned else table
+
+
+def as_document(ahead: Ahead) -> dict[str, object]:
+    """A plan for programs."""
+    return {
+        "summary": summary(ahead),
+        "settings": [str(change) for change in ahead.settings],
+        "steps": [str(step) for step in ahead.plan.steps],
+        "kept": [str(key) for key in ahead.plan.kept],
+        "impact": list(ahead.impact.sentences),
+        "changes": ahead.impact.changes,
+    }

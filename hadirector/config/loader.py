@@ -23,6 +23,8 @@ from hadirector.config.model import Config, Node, Server, Service
 from hadirector.config.nodes import Findings
 from hadirector.config.rules import check_rules
 from hadirector.config.sections import FileDraft, ServerDraft, ServiceDraft, walk
+from hadirector.config.tuning_shape import settings_of
+from hadirector.drift import Drift
 from hadirector.ipvs.model import (
     IPIP,
     DestinationKey,
@@ -32,6 +34,7 @@ from hadirector.ipvs.model import (
     Tunnel,
     VirtualAddress,
 )
+from hadirector.plan import Undeclared
 
 T = TypeVar("T")
 
@@ -93,6 +96,9 @@ def _build(top: FileDraft) -> Config:
         virtual_routers=tuple(routers),
         services=tuple(_service(service) for service in top.services),
         audit=_value(top.draft, "audit", float),
+        undeclared=_value(top.draft, "undeclared", Undeclared),
+        max_changes=top.draft.get("max_changes", int),
+        settings=settings_of(top.ipvs.values) if top.ipvs is not None else {},
     )
 
 
@@ -118,6 +124,7 @@ def _service(service: ServiceDraft) -> Service:
         fallback=None if fallback is None else _fallback(fallback, service),
         quorum=_value(draft, "quorum", int),
         persistence=_persistence(service.persistence, listen.version),
+        drift=_value(draft, "drift", Drift),
         flags=flags_of(
             draft.get("scheduler_flags", list) or [],
             one_packet=_value(draft, "one_packet", bool),

@@ -10,10 +10,11 @@ pydantic: the processes that only receive a configuration start faster without i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hadirector.config.addresses import join
+from hadirector.drift import Drift
 from hadirector.ipvs.model import (
     IPIP,
     Address,
@@ -23,6 +24,7 @@ from hadirector.ipvs.model import (
     ServiceKey,
     Tunnel,
 )
+from hadirector.plan import Undeclared
 
 if TYPE_CHECKING:  # the codec resolves these two when it needs them
     from checkers.base import CheckOptions, Timing
@@ -86,13 +88,21 @@ class Service:
     quorum: int = 1
     persistence: Persistence | None = None
     flags: ServiceFlag = ServiceFlag.NONE
+    drift: Drift = Drift.REPAIR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The whole pair. `audit`: seconds between two comparisons of the kernel with this."""
+    """The whole pair. `audit`: seconds between two comparisons of the kernel with this.
+
+    `settings` are the kernel's (`ipvs.tuning`), by name; what is not there is not touched.
+    `max_changes`: entries that one `apply` may change or remove; None: any number.
+    """
 
     nodes: Mapping[str, Node]
     virtual_routers: tuple[VirtualRouter, ...]
     services: tuple[Service, ...]
     audit: float = 5.0
+    settings: Mapping[str, str] = field(default_factory=dict)
+    undeclared: Undeclared = Undeclared.REPORT
+    max_changes: int | None = None

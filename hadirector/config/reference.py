@@ -21,6 +21,7 @@ from hadirector.config.draft import fields_of
 from hadirector.config.durations import PATTERN
 from hadirector.config.explain import Bounds
 from hadirector.config.schema import schema
+from hadirector.config.tuning_shape import IpvsShape
 
 _INTRODUCTION = """\
 # The configuration file
@@ -56,6 +57,7 @@ _TITLES: Mapping[str, str] = {
     "NodeShape": "`nodes.NAME`: a director",
     "VirtualRouter": "`virtual_routers[]`: a virtual router",
     "DefaultsShape": "`defaults`",
+    "IpvsShape": "`ipvs`: settings of the kernel",
     "ServiceShape": "`services[]`: a virtual service",
     "ServerShape": "`services[].servers[]`: a real server",
     "PersistenceShape": "`services[].persistence`: clients that come back",
@@ -64,6 +66,7 @@ _TITLES: Mapping[str, str] = {
 _LINKS = {
     "Check": "[check](#check-timing-common-to-all-kinds)",
     "Defaults": "[defaults](#defaults)",
+    "Ipvs": "[settings](#ipvs-settings-of-the-kernel)",
     "Node": "[a director](#nodesname-a-director)",
     "VirtualRouter": "[virtual routers](#virtual_routers-a-virtual-router)",
     "Service": "[services](#services-a-virtual-service)",
@@ -81,6 +84,7 @@ def reference_text() -> str:
         shape.FileShape,
         shape.NodeShape,
         shape.VirtualRouterShape,
+        IpvsShape,
         shape.DefaultsShape,
         shape.ServiceShape,
         shape.ServerShape,

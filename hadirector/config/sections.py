@@ -20,9 +20,10 @@ from hadirector.config.draft import Draft, check_field, check_fields, fields_of
 from hadirector.config.explain import found
 from hadirector.config.model import HealthCheck
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken
+from hadirector.config.tuning_shape import IpvsShape
 from vrrp.config import VirtualRouter
 
-_FILE_SECTIONS = frozenset({"nodes", "virtual_routers", "defaults", "services", "include"})
+_FILE_SECTIONS = frozenset({"nodes", "virtual_routers", "defaults", "services", "include", "ipvs"})
 _SERVICE_SECTIONS = frozenset({"check", "servers", "persistence", "tunnel"})
 _SERVER_SECTIONS = frozenset({"check", "tunnel"})
 _CHECK = frozenset({"check"})
@@ -69,6 +70,7 @@ class FileDraft:
     nodes: dict[str, Draft] = field(default_factory=dict)
     routers: list[RouterDraft] = field(default_factory=list)
     services: list[ServiceDraft] = field(default_factory=list)
+    ipvs: Draft | None = None
 
 
 def walk(root: Mapping, findings: Findings) -> FileDraft:
@@ -78,6 +80,9 @@ def walk(root: Mapping, findings: Findings) -> FileDraft:
     top.nodes = dict(_nodes(root.entries.get("nodes"), findings))
     for path, node in _items(root, "virtual_routers", "", findings):
         top.routers.append(_router(node, path, findings))
+    if "ipvs" in root.entries:
+        top.ipvs = Draft(root.entries["ipvs"], "ipvs")
+        check_fields(top.ipvs, IpvsShape, findings)
     walker = _Services(root, findings)
     for path, node in _items(root, "services", "", findings):
         top.services.append(walker.service(node, path))

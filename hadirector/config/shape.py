@@ -12,7 +12,7 @@ from functools import cache
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, MaxLen, MinLen
-from pydantic import BaseModel, Field, PlainValidator
+from pydantic import BaseModel, Field, PlainValidator, Strict
 from pydantic.json_schema import WithJsonSchema
 
 from checkers.base import Timing
@@ -35,7 +35,10 @@ from hadirector.config.balancing import (
     WholeSeconds,
 )
 from hadirector.config.diagnostics import Rule, UnfitError, choices
+from hadirector.config.tuning_shape import IpvsShape
+from hadirector.drift import Drift
 from hadirector.ipvs.model import Address, DestinationKey, Forward, ServiceKey
+from hadirector.plan import Undeclared
 from vrrp.config import VirtualRouter
 
 SCHEDULERS = (
@@ -256,6 +259,11 @@ class ServiceShape(BaseModel):
     quorum: Annotated[int, Ge(1)] = Field(
         default=1, description="Servers that must be up for the service to count as working."
     )
+    drift: Annotated[Drift, Strict(False)] = Field(
+        default=Drift.REPAIR,
+        description="What to do when another program changes this service or its servers in the "
+        "kernel. `repair`: put it right; `report`: leave it and say so; `ignore`: leave it.",
+    )
     persistence: WholeSeconds | PersistenceShape = Field(
         default=UNWRITTEN,
         description="A client comes back to its server within this time, in whole seconds; or a "
@@ -308,5 +316,18 @@ class FileShape(BaseModel):
         default=5.0,
         json_schema_extra={"default": "5s"},
         description="Time between two comparisons of the kernel's table with this configuration.",
+    )
+    undeclared: Annotated[Undeclared, Strict(False)] = Field(
+        default=Undeclared.REPORT,
+        description="What to do with services in the kernel that nobody declared here. `keep`: "
+        "leave them alone; `report`: and journal them; `remove`: remove them.",
+    )
+    max_changes: Annotated[int, Ge(0)] = Field(
+        default=UNWRITTEN,
+        description="How many entries (services, servers) one `hadirector apply` may change or "
+        "remove; a plan with more does nothing. Adding is not limited.",
+    )
+    ipvs: IpvsShape = Field(
+        default=UNWRITTEN, description="Settings of the kernel; what is not written stays."
     )
     services: list[ServiceShape] = Field(default=[], description="The virtual services.")

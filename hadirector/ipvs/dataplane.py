@@ -97,6 +97,9 @@ class Dataplane(Protocol):
     async def apply(self, steps: Iterable[Step]) -> AppliedReport:
         """Do the steps in order. Raises ``DataplaneError`` when it is unknown how far it came."""
 
+    def close(self) -> None:
+        """Give back what it holds; the next use takes it again."""
+
 
 def _reason(step: Step, code: int) -> str:
     """What this errno means for this step (net/netfilter/ipvs/ip_vs_ctl.c)."""

@@ -98,6 +98,9 @@ class MemoryTable:
                 failures.append(Failure(step, code))
         return AppliedReport(applied, tuple(failures))
 
+    def close(self) -> None:
+        """Nothing to give back."""
+
     def _entry(self, key: ServiceKey) -> Entry:
         destinations = dict(self._destinations[key])
         return Entry(self._services[key], destinations, dict.fromkeys(destinations, Counters()))

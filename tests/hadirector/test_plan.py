@@ -22,7 +22,7 @@ from hadirector.ipvs.model import (
     VirtualAddress,
 )
 from hadirector.ipvs.steps import Step
-from hadirector.plan import Plan, Undeclared, plan
+from hadirector.plan import Plan, Undeclared, after, plan
 from tests.hadirector.ipvs.strategies import SERVERS, VIPS, service_keys, tables
 
 WEB = VirtualAddress(Protocol.TCP, VIPS[0], 80)
@@ -81,6 +81,13 @@ def test_interrupted_after_any_step_a_new_plan_arrives_without_a_gap(
         *between, end = states(interrupted, again.steps)
         assert end == goal
         assert all(always <= usable(table) for table in between)
+
+
+@given(tables(), tables())
+def test_the_table_after_the_steps_is_known_without_reading(start: Table, goal: Table) -> None:
+    made = plan(goal, start, undeclared=Undeclared.REMOVE)
+    for count, between in enumerate(states(start, made.steps)):
+        assert after(start, made.steps[:count]) == between
 
 
 @given(tables(), tables(), st.sets(service_keys))

@@ -2,17 +2,26 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
 
 from hadirector import pool
+from hadirector.drift import Drift
 from hadirector.ipvs import model as ipvs
 from hadirector.ipvs.dataplane import AppliedReport, DataplaneAbsentError, DataplaneUnsureError
 from hadirector.ipvs.memory import MemoryTable
-from hadirector.ipvs.steps import AddService, DeleteService, Step
+from hadirector.ipvs.steps import (
+    AddService,
+    DeleteDestination,
+    DeleteService,
+    SetDestination,
+    Step,
+)
 from hadirector.journal import Journal
-from hadirector.reconciler import Reconciler, Turn
+from hadirector.plan import Undeclared
+from hadirector.reconciler import HEALTH, Reconciler, Turn
 from tests.hadirector.test_pool import WEB
 
 POOLS = [pool.everything_up(WEB)]
@@ -126,3 +135,89 @@ def test_a_service_that_was_ours_goes_with_its_configuration() -> None:
     turn(reconciler, "start")
     assert turn(reconciler, "reload", []).sentence == "reload: remove 1 service"
     assert len(asyncio.run(table.read())) == 0
+
+
+class Counted(MemoryTable):
+    """Counts how often it is read."""
+
+    readings = 0
+
+    async def read(self, *, traffic: bool = False) -> ipvs.Table:
+        self.readings += 1
+        return await super().read(traffic=traffic)
+
+
+ONE_DOWN = pool.build(WEB, {"web/198.51.100.22:80": pool.Health(True, "")})
+
+
+def test_a_change_of_health_is_written_without_a_reading() -> None:
+    table = Counted()
+    reconciler = Reconciler(table, Journal(None))
+    turn(reconciler, "start")
+    assert turn(reconciler, HEALTH, [ONE_DOWN]).sentence == "health: remove 1 server"
+    assert turn(reconciler, HEALTH).sentence == "health: add 1 server"
+    assert turn(reconciler, HEALTH).steps == ()
+    assert (table.readings, table.writes) == (1, 5)
+    audited = turn(reconciler, "audit")
+    assert (audited.steps, audited.drift, table.readings) == ((), (), 2)
+
+
+def test_a_change_of_health_that_meets_another_table_reads_it_after_all() -> None:
+    table, journal = Counted(), Journal(None)
+    reconciler = Reconciler(table, journal)
+    turn(reconciler, "start")
+    [entry] = table.table.values()
+    gone = next(d for d in entry.destinations.values() if d.key.address.packed[-1] == 21)
+    asyncio.run(table.apply([DeleteDestination(entry.service.key, gone)]))
+    changed = turn(reconciler, HEALTH, [ONE_DOWN])
+    assert (changed.failures, table.readings) == ((), 2)
+    assert len(changed.steps) == 1
+    assert table.table == pool.desired_table([ONE_DOWN])
+
+
+def test_drift_is_still_found_by_the_audit_after_changes_of_health() -> None:
+    table = Counted()
+    reconciler = Reconciler(table, Journal(None))
+    turn(reconciler, "start")
+    [entry] = table.table.values()
+    kept = next(d for d in entry.destinations.values() if d.key.address.packed[-1] == 22)
+    other = replace(kept, weight=9)
+    asyncio.run(table.apply([SetDestination(entry.service.key, other, kept)]))
+    turn(reconciler, HEALTH, [ONE_DOWN])
+    audited = turn(reconciler, "audit", [ONE_DOWN])
+    assert len(audited.drift) == 1
+    assert "weight 9 to 3" in audited.drift[0]
+    assert table.table == pool.desired_table([ONE_DOWN])
+
+
+@pytest.mark.parametrize("policy", [Drift.REPORT, Drift.IGNORE])
+def test_by_its_policy_drift_is_left_while_our_own_changes_are_made(policy: Drift) -> None:
+    reconciler, table, journal = make()
+    web = replace(WEB, drift=policy)
+    turn(reconciler, "start", [pool.everything_up(web)])
+    [entry] = table.table.values()
+    _, second = entry.destinations.values()
+    changed = replace(second, weight=9)
+    asyncio.run(table.apply([SetDestination(entry.service.key, changed, second)]))
+    for _ in range(2):
+        audited = turn(reconciler, "audit", [pool.everything_up(web)])
+        assert (audited.steps, audited.drift) == ((), ())
+        assert len(audited.reported) == (policy is Drift.REPORT)
+    told = [event for event in journal.newest(10) if event.kind == "drift"]
+    assert len(told) == (policy is Drift.REPORT)
+    turn(reconciler, "audit", [pool.build(web, {"web/198.51.100.22:80": pool.Health(True, "")})])
+    [entry] = table.table.values()
+    assert entry.destinations == {changed.key: changed}
+
+
+def test_services_of_others_are_told_or_not_or_removed() -> None:
+    for undeclared, count, stays in (
+        (Undeclared.KEEP, 0, True),
+        (Undeclared.REPORT, 1, True),
+        (Undeclared.REMOVE, 0, False),
+    ):
+        reconciler, table, journal = make()
+        asyncio.run(table.apply([AddService(FOREIGN)]))
+        asyncio.run(reconciler.turn("start", POOLS, undeclared=undeclared))
+        told = [event for event in journal.newest(10) if "left alone" in event.sentence]
+        assert (len(told), FOREIGN.key in table.table) == (count, stays)

@@ -33,6 +33,16 @@ def table(monkeypatch: pytest.MonkeyPatch) -> MemoryTable:
     return twin
 
 
+NOTHING = {
+    "summary": "the table matches",
+    "settings": [],
+    "steps": [],
+    "kept": [],
+    "impact": [],
+    "changes": 0,
+}
+
+
 def test_against_an_empty_table_every_step_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "--empty", FILE]) == 1
     assert capsys.readouterr() == (SHOWN + "plan: add 1 service and 2 servers\n", "")
@@ -41,7 +51,7 @@ def test_against_an_empty_table_every_step_is_shown(capsys: pytest.CaptureFixtur
 def test_a_plan_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["plan", "--empty", "--json", FILE]) == 1
     document = json.loads(capsys.readouterr().out)
-    assert document == {"summary": "add 1 service and 2 servers", "steps": STEPS, "kept": []}
+    assert document == {**NOTHING, "summary": "add 1 service and 2 servers", "steps": STEPS}
 
 
 def test_apply_does_what_plan_shows_and_a_second_time_nothing(
@@ -61,8 +71,8 @@ def test_apply_does_what_plan_shows_and_a_second_time_nothing(
     assert capsys.readouterr().out == kept + "plan: the table matches\n"
     assert main([*apply, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
-        "summary": "the table matches",
-        "steps": [],
+        **NOTHING,
+        "kept": [str(FOREIGN)],
         "applied": 0,
         "failures": [],
     }
@@ -116,3 +126,34 @@ def test_a_wrong_file_is_refused_with_its_line(
     errors = capsys.readouterr().err
     assert f"{file}:1:1: error:" in errors
     assert errors.endswith(f"hadirector: {file} is not valid; correct it and try again\n")
+
+
+def test_a_plan_that_takes_is_shown_with_its_impact_and_limited(
+    table: MemoryTable,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    apply = ["apply", "--runtime-dir", str(tmp_path)]
+    file = tmp_path / "pair.yaml"
+    text = Path(FILE).read_text(encoding="utf-8")
+    file.write_text(text)
+    assert main([*apply, str(file)]) == 0
+    writes = table.writes
+    file.write_text(text.replace("weight: 3", "weight: 0") + "max_changes: 0\n")
+    capsys.readouterr()
+
+    assert main(["plan", str(file)]) == 1
+    impact = "impact: takes new connections from 1 server with 0 active connections"
+    assert impact in capsys.readouterr().out
+    assert main([*apply, str(file)]) == 1
+    assert "change or remove more entries (1) than are allowed (0)" in capsys.readouterr().err
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    for answer in ("", "n"):
+        monkeypatch.setattr("builtins.input", lambda _, answer=answer: answer)
+        assert main([*apply, str(file), "--max-changes", "1"]) == 1
+    assert table.writes == writes
+    assert main([*apply, str(file), "--max-changes", "1", "--yes"]) == 0
+    assert table.writes == writes + 1
+    with pytest.raises(SystemExit):
+        main([*apply, str(file), "--max-changes", "some"])
