@@ -35,7 +35,7 @@ class Clients:
 
     def __init__(self, client: Client, *, connects: bool) -> None:
         self._client = client
-        self._connects = connects  # over TCP: connections can be kept
+        self.connects = connects  # over TCP: connections can be refused, and kept
         self._samples: list[Sample] = []
         self._judgements: list[_Judgement] = []
         self._began_at = time.monotonic()
@@ -44,14 +44,14 @@ class Clients:
         """Forget what was, open the long-lived connections, and measure from here."""
         self._client.collect()
         self._samples, self._judgements = [], []
-        if self._connects:
+        if self.connects:
             self._client.open_connections(CONNECTIONS)
         self._began_at = time.monotonic()
 
     def finish(self) -> Experience:
         """Measure until here; waits until the probes under way have ended."""
         until = time.monotonic()
-        connections = self._client.count_connections() if self._connects else Kept(0, 0)
+        connections = self._client.count_connections() if self.connects else Kept(0, 0)
         time.sleep(max(0.0, until + PROBE_BOUND_S + POLL_S - time.monotonic()))
         self._collect()
         return Experience(
