@@ -52,11 +52,18 @@ PURE = (
     "vrrp.config",
     "vrrp.events",
     "vrrp.group",
+    "vrrp.hooks",
     "vrrp.machine",
     "vrrp.messages",
     "vrrp.packet",
+<<<<<<< HEAD
     "vrrp.peers",
     "vrrp.transitions",
+=======
+    "vrrp.priority",
+    "vrrp.steady",
+    "vrrp.tracked",
+>>>>>>> 733bf12 (VRRP: priorities depend on interfaces, scripts, files, processes, routes and services; hooks on every change)
 )
 """The decisions: no I/O, no clock, no asyncio, no logging."""
 
@@ -72,6 +79,7 @@ STARTED_BY_NAME = {
     "hadirector.director": "a child of the supervisor",
     "hadirector.drill.inside": "started in the lab",
     "hadirector.supervisor": "what `hadirector run` becomes",
+    "vrrp.chores": "a child of the worker",
     "vrrp.worker": "a child of the supervisor",
 }
 

@@ -17,7 +17,9 @@ from typing import Annotated
 
 from annotated_types import Ge, Le, MaxLen, MinLen, Unit, doc
 
+from vrrp.hooks import Hook
 from vrrp.packet import INTERVAL_CS_MAX, PASSWORD_LENGTH, TTL, IPAddress
+from vrrp.tracked import Tracker
 
 IPInterface = IPv4Interface | IPv6Interface
 
@@ -129,6 +131,17 @@ class VirtualRouter:
         Le(3600),
         doc("How long a working active director of lower priority is left in office first."),
     ] = 0.0
+    track: Annotated[
+        tuple[Tracker, ...],
+        MaxLen(64),
+        doc(
+            "What the priority depends on, or the part it takes at all. In a group, the trackers of"
+            " each member count for all."
+        ),
+    ] = ()
+    hooks: Annotated[
+        tuple[Hook, ...], MaxLen(16), doc("What is run when the state changes, in this order.")
+    ] = ()
     checksum: Annotated[
         ChecksumChoice,
         doc("Form of the checksum sent: follow the peer's, pseudo-header, or plain (RFC 9568)."),

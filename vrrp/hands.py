@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from vrrp.config import IPInterface
-from vrrp.messages import Message, RouterWill
+from vrrp.messages import Message, RouterWill, RunHooks
 from vrrp.packet import IPAddress
+from vrrp.priority import Reading
+from vrrp.tracked import Tracker
 
 
 class AddressError(Exception):
@@ -70,6 +72,14 @@ class Hands(Protocol):
 
     async def remove(self, interface: str, address: IPInterface) -> None:
         """Take an address off an interface. Raises AddressError."""
+        ...
+
+    def reading(self, tracker: Tracker) -> Reading:
+        """Return what is known of something that a priority depends on."""
+        ...
+
+    def run_hooks(self, told: RunHooks) -> None:
+        """Have somebody else run the hooks of a virtual router, without waiting."""
         ...
 
     def tell(self, message: Message) -> None:

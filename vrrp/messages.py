@@ -31,7 +31,9 @@ from typing import Annotated, Final, cast, get_args, get_origin, get_type_hints
 
 from vrrp.config import IPInterface, RouterSettings
 from vrrp.events import State
+from vrrp.hooks import Change, Hook
 from vrrp.packet import IPAddress
+from vrrp.tracked import Tracker
 
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 """Nobody has to buffer more than this; thousands of virtual routers fit in."""
@@ -63,6 +65,14 @@ class Hold:
 
     held: bool
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Supervisor to worker: what the trackers of services go by. Replaces the one before."""
+
+    services: dict[str, bool]
+    """By name, whether a service has its quorum. One that is not named counts as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +134,12 @@ class RouterReport:
     counters: dict[str, int]
     peers: dict[str, dict[str, int]] = field(default_factory=dict)
     """The counters of what peers caused, by their address."""
+    arithmetic: str = ""
+    """How the priority came to be: `base 150, -50 eth1 has no carrier = 100`."""
+    trackers: tuple[str, ...] = ()
+    """What is known of each tracker, in few words."""
+    outlook: str = ""
+    """What a backup that is better than the active router waits for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,17 +151,58 @@ class Event:
     sentence: str
 
 
-Message = Configure | Stop | Hold | Heartbeat | LastWill | RouterReport | Event
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assign:
+    """Worker to its chores: look at exactly these trackers."""
+
+    trackers: tuple[Tracker, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHooks:
+    """Worker to its chores: run these hooks for a change of state."""
+
+    change: Change
+    hooks: tuple[Hook, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """Chores to the worker: what a tracker is like now."""
+
+    tracker: Tracker
+    failed: bool
+    phrase: str
+    value: int
+
+
+Message = (
+    Configure
+    | Stop
+    | Hold
+    | Facts
+    | Heartbeat
+    | LastWill
+    | RouterReport
+    | Event
+    | Assign
+    | RunHooks
+    | Seen
+)
 
 _TYPES: Final[Mapping[str, type[Message]]] = MappingProxyType(
     {
         "configure": Configure,
         "stop": Stop,
         "hold": Hold,
+        "facts": Facts,
         "heartbeat": Heartbeat,
         "last-will": LastWill,
         "router-report": RouterReport,
         "event": Event,
+        "assign": Assign,
+        "run-hooks": RunHooks,
+        "seen": Seen,
     }
 )
 _NAMES: Final = MappingProxyType({kind: name for name, kind in _TYPES.items()})

@@ -13,10 +13,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
-from vrrp import packet, reception
+from vrrp import hooks, messages, packet, priority, reception
 from vrrp.config import RouterSettings
 from vrrp.events import (
     Announce,
@@ -52,7 +52,9 @@ class _Member:
     """What the wiring remembers of one virtual router."""
 
     holding: Holding
+    configured: RouterSettings
     since: float
+    sum: priority.Sum
     told: Up | Down | None = None
     ledger: Ledger = field(default_factory=Ledger)
     report: RouterReport | None = None
@@ -63,6 +65,7 @@ class _Member:
 
     @property
     def settings(self) -> RouterSettings:
+        """The settings with the priority that trackers have made of the configured one."""
         return self.holding.machine.settings
 
 
@@ -93,15 +96,25 @@ class Router:
         for settings in by_identity.values():
             known = self._members.get(settings.name)
             if known is None:
-                self._group.add(settings)
-                machine = self._group.members[settings.name]
-                self._members[settings.name] = _Member(Holding(machine), time.time())
-            elif known.settings != settings:
-                self._group.configure(settings, now)
+                self._add(settings)
+            elif known.configured != settings:
+                other_hooks = known.configured.hooks != settings.hooks
+                known.configured = settings
+                self._group.configure(replace(settings, priority=known.settings.priority), now)
+                if other_hooks:
+                    self._replay(known)
             self._members[settings.name].holding.managed.update(settings.addresses)
+        self._weigh(now)
         self._hands.wills_changed()
         self._work.set()
         self._rearm()
+
+    def _add(self, settings: RouterSettings) -> None:
+        self._group.add(settings)
+        machine = self._group.members[settings.name]
+        plain = priority.add_up(settings.priority, ())
+        member = _Member(Holding(machine), settings, time.time(), plain)
+        self._members[settings.name] = member
 
     def hold(self, held: bool) -> None:
         """While held, do not preempt a working active router (`Group.hold`)."""
@@ -112,14 +125,25 @@ class Router:
         if self._stopped:
             return
         for member in list(self._members.values()):
-            if member.settings.interface != name:
-                continue
-            known = self._usability(member.settings)
-            if known != member.told:
-                member.told = known
-                self._handle(member.settings.name, known)
+            if member.settings.interface == name:
+                self._look(member)
         self._hands.wills_changed()  # the source address may be another one
         self._work.set()
+
+    def readings_changed(self) -> None:
+        """Look again at what the priorities depend on."""
+        if self._stopped:
+            return
+        self._weigh(self._hands.now())
+        self._rearm()
+        for member in list(self._members.values()):
+            self._look(member)
+        self._work.set()  # for the report
+
+    def replay(self) -> None:
+        """Have the hooks run for the states as they are."""
+        for member in self._members.values():
+            self._replay(member)
 
     def receive(self, interface: str, datagram: Datagram) -> None:
         """Take what arrived for a VRID of ours on an interface, or count why it is not taken."""
@@ -207,6 +231,27 @@ class Router:
 
     # -------------------------------------------------------------- the election
 
+    def _look(self, member: _Member) -> None:
+        """Tell the group whether a member can take part."""
+        known = self._usability(member)
+        if known != member.told:
+            member.told = known
+            self._handle(member.settings.name, known)
+
+    def _weigh(self, now: float) -> None:
+        """Give every member the priority that its trackers, and those of the others, make."""
+        members = self._members.values()
+        trackers = dict.fromkeys(t for member in members for t in member.configured.track)
+        readings = [(tracker, self._hands.reading(tracker)) for tracker in trackers]
+        for member in members:
+            member.sum = priority.add_up(member.configured.priority, readings)
+            before, wanted = member.settings.priority, member.sum.priority
+            if before != wanted:
+                settings = replace(member.configured, priority=wanted)
+                self._group.configure(settings, now)
+                text = f"priority {before} to {wanted}: {member.sum.sentence}"
+                self._tell_event("priority", member.settings.name, text)
+
     def _handle(self, member: str, event: Up | Down | Heard) -> None:
         self._carry_out(self._group.handle(member, event, self._hands.now()))
         self._rearm()
@@ -283,12 +328,38 @@ class Router:
         self._tell_event("transition", change.router, text)
         if change.new is State.FAULT:
             self._tell_event("fault", change.router, change.reason)
+        self._run_hooks(member, change.old, replayed=False)
 
-    def _usability(self, settings: RouterSettings) -> Up | Down:
+    def _replay(self, member: _Member) -> None:
+        self._run_hooks(member, member.machine.state, replayed=True)
+
+    def _run_hooks(self, member: _Member, old: State, *, replayed: bool) -> None:
+        settings, machine = member.settings, member.machine
+        if not member.configured.hooks:
+            return
+        change = hooks.Change(
+            router=settings.name,
+            vrid=settings.vrid,
+            interface=settings.interface,
+            group=settings.group,
+            old=old,
+            new=machine.state,
+            reason=machine.reason,
+            priority=settings.priority,
+            addresses=tuple(str(address) for address in settings.addresses),
+            at=member.since,
+            replayed=replayed,
+        )
+        self._hands.run_hooks(messages.RunHooks(change=change, hooks=member.configured.hooks))
+
+    def _usability(self, member: _Member) -> Up | Down:
         """Tell whether a virtual router can work on its interface, and from which address."""
+        settings = member.settings
         obstacle = self._hands.obstacle(settings.interface, settings.family)
         if obstacle is not None:
             return Down(obstacle)
+        if member.sum.fault is not None:
+            return Down(member.sum.fault)
         virtual = self._hands.virtual_addresses(settings.interface)
         return usability(settings, self._hands.interface(settings.interface), virtual)
 
@@ -326,6 +397,9 @@ class Router:
             held=tuple(str(address) for address in settings.addresses if address in present),
             counters=dict(member.ledger.counters),
             peers=member.ledger.by_peer(),
+            arithmetic=member.sum.sentence,
+            trackers=tuple(self._hands.reading(t).phrase for t in member.configured.track),
+            outlook=machine.outlook(self._hands.now()),
         )
 
 

@@ -42,16 +42,21 @@ from vrrp.line import Line
 from vrrp.messages import (
     Configure,
     Event,
+    Facts,
     Heartbeat,
     Hold,
     LastWill,
     Message,
     MessageError,
     RouterWill,
+    RunHooks,
     Stop,
 )
 from vrrp.packet import Datagram, IPAddress
+from vrrp.priority import Reading
 from vrrp.router import Router
+from vrrp.tracked import Tracker
+from vrrp.tracking import Tracking
 from vrrp.transport import Channel
 
 REPORT_INTERVAL_S: Final = 1.0
@@ -72,6 +77,9 @@ class Worker:
         self._ending: asyncio.Future[_Ending] = self._loop.create_future()
         self._tasks: asyncio.TaskGroup | None = None
         self._interfaces = Interfaces(self._interface_changed, self._netlink_trouble)
+        self._tracking = Tracking(
+            self.interface, self._readings_changed, self._chores_started, self.tell
+        )
         self._announcer = Announcer()
         # By interface and version of IP; whether multicast is spoken there; what kept one shut.
         self._channels: dict[tuple[str, int], Channel] = {}
@@ -102,6 +110,7 @@ class Worker:
             background = [
                 self._tasks.create_task(self._listen()),
                 self._tasks.create_task(self._interfaces.run()),
+                self._tasks.create_task(self._tracking.run()),
                 self._tasks.create_task(self._beat()),
                 self._tasks.create_task(self._report()),
             ]
@@ -158,6 +167,14 @@ class Worker:
         """Take an address off an interface. Raises AddressError."""
         await self._interfaces.remove(interface, address)
 
+    def reading(self, tracker: Tracker) -> Reading:
+        """Return what is known of something that a priority depends on."""
+        return self._tracking.reading(tracker)
+
+    def run_hooks(self, told: RunHooks) -> None:
+        """Have the hooks of a virtual router run, by somebody else."""
+        self._tracking.run_hooks(told)
+
     def tell(self, message: Message) -> None:
         """Send a message to the supervisor, without waiting."""
         self._line.tell(message)
@@ -192,6 +209,8 @@ class Worker:
                     await self._configure(message)
                 case Hold():
                     self._hold(message)
+                case Facts():
+                    self._tracking.told(message)
                 case Stop(reason=reason):
                     self.tell(Event(kind="stopping", router=None, sentence=reason))
                     self._end(_Ending.STOPPED)
@@ -209,9 +228,15 @@ class Worker:
         for settings in message.routers:
             wanted.setdefault(_key_of(settings), []).append(settings)
         interfaces = frozenset(settings.interface for settings in message.routers)
+        trackers = [tracker for settings in message.routers for tracker in settings.track]
+        tracked = frozenset(t.interface for t in trackers if t.interface is not None)
         leaving = [key for key in self._routers if key not in wanted]
         # Watch the new interfaces first, let go of the old ones last: routers look at both.
-        await self._interfaces.watch(interfaces | {name for name, _ in self._channels})
+        await self._interfaces.watch(
+            interfaces | tracked | self._tracking.interfaces | {name for name, _ in self._channels}
+        )
+        has_hooks = any(settings.hooks for settings in message.routers)
+        self._tracking.configure(trackers, has_hooks=has_hooks)
         for key in leaving:
             self._routers[key].configure([])
             del self._routers[key]
@@ -230,7 +255,7 @@ class Worker:
             self._channels.pop(unused).close()
         for name in sorted(interfaces):
             self._interface_changed(name)
-        await self._interfaces.watch(interfaces)
+        await self._interfaces.watch(interfaces | tracked)
         self.wills_changed()
         gc.collect()
         gc.freeze()  # what lives now lives on: the collector need not look at it again
@@ -333,6 +358,7 @@ class Worker:
 
     def _interface_changed(self, name: str) -> None:
         """See to the socket of an interface, then let the routers look at it."""
+        self._tracking.interface_changed(name)
         snapshot = self._interfaces[name]
         for key in [key for key in self._multicast if key[0] == name]:
             channel = self._channels.get(key)
@@ -345,6 +371,14 @@ class Worker:
                 self._open(key, snapshot.index)
         for router in self._routers.values():
             router.interface_changed(name)
+
+    def _readings_changed(self) -> None:
+        for router in self._routers.values():
+            router.readings_changed()
+
+    def _chores_started(self) -> None:
+        for router in self._routers.values():
+            router.replay()
 
     def _netlink_trouble(self, sentence: str) -> None:
         self.tell(Event(kind="netlink-trouble", router=None, sentence=sentence))

@@ -14,13 +14,15 @@ import types
 import typing
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
+from functools import cache
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Annotated, Any, cast
 
 from annotated_types import DocInfo, Unit
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -32,6 +34,7 @@ from pydantic import (
 from pydantic.json_schema import WithJsonSchema
 
 from hadirector.config.addresses import AddressError
+from hadirector.config.diagnostics import Rule, UnfitError, choices
 from hadirector.config.durations import (
     PATTERN,
     DurationError,
@@ -123,10 +126,42 @@ def translate(hint: object) -> object:
         return Annotated[hint, Strict(False)]
     if hint in _ADDRESS_KINDS:
         return _address(cast("type", hint))
+    if isinstance(hint, type) and is_dataclass(hint):
+        return _section(hint)
     parse = getattr(hint, "parse", None)
     if callable(parse):
         return Annotated[hint, BeforeValidator(parse), WithJsonSchema({"type": "string"})]
     return hint
+
+
+class _UnknownKeyError(UnfitError):
+    rule = Rule.UNKNOWN_KEY
+
+
+class _MissingKeyError(UnfitError):
+    rule = Rule.MISSING_KEY
+
+
+@cache
+def _section(kind: type) -> object:
+    """A dataclass within another: a model by its name, made into the dataclass in the end."""
+    model = model_from(kind, name=kind.__name__)
+    names = {item.name for item in fields(kind)}
+    required = [name for name, info in model.model_fields.items() if info.is_required()]
+
+    def check_keys(value: object) -> object:
+        if isinstance(value, dict):
+            for name in value.keys() - names:
+                raise _UnknownKeyError(f'unknown key "{name}"', choices(str(name), sorted(names)))
+            for name in required:
+                if name not in value:
+                    raise _MissingKeyError(f'"{name}" is missing')
+        return value
+
+    def make(value: BaseModel) -> object:
+        return kind(**{name: getattr(value, name) for name in names})
+
+    return Annotated[model, Strict(False), BeforeValidator(check_keys), AfterValidator(make)]
 
 
 def _translate_annotated(hint: object) -> object:

@@ -10,7 +10,7 @@ Never fill in a default where something was written but is wrong.
 from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cache
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
@@ -184,7 +184,12 @@ def _explained(
     result = []
     for detail in details:
         place, path = _follow(node, detail)
-        result.append((place, path, explain(detail, place, bounds)))
+        finding = explain(detail, place, bounds)
+        name, colon, sentence = finding.message.partition(": ")
+        if colon and isinstance(place, Mapping) and name in place.entries:
+            place, path = place.entries[name], f"{path}.{name}"
+            finding = replace(finding, message=sentence)
+        result.append((place, path, finding))
     return result
 
 

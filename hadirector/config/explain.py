@@ -26,6 +26,7 @@ _WANTED = {
     "list_type": "a list",
     "tuple_type": "a list",
     "dict_type": "a mapping",
+    "model_type": "a mapping",
     "is_instance_of": "something else",
 }
 
@@ -74,6 +75,8 @@ def explain(error: ErrorDetails, node: Node, bounds: Bounds) -> Explanation:
         message = f"expected {_WANTED[kind]}, found {found(node)}"
         return Explanation(Rule.WRONG_TYPE, message, _quotes(kind, node))
     if kind in ("greater_than_equal", "less_than_equal"):
+        if not bounds.range():  # of a field within a section of its own
+            bounds = Bounds(context.get("ge"), context.get("le"))
         return Explanation(Rule.OUT_OF_RANGE, f"{bare(node)} is out of range", str(bounds))
     if kind in ("enum", "literal_error"):
         allowed = _allowed(context)

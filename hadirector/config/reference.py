@@ -22,6 +22,8 @@ from hadirector.config.durations import PATTERN
 from hadirector.config.explain import Bounds
 from hadirector.config.schema import schema
 from hadirector.config.tuning_shape import IpvsShape
+from vrrp.hooks import Hook
+from vrrp.tracked import Tracker
 
 _INTRODUCTION = """\
 # The configuration file
@@ -56,6 +58,8 @@ _TITLES: Mapping[str, str] = {
     "FileShape": "The file",
     "NodeShape": "`nodes.NAME`: a director",
     "VirtualRouter": "`virtual_routers[]`: a virtual router",
+    "Tracker": "`virtual_routers[].track[]`: what the priority depends on",
+    "Hook": "`virtual_routers[].hooks[]`: what is run on a change",
     "DefaultsShape": "`defaults`",
     "IpvsShape": "`ipvs`: settings of the kernel",
     "ServiceShape": "`services[]`: a virtual service",
@@ -69,6 +73,8 @@ _LINKS = {
     "Ipvs": "[settings](#ipvs-settings-of-the-kernel)",
     "Node": "[a director](#nodesname-a-director)",
     "VirtualRouter": "[virtual routers](#virtual_routers-a-virtual-router)",
+    "Tracker": "[a mapping](#virtual_routerstrack-what-the-priority-depends-on)",
+    "Hook": "[a mapping](#virtual_routershooks-what-is-run-on-a-change)",
     "Service": "[services](#services-a-virtual-service)",
     "Server": "[a mapping](#servicesservers-a-real-server)",
     "Persistence": "[a mapping](#servicespersistence-clients-that-come-back)",
@@ -85,6 +91,8 @@ def reference_text() -> str:
         shape.NodeShape,
         shape.VirtualRouterShape,
         IpvsShape,
+        model_from(Tracker, name="Tracker"),
+        model_from(Hook, name="Hook"),
         shape.DefaultsShape,
         shape.ServiceShape,
         shape.ServerShape,

@@ -19,6 +19,7 @@ from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Node, Sequence
 from hadirector.config.sections import FileDraft
 from hadirector.config.service_rules import check_service, first_of, listen_of, repeated
+from hadirector.config.tracking_rules import check_tracking
 from hadirector.ipvs.model import Address, VirtualAddress
 
 
@@ -242,6 +243,7 @@ _RULES: tuple[Callable[[FileDraft, Findings], None], ...] = (
     _unknown_group,
     _duplicate_listen,
     _unowned_vip,
+    check_tracking,
     _same_priority,
     _single_node,
 )

@@ -12,8 +12,10 @@ from vrrp.events import Down, Tick, Up
 from vrrp.hands import AddressError, Interface
 from vrrp.holding import Holding, settle
 from vrrp.machine import Machine
-from vrrp.messages import Event, Message, RouterWill
+from vrrp.messages import Event, Message, RouterWill, RunHooks
 from vrrp.packet import IPAddress
+from vrrp.priority import Reading
+from vrrp.tracked import Tracker
 
 OWN = IPv4Interface("192.0.2.11/24")
 VIP = IPv4Interface("192.0.2.100/24")
@@ -64,6 +66,12 @@ class MemoryHands:
         self.present.remove(address)
         if self.meanwhile is not None:
             self.meanwhile()
+
+    def reading(self, tracker: Tracker) -> Reading:
+        raise AssertionError("addresses depend on no tracker")
+
+    def run_hooks(self, told: RunHooks) -> None:
+        raise AssertionError("addresses have no hooks")
 
     def tell(self, message: Message) -> None:
         assert isinstance(message, Event)

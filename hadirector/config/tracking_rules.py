@@ -1,0 +1,127 @@
+"""Rules for what priorities depend on, and for the programs that are run.
+
+The problem: a tracker is written for the day something fails, and only that day shows that its
+weight is too small to matter, that the service it names does not exist, or that its script cannot
+be run. The approach: the same arithmetic as the VRRP worker's (`vrrp.priority`), and a look at the
+programs as far as they are on this host. They never change a value.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from hadirector.config.diagnostics import Rule, choices
+from hadirector.config.nodes import Findings, Mapping, Node, Sequence
+from hadirector.config.sections import FileDraft, RouterDraft
+from vrrp.hooks import Hook
+from vrrp.priority import why_without_effect
+from vrrp.tracked import Tracker
+
+T = TypeVar("T")
+
+
+def check_tracking(top: FileDraft, findings: Findings) -> None:
+    """Apply the rules to every virtual router."""
+    for router in top.routers:
+        for tracker, node, path in _trackers(router):
+            _unknown_service(top, tracker, node, path, findings)
+            _weight_without_effect(top, router, tracker, node, path, findings)
+            if tracker.script is not None:
+                _check_program(tracker.script[0], _at(node, "script"), f"{path}.script", findings)
+        for hook, node, path in _items(router, "hooks", Hook):
+            if hook.command is not None:
+                _check_program(hook.command[0], _at(node, "command"), f"{path}.command", findings)
+
+
+def _trackers(router: RouterDraft) -> Iterator[tuple[Tracker, Node, str]]:
+    return _items(router, "track", Tracker)
+
+
+def _items(router: RouterDraft, name: str, kind: type[T]) -> Iterator[tuple[T, Node, str]]:
+    """The items of a list of sections with their nodes and paths, as far as they hold."""
+    listed, path = router.draft.at(name), router.draft.path_of(name)
+    for index, item in enumerate(router.draft.get(name, tuple) or ()):
+        node = listed.items[index] if isinstance(listed, Sequence) else listed
+        if isinstance(item, kind):
+            yield item, node, f"{path}[{index}]"
+
+
+def _at(node: Node, name: str) -> Node:
+    return node.entries.get(name, node) if isinstance(node, Mapping) else node
+
+
+def _unknown_service(
+    top: FileDraft, tracker: Tracker, node: Node, path: str, findings: Findings
+) -> None:
+    if tracker.service is None:
+        return
+    names = [service.draft.get("name", str) for service in top.services]
+    if None in names or tracker.service in names:
+        return  # a name that was reported may be the one
+    findings.error(
+        Rule.UNKNOWN_SERVICE,
+        _at(node, "service"),
+        path=f"{path}.service",
+        message=f'no service is called "{tracker.service}"',
+        hint=choices(tracker.service, [name for name in names if name]) if names else "",
+    )
+
+
+def _weight_without_effect(
+    top: FileDraft,
+    router: RouterDraft,
+    tracker: Tracker,
+    node: Node,
+    path: str,
+    findings: Findings,
+) -> None:
+    if tracker.weight is None:
+        return
+    why = _why(top, router, tracker)
+    if why is not None:
+        findings.warning(
+            Rule.WEIGHT_WITHOUT_EFFECT,
+            _at(node, "weight"),
+            path=f"{path}.weight",
+            message=f"this weight never moves the addresses: {why}",
+            hint="leave the weight out to take no part while it fails, or change the numbers",
+        )
+
+
+def _why(top: FileDraft, router: RouterDraft, tracker: Tracker) -> str | None:
+    if router.draft.get("preempt", bool) is False:
+        return "preempt is false, so no director takes over from a working one"
+    bases = [(name, draft.get("priority", int)) for name, draft in top.nodes.items()]
+    known = [(name, base) for name, base in bases if base is not None]
+    if len(known) != len(bases):
+        return None
+    group = router.draft.get("group", str)
+    members = [one for one in top.routers if group and one.draft.get("group", str) == group]
+    counted = [found for one in members or [router] for found, _, _ in _trackers(one)]
+    return why_without_effect(tracker, list(dict.fromkeys(counted)), known)
+
+
+def _check_program(program: str, node: Node, path: str, findings: Findings) -> None:
+    """A program that cannot be run, or that others could replace, is an error where it is seen."""
+    if not program.startswith("/"):
+        return  # reported
+    try:
+        mode = Path(program).stat().st_mode
+    except OSError as error:
+        message = f"{program} is not on this host: {error.strerror}"
+        findings.warning(Rule.MISSING_PROGRAM, node, path=path, message=message)
+        return
+    problem = None
+    if not stat.S_ISREG(mode) or not mode & 0o111:
+        problem = "is not executable"
+    elif mode & stat.S_IWOTH:
+        problem = "can be written by everybody"
+    elif Path(program).parent.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+        problem = f"is in {Path(program).parent}, where everybody can replace it"
+    if problem is not None:
+        findings.error(
+            Rule.UNSAFE_PROGRAM, node, path=path, message=f"{program} {problem}", text=program
+        )

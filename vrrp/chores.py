@@ -1,0 +1,207 @@
+"""The program that does for the worker whatever may take its time: `python -m vrrp.chores FD`.
+
+The problem. Scripts that say how well a director is, and hooks that tell others what it does, are
+other people's programs. Starting one takes milliseconds, and the worker has adverts to send.
+
+The approach. The worker has this child, with a socket between them. It is told which trackers to
+look at (Assign) and says what it sees (Seen); it is told of changes of state (RunHooks, each with
+the hooks to run) and runs those of one virtual router one after the other, in order. When the
+worker is gone, for whatever reason, it runs the hooks for that, too, and ends.
+
+Everything is bounded: one run of a script at a time and within its timeout, a number of changes
+that wait per virtual router, retries, and the time after the worker's end.
+
+This module never decides anything about the election, and never talks to the network itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from vrrp import command
+from vrrp.events import State
+from vrrp.hooks import Change, Hook
+from vrrp.line import Line
+from vrrp.looks import look
+from vrrp.messages import Assign, Event, RunHooks, Seen
+from vrrp.priority import Reading
+from vrrp.steady import Streak
+from vrrp.tracked import Tracker
+
+WAITING_MAX: Final = 64
+"""Changes of one virtual router that wait for its hooks; beyond, the oldest are left out."""
+RETRY_FIRST_S: Final = 1.0
+RETRY_MAX_S: Final = 30.0
+FAREWELL_S: Final = 15.0
+"""How long hooks may go on after the worker's end."""
+
+
+@dataclass(slots=True)
+class _Hooks:
+    """The hooks of one virtual router at work."""
+
+    last: RunHooks
+    waiting: deque[RunHooks] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+
+
+class Chores:
+    """One program's trackers and hooks."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._trackers: dict[Tracker, asyncio.Task[None]] = {}
+        self._hooks: dict[str, _Hooks] = {}
+
+    async def run(self) -> None:
+        """Work until the worker is gone."""
+        async for message in self._line.messages():
+            match message:
+                case Assign(trackers=trackers):
+                    self._assign(trackers)
+                case RunHooks():
+                    self._enqueue(message)
+                case _:
+                    raise RuntimeError(f"{message!r} is not for this program")
+        for task in self._trackers.values():
+            task.cancel()
+        await asyncio.gather(*self._trackers.values(), return_exceptions=True)
+        await self._say_farewell()
+
+    # ---------------------------------------------------------------- trackers
+
+    def _assign(self, trackers: tuple[Tracker, ...]) -> None:
+        for gone in self._trackers.keys() - set(trackers):
+            self._trackers.pop(gone).cancel()
+        for tracker in trackers:
+            if tracker not in self._trackers:
+                work = self._run_script(tracker) if tracker.script else self._look(tracker)
+                self._trackers[tracker] = asyncio.create_task(work)
+
+    async def _run_script(self, tracker: Tracker) -> None:
+        assert tracker.script is not None
+        streak = Streak(rise=tracker.rise, fall=tracker.fall)
+        while True:
+            began = time.monotonic()
+            outcome = await command.run(
+                tracker.script, timeout_s=tracker.timeout, user=tracker.user
+            )
+            if streak.note(outcome.well):
+                phrase = f"{tracker.script[0]} {outcome.sentence}"
+                self._tell(tracker, Reading(not outcome.well, phrase))
+            # From start to start, so that a slow script is not asked less often than a fast one.
+            await asyncio.sleep(max(0.0, began + tracker.interval - time.monotonic()))
+
+    async def _look(self, tracker: Tracker) -> None:
+        streak = Streak(rise=tracker.rise, fall=tracker.fall)
+        told: Reading | None = None
+        while True:
+            seen = look(tracker)
+            if tracker.file is not None:
+                if seen != told:
+                    told = seen
+                    self._tell(tracker, seen)
+            elif streak.note(not seen.failed):
+                self._tell(tracker, seen)
+            await asyncio.sleep(tracker.interval)
+
+    def _tell(self, tracker: Tracker, seen: Reading) -> None:
+        self._line.tell(
+            Seen(tracker=tracker, failed=seen.failed, phrase=seen.phrase, value=seen.value)
+        )
+
+    # ------------------------------------------------------------------- hooks
+
+    def _enqueue(self, told: RunHooks) -> None:
+        name = told.change.router
+        hooks = self._hooks.setdefault(name, _Hooks(told))
+        hooks.last = told
+        hooks.waiting.append(told)
+        if len(hooks.waiting) > WAITING_MAX:
+            left_out = hooks.waiting.popleft().change
+            self._complain(left_out, f"the change to {left_out.new} is left out: too many wait")
+        if hooks.task is None or hooks.task.done():
+            hooks.task = asyncio.create_task(self._work_off(hooks))
+
+    async def _work_off(self, hooks: _Hooks) -> None:
+        while hooks.waiting:
+            told = hooks.waiting.popleft()
+            for hook in told.hooks:
+                if hook.wants(told.change.new):
+                    await self._try(hook, told.change, hooks)
+
+    async def _try(self, hook: Hook, change: Change, hooks: _Hooks) -> None:
+        """Run a hook, and again if it fails and nothing newer waits."""
+        delay_s = RETRY_FIRST_S
+        for attempt in range(hook.retries + 1):
+            outcome = await command.run(
+                _work_of(hook, change),
+                timeout_s=hook.timeout,
+                user=hook.user,
+                given=change.to_json(),
+                variables=change.variables(),
+            )
+            if outcome.well:
+                return
+            self._complain(change, f"{hook.name} for {change.new}: {outcome.sentence}")
+            if hooks.waiting or attempt == hook.retries:
+                return
+            await asyncio.sleep(delay_s)
+            delay_s = min(2 * delay_s, RETRY_MAX_S)
+
+    def _complain(self, change: Change, sentence: str) -> None:
+        self._line.tell(Event(kind="hook-failed", router=change.router, sentence=sentence))
+
+    async def _say_farewell(self) -> None:
+        """Tell the hooks that nobody takes part here any more, within a bounded time."""
+        for hooks in self._hooks.values():
+            last = hooks.last.change
+            if last.new is not State.INIT:
+                text = "the VRRP worker has ended"
+                end = replace(
+                    last, old=last.new, new=State.INIT, reason=text, at=time.time(), replayed=False
+                )
+                self._enqueue(replace(hooks.last, change=end))
+        tasks = [hooks.task for hooks in self._hooks.values() if hooks.task is not None]
+        _, late = await asyncio.wait(tasks, timeout=FAREWELL_S) if tasks else (set(), set())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+def _work_of(hook: Hook, change: Change) -> Sequence[str] | Callable[[], int]:
+    """Return what to run for a hook."""
+    if hook.command is not None:
+        return hook.command
+    assert hook.webhook is not None
+    from vrrp import webhook  # large, and not needed by most
+
+    return partial(webhook.post, hook.webhook, change.to_json(), hook.timeout)
+
+
+async def _main(descriptor: int) -> None:
+    line = await Line.over(socket.socket(fileno=descriptor))
+    await Chores(line).run()
+    line.close()
+
+
+def main() -> None:
+    """Run on the socket whose descriptor is the only argument."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        # A service manager or a terminal signals the whole group: the hooks for the end come first.
+        # A handler that does nothing, since to ignore a signal would be inherited by every script.
+        signal.signal(number, lambda *_: None)
+    asyncio.run(_main(int(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
