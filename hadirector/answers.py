@@ -115,6 +115,9 @@ def _router(present: Present, router: VirtualRouter) -> Json:
             "active_peer": None,
             "held": [],
             "counters": {},
+            "arithmetic": f"base {facts['priority']}",
+            "trackers": [],
+            "outlook": "",
         }
     return {
         **facts,
@@ -125,6 +128,9 @@ def _router(present: Present, router: VirtualRouter) -> Json:
         "active_peer": report.active_peer,
         "held": list(report.held),
         "counters": dict(report.counters),
+        "arithmetic": report.arithmetic,
+        "trackers": list(report.trackers),
+        "outlook": report.outlook,
     }
 
 
@@ -135,8 +141,13 @@ def _router_explained(router: Json) -> Json:
         f"vrid {router['vrid']} on {router['interface']}, priority {router['priority']}",
         f"holds {', '.join(held) or 'no address'}; configured: {', '.join(configured)}",
     ]
+    if "," in str(router["arithmetic"]):  # more than the base
+        because.append(f"priority: {router['arithmetic']}")
+    because += [f"depends on: {phrase}" for phrase in cast("list[str]", router["trackers"])]
     if router["active_peer"]:
         because.append(f"{router['active_peer']} is active")
+    if router["outlook"]:
+        because.append(f"this director {router['outlook']}")
     if router["group"]:
         because.append(f"moves together with the others of its group {router['group']}")
     return {**router, "because": because}

@@ -60,6 +60,7 @@ class Director:
         self._tuner = Tuner(self._runtime_dir)
         self._turns = TurnRequests[Turn]()
         self._reloads = TurnRequests[Json]()
+        self._told_quorums: dict[str, bool] | None = None
         self._remembered: frozenset[ServiceKey] = frozenset()
         config = config_from_json(told.config)
         now = time.time()
@@ -128,6 +129,7 @@ class Director:
                 turn = await self._turns.ask_and_wait("first round of checks")
                 break
         self._present.ready = True
+        self._tell_quorums(self._present.pools)
         self._channel.send(messages.encode(messages.Ready(turn.sentence)))
         await asyncio.Event().wait()
 
@@ -157,6 +159,7 @@ class Director:
         config = self._present.config
         pools = {service.name: self._pool(service) for service in config.services}
         self._journal_quorum(pools)
+        self._tell_quorums(pools)
         self._present.pools = pools  # what the checks say holds, whatever becomes of the table
         if why != HEALTH:
             await self._tune(config)
@@ -192,6 +195,13 @@ class Director:
             if before is not None and before.quorum_met != now.quorum_met:
                 verb = "has its quorum" if now.quorum_met else "has lost its quorum"
                 self._journal.add("quorum", f"{name} {verb}: {now.sentence}", subject=name)
+
+    def _tell_quorums(self, pools: Mapping[str, Pool]) -> None:
+        """Let the elections know; not before every check has had a result."""
+        met = {name: one.quorum_met for name, one in pools.items()}
+        if self._present.ready and met != self._told_quorums:
+            self._told_quorums = met
+            self._channel.send(messages.encode(messages.Quorums(met)))
 
     def _remember_declared(self) -> None:
         keys = frozenset(self._reconciler.declared)

@@ -77,17 +77,27 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Quorums:
+    """To the supervisor: by service, whether it has its quorum; for the elections."""
+
+    met: Mapping[str, bool]
+
+
+@dataclass(frozen=True, slots=True)
 class Adopted:
     """To the supervisor: a reload was accepted; this configuration holds from now on."""
 
     config: str
 
 
-Message = Configure | FromVrrp | Note | Processes | Reload | Stop | Heartbeat | Ready | Adopted
+Message = (
+    Configure | FromVrrp | Note | Processes | Reload | Stop | Heartbeat | Ready | Quorums | Adopted
+)
 _TYPES: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
-        Configure, FromVrrp, Note, Processes, Reload, Stop, Heartbeat, Ready, Adopted,
+        Configure, FromVrrp, Note, Processes, Reload, Stop, Heartbeat, Ready, Quorums,
+        Adopted,
     )
 }  # fmt: skip
 

@@ -59,6 +59,7 @@ class Supervisor:
         self._will = vrrp_messages.LastWill(routers=())
         self._reports: dict[str, bytes] = {}  # the newest line about each virtual router
         self._untold: deque[bytes] = deque(maxlen=limits.NOTES_KEPT_MAX)
+        self._facts = vrrp_messages.Facts(services={})  # of a service nothing is said yet
         self._held = True
         self._director_lives = False
         self._stop_reason = ""
@@ -142,7 +143,8 @@ class Supervisor:
 
     def _greet_vrrp(self) -> list[bytes]:
         self._tell_processes()
-        return [self._vrrp_configuration(), self._hold_line()]
+        facts = vrrp_messages.encode(self._facts)
+        return [self._vrrp_configuration(), self._hold_line(), facts]
 
     def _hold_line(self) -> bytes:
         reason = "the director process is not ready yet" if self._held else "ready"
@@ -205,6 +207,9 @@ class Supervisor:
             case messages.Ready(sentence):
                 notify("READY=1", f"STATUS={sentence}")
                 self._release()
+            case messages.Quorums(met):
+                self._facts = vrrp_messages.Facts(services=dict(met))
+                self._vrrp.send(vrrp_messages.encode(self._facts))
             case messages.Adopted(config):
                 self._adopt(config)
         return False

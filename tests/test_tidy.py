@@ -56,14 +56,11 @@ PURE = (
     "vrrp.machine",
     "vrrp.messages",
     "vrrp.packet",
-<<<<<<< HEAD
     "vrrp.peers",
     "vrrp.transitions",
-=======
     "vrrp.priority",
     "vrrp.steady",
     "vrrp.tracked",
->>>>>>> 733bf12 (VRRP: priorities depend on interfaces, scripts, files, processes, routes and services; hooks on every change)
 )
 """The decisions: no I/O, no clock, no asyncio, no logging."""
 

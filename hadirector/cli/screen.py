@@ -111,13 +111,19 @@ def _routers(routers: list[dict[str, Any]], width: int, now: float) -> Iterator[
                 " ".join(router["held"]) or "–",
             ),
             style=STATE_STYLES.get(router["state"], OTHER_STYLE),
-            reason=router["reason"],
+            reason=_why(router),
             as_it_should_be=False,  # why a role is what it is, is always asked
         )
         for router in routers
     ]
     yield Text()
     yield from _block(("virtual router", "state", "since", "vrid", "holds"), rows, width)
+
+
+def _why(router: dict[str, Any]) -> str:
+    """The reason of its state, its priority where that is a sum, and what it waits for."""
+    more = [router["arithmetic"]] if "," in router["arithmetic"] else []
+    return "; ".join([router["reason"], *more, *filter(None, [router["outlook"]])])
 
 
 def _service(

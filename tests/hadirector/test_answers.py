@@ -137,6 +137,24 @@ def test_a_virtual_router(present: Present) -> None:
     ]
 
 
+def test_a_virtual_router_shows_how_its_priority_came_to_be(present: Present) -> None:
+    present.routers["front"] = replace(
+        REPORT,
+        priority=204,
+        arithmetic="base 254, -50 eth1 has no carrier = 204",
+        trackers=("eth1 has no carrier", "web has its quorum"),
+        outlook="preempts in 3.00 s",
+    )
+    answer = cast("dict[str, Any]", explain(present, "front"))
+    assert answer["because"][3:7] == [
+        "priority: base 254, -50 eth1 has no carrier = 204",
+        "depends on: eth1 has no carrier",
+        "depends on: web has its quorum",
+        "192.0.2.12 is active",
+    ]
+    assert "this director preempts in 3.00 s" in answer["because"]
+
+
 def test_a_router_of_which_nothing_was_heard_is_unknown(present: Present) -> None:
     present.routers.clear()
     answer = cast("dict[str, Any]", explain(present, "front"))

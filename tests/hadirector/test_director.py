@@ -132,6 +132,8 @@ async def test_servers_come_into_the_table_and_leave_it_with_their_reason(tmp_pa
     async with listening() as first, listening() as second:
         ports = [port_of(first), port_of(second)]
         async with daemon(tmp_path, ports) as one:
+            # Before it is ready, so that an election knows when it may be preempted for it.
+            assert await one.hears(messages.Quorums) == messages.Quorums({"web": True})
             await one.hears(messages.Ready)
             assert one.weights() == {f"127.0.0.1:{port}": 1 for port in ports}
             status = await one.until(lambda status: status["ready"])
@@ -149,6 +151,7 @@ async def test_servers_come_into_the_table_and_leave_it_with_their_reason(tmp_pa
             first.close()
             status = await one.until(lambda status: status["services"][0]["fallback"]["in_table"])
             assert not status["services"][0]["quorum"]["met"]
+            assert await one.hears(messages.Quorums) == messages.Quorums({"web": False})
             await one.until(lambda _: one.weights() == {"127.0.0.1:9": 1})
         assert one.weights() == {"127.0.0.1:9": 1}  # it stopped, the table stays
 

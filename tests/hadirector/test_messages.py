@@ -12,6 +12,7 @@ from hadirector.messages import (
     MessageError,
     Note,
     Processes,
+    Quorums,
     Ready,
     Reload,
     Stop,
@@ -35,6 +36,7 @@ from hadirector.messages import (
         Stop("SIGTERM"),
         Heartbeat(),
         Ready("table matches"),
+        Quorums({"web": True, "mail": False}),
         Adopted('{"a": "\\n"}'),
     ],
 )

@@ -56,6 +56,9 @@ def router(name: str, vrid: int, address: str, reason: str) -> Json:
         "addresses": [address],
         "held": [address],
         "counters": {},
+        "arithmetic": "base 254",
+        "trackers": [],
+        "outlook": "",
     }
 
 
