@@ -25,7 +25,7 @@ class MemcachedOptions(Securable):
     """Options of the check `memcached`."""
 
     kind: ClassVar[str] = "memcached"
-    has_starttls: ClassVar[bool] = False
+    tls_modes: ClassVar[tuple[str, ...]] = ("none", "implicit")
 
     def make_probe(self) -> Probe:
         """A probe that asks for the version."""

@@ -30,7 +30,7 @@ class RedisOptions(Securable):
     """Options of the check `redis`."""
 
     kind: ClassVar[str] = "redis"
-    has_starttls: ClassVar[bool] = False
+    tls_modes: ClassVar[tuple[str, ...]] = ("none", "implicit")
 
     username: UserName = None
     password: Password = None

@@ -16,10 +16,13 @@ from checkers.ftp import FtpOptions
 from checkers.http import HttpOptions
 from checkers.https import HttpsOptions
 from checkers.imap import ImapOptions
+from checkers.ldap import LdapOptions
 from checkers.memcached import MemcachedOptions
+from checkers.mysql import MysqlOptions
 from checkers.ntp import NtpOptions
 from checkers.ping import PingOptions
 from checkers.pop3 import Pop3Options
+from checkers.postgresql import PostgresqlOptions
 from checkers.redis import RedisOptions
 from checkers.script import ScriptOptions
 from checkers.smtp import SmtpOptions
@@ -47,6 +50,9 @@ KINDS: Mapping[str, type[CheckOptions]] = MappingProxyType(
             FtpOptions,
             RedisOptions,
             MemcachedOptions,
+            MysqlOptions,
+            PostgresqlOptions,
+            LdapOptions,
             NtpOptions,
         )
     }

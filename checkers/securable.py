@@ -35,7 +35,8 @@ _FOR_TLS = ("ca", "server_name", "certificate", "key", "days_left")
 class Securable(CheckOptions):
     """Options that concern TLS."""
 
-    has_starttls: ClassVar[bool] = True
+    tls_modes: ClassVar[tuple[str, ...]] = ("none", "starttls", "implicit")
+    """Those that the protocol has."""
 
     tls: Annotated[
         Literal["none", "starttls", "implicit"],
@@ -53,8 +54,9 @@ class Securable(CheckOptions):
             for field in _FOR_TLS:
                 if getattr(self, field) is not None:
                     raise OptionError(field, "is of no use without `tls`")
-        if self.tls == "starttls" and not self.has_starttls:
-            raise OptionError("tls", f"{self.kind} has no STARTTLS: write `implicit`")
+        if self.tls not in self.tls_modes:
+            modes = " or ".join(f"`{mode}`" for mode in self.tls_modes)
+            raise OptionError("tls", f"{self.kind} has no TLS of that sort: write {modes}")
         trust.check_settings(self)
 
     def problems_here(self) -> Iterator[OptionError]:

@@ -49,5 +49,5 @@ def test_an_error_fails() -> None:
 
 
 def test_there_is_no_starttls() -> None:
-    with pytest.raises(OptionError, match="memcached has no STARTTLS"):
+    with pytest.raises(OptionError, match="memcached has no TLS of that sort"):
         MemcachedOptions(tls="starttls")

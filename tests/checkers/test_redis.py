@@ -102,7 +102,7 @@ def test_other_answers_fail(turns: list[bytes], reason: Reason, sentence: str) -
     ("change", "field", "sentence"),
     [
         ({"username": "x"}, "password", "of no use without it"),
-        ({"tls": "starttls"}, "tls", "redis has no STARTTLS: write `implicit`"),
+        ({"tls": "starttls"}, "tls", "no TLS of that sort: write `none` or `implicit`"),
         ({"ca": "/ca.pem"}, "ca", "of no use without `tls`"),
     ],
 )
