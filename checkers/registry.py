@@ -23,8 +23,10 @@ from checkers.ntp import NtpOptions
 from checkers.ping import PingOptions
 from checkers.pop3 import Pop3Options
 from checkers.postgresql import PostgresqlOptions
+from checkers.radius import RadiusOptions
 from checkers.redis import RedisOptions
 from checkers.script import ScriptOptions
+from checkers.sip import SipOptions
 from checkers.smtp import SmtpOptions
 from checkers.tcp import TcpOptions
 from checkers.tls import TlsOptions
@@ -54,6 +56,8 @@ KINDS: Mapping[str, type[CheckOptions]] = MappingProxyType(
             PostgresqlOptions,
             LdapOptions,
             NtpOptions,
+            RadiusOptions,
+            SipOptions,
         )
     }
 )

@@ -57,6 +57,13 @@ class Stream:
         if self._connection is not None:
             self._connection.close()
 
+    @property
+    def local(self) -> tuple[str, int]:
+        """Our own address and port, once connected."""
+        assert self._connection is not None
+        host, port = self._connection.getsockname()[:2]
+        return str(host), int(port)
+
     def expect(self, what: str) -> None:
         """Name what is waited for next, as in "no greeting"."""
         self._expected = what
