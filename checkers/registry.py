@@ -1,64 +1,64 @@
-"""The kinds of checks by name. A new kind is one file and one line here.
+"""The kinds of checks by name. A new kind is one file and one word here.
+
+The kind `tcp` is `TcpOptions` in `checkers.tcp`, and so on. A kind is imported when it is looked
+up: a process that reads a configuration or runs one pays for the kinds in use, not for all.
 
 Must never import what only a running probe needs: this is read wherever a configuration is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
+import importlib
+from collections.abc import Iterator, Mapping
 
-from checkers.agent import AgentOptions
 from checkers.base import CheckOptions
-from checkers.dns import DnsOptions
-from checkers.file import FileOptions
-from checkers.ftp import FtpOptions
-from checkers.http import HttpOptions
-from checkers.https import HttpsOptions
-from checkers.imap import ImapOptions
-from checkers.ldap import LdapOptions
-from checkers.memcached import MemcachedOptions
-from checkers.mysql import MysqlOptions
-from checkers.ntp import NtpOptions
-from checkers.ping import PingOptions
-from checkers.pop3 import Pop3Options
-from checkers.postgresql import PostgresqlOptions
-from checkers.radius import RadiusOptions
-from checkers.redis import RedisOptions
-from checkers.script import ScriptOptions
-from checkers.sip import SipOptions
-from checkers.smtp import SmtpOptions
-from checkers.tcp import TcpOptions
-from checkers.tls import TlsOptions
-from checkers.udp import UdpOptions
 
-KINDS: Mapping[str, type[CheckOptions]] = MappingProxyType(
-    {
-        options.kind: options
-        for options in (
-            TcpOptions,
-            HttpOptions,
-            HttpsOptions,
-            TlsOptions,
-            DnsOptions,
-            UdpOptions,
-            PingOptions,
-            ScriptOptions,
-            FileOptions,
-            AgentOptions,
-            SmtpOptions,
-            ImapOptions,
-            Pop3Options,
-            FtpOptions,
-            RedisOptions,
-            MemcachedOptions,
-            MysqlOptions,
-            PostgresqlOptions,
-            LdapOptions,
-            NtpOptions,
-            RadiusOptions,
-            SipOptions,
-        )
-    }
+NAMES = (
+    "tcp",
+    "http",
+    "https",
+    "tls",
+    "dns",
+    "udp",
+    "ping",
+    "script",
+    "file",
+    "agent",
+    "smtp",
+    "imap",
+    "pop3",
+    "ftp",
+    "redis",
+    "memcached",
+    "mysql",
+    "postgresql",
+    "ldap",
+    "ntp",
+    "radius",
+    "sip",
 )
+
+
+class _Kinds(Mapping[str, type[CheckOptions]]):
+    """Knows all names, and imports what is looked up."""
+
+    def __getitem__(self, name: str) -> type[CheckOptions]:
+        if name not in NAMES:
+            raise KeyError(name)
+        options: type[CheckOptions] = getattr(
+            importlib.import_module(f"checkers.{name}"), f"{name.title()}Options"
+        )
+        return options
+
+    def __contains__(self, name: object) -> bool:
+        return name in NAMES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+KINDS: Mapping[str, type[CheckOptions]] = _Kinds()
 """What a configuration calls `type`, and the options that go with it."""

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from checkers.base import OptionError, Timing
 from checkers.registry import KINDS
 from hadirector.config.diagnostics import Rule, choices
-from hadirector.config.draft import Draft, check_fields, check_keys, fields_of
+from hadirector.config.draft import NOTHING, Draft, check_fields, check_keys, fields_of
 from hadirector.config.durations import format_duration
 from hadirector.config.explain import found
 from hadirector.config.model import HealthCheck
@@ -28,6 +28,8 @@ T = TypeVar("T")
 _TYPE = "type"
 _OPEN = "?"
 _UNKNOWN = ""
+_COMMON = dict.fromkeys((*(item.name for item in fields(Timing)), _TYPE))
+"""Keys of every kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,23 @@ def default_layer(node: Node | None, path: str, findings: Findings) -> tuple[Lay
     """The outermost layer, which may leave the kind to those inside; its values are checked."""
     layers = _add_layer((), node, path, kind=_OPEN, findings=findings)
     for layer in layers:
-        for kind in [layer.kind] if layer.kind in KINDS else KINDS:
+        for kind in [layer.kind] if layer.kind in KINDS else _kinds_for(layer.node):
             # How they go together is checked where they are used: a service may change one.
             check_fields(_lay_over(layers, kind, layer.node.place), check_shape(kind), findings)
     return layers
+
+
+def _kinds_for(node: Mapping) -> list[str]:
+    """Kinds that have all of these keys between them.
+
+    One for each key is enough, since an option has one type in all kinds that have it (a test holds
+    this); and each costs the making of a model.
+    """
+    kinds = [KIND_DEFAULT]
+    for name in node.entries:
+        if not any(name in _known(kind) for kind in kinds):
+            kinds += [kind for kind in KINDS if name in _known(kind)][:1]
+    return kinds
 
 
 def add_layer(
@@ -75,7 +90,10 @@ def _add_layer(
         return outer
     if _TYPE in node.entries:
         kind = _written_kind(node, path, findings)
-    check_keys(node, path, _known(kind), findings, elsewhere=_owners())
+    known = _COMMON if node.entries.keys() <= _COMMON.keys() else _known(kind)
+    # Who else has a key is asked only where one is not known: it costs the import of all kinds.
+    elsewhere = _owners() if node.entries.keys() - known.keys() else NOTHING
+    check_keys(node, path, known, findings, elsewhere=elsewhere)
     return (*outer, Layer(node, path, kind))
 
 
@@ -99,7 +117,8 @@ def _written_kind(node: Mapping, path: str, findings: Findings) -> str:
 def _known(kind: str) -> dict[str, None]:
     """The keys of a kind; of all kinds where it is not known which."""
     kinds = [kind] if kind in KINDS else list(KINDS)
-    return dict.fromkeys(name for one in kinds for name in check_shape(one).model_fields)
+    options = [item.name for one in kinds for item in fields(KINDS[one])]
+    return {**_COMMON, **dict.fromkeys(options)}
 
 
 @cache
@@ -107,7 +126,7 @@ def _owners() -> dict[str, str]:
     """For each key, the first kind that has it: what a misplaced key probably meant."""
     owners: dict[str, str] = {}
     for kind in KINDS:
-        for name in check_shape(kind).model_fields:
+        for name in _known(kind):
             owners.setdefault(name, f'it belongs to checks of "type: {kind}"')
     return owners
 
