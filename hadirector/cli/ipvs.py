@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from hadirector.cli import ipvs_list, ipvs_rules, ipvs_settings
+from hadirector.cli import ipvs_list, ipvs_rules, ipvs_settings, ipvs_where
 
 SUMMARY = "the kernel's IPVS table: list it, save and restore it in ipvsadm's format"
 
 _EPILOG = """\
   hadirector ipvs list                              services and servers
   hadirector ipvs list --connections --client 192.0.2.0/24
+  hadirector ipvs where 203.0.113.7 tcp://192.0.2.100:80
   hadirector ipvs save > table.rules                as `ipvsadm-save -n` does, thresholds included
   hadirector ipvs restore table.rules               all of it or nothing
 
@@ -23,6 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     words = parser.add_subparsers(metavar="WORD", dest="word", title="words", required=True)
     for name, summary, setup, run in (
         ("list", ipvs_list.SUMMARY, ipvs_list.configure, ipvs_list.execute),
+        ("where", ipvs_where.SUMMARY, ipvs_where.configure, ipvs_where.execute),
         ("settings", ipvs_settings.SUMMARY, ipvs_settings.configure, ipvs_settings.execute),
         ("save", ipvs_rules.SAVE_SUMMARY, ipvs_rules.configure_save, ipvs_rules.save),
         ("restore", ipvs_rules.RESTORE_SUMMARY, ipvs_rules.configure_restore, ipvs_rules.restore),

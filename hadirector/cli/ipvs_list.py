@@ -62,7 +62,7 @@ def execute(args: argparse.Namespace) -> int:
     """Print what was asked for."""
     from hadirector import preflight
 
-    named = _service(args.service)
+    named = None if args.service is None else service_of(args.service)
     preflight.privileges()
     preflight.kernel_has_ipvs()
     if args.connections:
@@ -205,11 +205,10 @@ class _JsonArray:
         print("[]" if self._separator == "[\n" else "\n]")
 
 
-def _service(text: str | None) -> ServiceKey | None:
+def service_of(text: str) -> ServiceKey:
+    """The service that somebody names on the command line; raises CliError."""
     from hadirector.config.addresses import AddressError, parse_listen
 
-    if text is None:
-        return None
     try:
         return parse_listen(text)
     except AddressError as error:

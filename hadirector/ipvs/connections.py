@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
-from hadirector.ipvs.model import Address, DestinationKey
+from hadirector.ipvs.model import Address, DestinationKey, FirewallMark, Service
 
 _COLUMNS = 9
 _HEADING = "Pro "
@@ -89,6 +89,30 @@ def parse_connection(line: str) -> Connection | None:
         )
     except ValueError:
         return None
+
+
+def is_template_for(service: Service, client: Address, one: Connection) -> bool:
+    """Whether this is what the persistence of a service remembers of a client."""
+    kept, key = service.persistence, service.key
+    if kept is None or kept.engine or not one.is_template:
+        return False
+    if isinstance(key, FirewallMark):
+        # The kernel keeps the mark where the address would begin (ip_vs_sched_persist).
+        word = int.from_bytes(one.virtual.address.packed[:4], "big")
+        is_ours = one.protocol == "IP" and word == key.mark
+    else:
+        is_ours = one.protocol == str(key.protocol).upper() and one.virtual == DestinationKey(
+            key.address, key.port
+        )
+    return is_ours and one.client.address == _network_of(client, kept.netmask)
+
+
+def _network_of(client: Address, netmask: int | None) -> Address:
+    if netmask is None:
+        return client
+    if isinstance(client, IPv4Address):
+        return IPv4Address(int(client) & netmask)
+    return IPv6Network((client, netmask), strict=False).network_address
 
 
 def _endpoint(address: str, port: str) -> DestinationKey:

@@ -148,6 +148,31 @@ def test_filters(
     assert len(json.loads("\n".join(shown))) == count
 
 
+def test_where_a_client_would_go(capsys: pytest.CaptureFixture[str], traffic: None) -> None:
+    service = "tcp://192.0.2.100:80"
+    remembered = run(capsys, "where", "192.0.2.100", service)  # the address it connected from
+    known = {line.split()[0] for line in run(capsys, "list", "--thresholds")[1:]}
+    assert remembered[0].removeprefix("server: ") in known
+    client = run(capsys, "list", "--connections", "--templates")[1].split()[1].rpartition(":")[0]
+    server, because, *_ = run(capsys, "where", client, service)
+    assert server == "server: 192.0.2.21:8080"
+    assert because.startswith("because: persistence remembers it")
+
+    six = ["where", "[2001:db8::9]:50000", "tcp://[2001:db8::100]:80"]
+    assert run(capsys, *six) == [
+        "server: [2001:db8::21]:8080",
+        run(capsys, *six)[1],
+    ]
+    document = json.loads(run(capsys, *six, "--json", "--lose", "[2001:db8::21]:8080")[0])
+    assert document["server"] == "[2001:db8::21]:8080"
+    assert (document["exact"], document["loss"]) == (True, {"lost": 1.0, "others": 0.0})
+    assert "100.0% of the clients" in run(capsys, *six, "--lose", "[2001:db8::21]:8080")[2]
+    turn = run(capsys, "where", "192.0.2.77", service, "--lose", "198.51.100.22:80")
+    assert turn[2].startswith("not certain")
+    assert turn[3] == "without 198.51.100.22:80: wrr binds no client to a server"
+    assert main(["ipvs", "where", "192.0.2.77", "fwmark:9"]) == 1
+
+
 def test_timeouts_and_daemons(capsys: pytest.CaptureFixture[str]) -> None:
     [shown] = run(capsys, "list", "--timeout")
     assert shown == "time-outs: tcp 900 s, tcp after FIN 120 s, udp 300 s"
@@ -209,6 +234,10 @@ def test_what_the_kernel_refuses_is_named(
         ("list", "--connections", "--server", "198.51.100.21"),
         ("list", "--connections", "fwmark:7"),
         ("restore", "/nonexistent"),
+        ("where", "client", "tcp://192.0.2.100:80"),
+        ("where", "2001:db8::1", "tcp://192.0.2.100:80"),
+        ("where", "192.0.2.1", "tcp://192.0.2.100:80", "--lose", "198.51.100.99:80"),
+        ("where", "192.0.2.1", "tcp://192.0.2.100:80", "--lose", "server"),
         ("restore", "/dev/zero"),
     ],
 )

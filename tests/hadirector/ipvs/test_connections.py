@@ -1,13 +1,27 @@
 """Lines of /proc/net/ip_vs_conn become connections; the filters; what is not understood."""
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hadirector.ipvs.connections import Connection, Filter, parse_connection, parse_connections
-from hadirector.ipvs.model import DestinationKey
+from hadirector.ipvs.connections import (
+    Connection,
+    Filter,
+    is_template_for,
+    parse_connection,
+    parse_connections,
+)
+from hadirector.ipvs.model import (
+    DestinationKey,
+    FirewallMark,
+    Persistence,
+    Protocol,
+    Service,
+    VirtualAddress,
+)
 
 HEADING = "Pro FromIP   FPrt ToIP     TPrt DestIP   DPrt State       Expires PEName PEData\n"
 TCP = "TCP C0000201 ABCD C0000264 0050 C6336415 1F90 ESTABLISHED     899\n"
@@ -43,6 +57,33 @@ def test_every_kind_of_line_is_read() -> None:
     assert (v6.client, v6.server) == (key("2001:db8::1", 8080), key("198.51.100.21", 80))
     assert sip is not None
     assert (sip.engine, sip.data) == ("sip", "call 1@x")
+
+
+def test_what_persistence_remembers_is_by_network() -> None:
+    client = ip_address("192.0.2.9")
+    web = VirtualAddress(Protocol.TCP, ip_address("192.0.2.100"), 80)
+    template = replace(CONNECTION, client=key("192.0.2.0", 0))
+    networked = Service(web, "wlc", Persistence(300, 0xFFFFFF00))
+    assert is_template_for(networked, client, template)
+    assert not is_template_for(networked, client, CONNECTION)
+    assert not is_template_for(Service(web, "wlc", Persistence(300)), client, template)
+    assert not is_template_for(Service(web), client, template)
+    assert not is_template_for(replace(networked, key=replace(web, port=81)), client, template)
+    sip = replace(networked, persistence=Persistence(300, 0xFFFFFF00, "sip"))
+    assert not is_template_for(sip, client, template)
+
+
+def test_what_persistence_remembers_behind_a_mark() -> None:
+    four = replace(CONNECTION, protocol="IP", client=key("192.0.2.9", 0), virtual=key("0.0.0.7", 0))
+    assert is_template_for(
+        Service(FirewallMark(7), "rr", Persistence(9)), four.client.address, four
+    )
+    assert not is_template_for(
+        Service(FirewallMark(8), "rr", Persistence(9)), four.client.address, four
+    )
+    six = replace(four, client=key("2001:db8::", 0), virtual=key("0:7::", 0))
+    marked = Service(FirewallMark(7, 6), "rr", Persistence(9, 64))
+    assert is_template_for(marked, ip_address("2001:db8::9"), six)
 
 
 @pytest.mark.parametrize("line", ["", "\n", "TCP C0000201", TCP.replace("ABCD", "XXXX"), "x " * 9])

@@ -1,0 +1,298 @@
+"""Where the kernel would send a client: models of its schedulers. Pure.
+
+The problem: "which server gets this client, and who moves if one is lost?" can be computed, since
+the schedulers are short and deterministic. The approach: one function per scheduler over the
+servers as the kernel lists them, with their counters; `rr` and `wrr` carry the state that the
+kernel does not show. What a model cannot know (a threshold between its two marks, the weight that a
+drained server had, the choices of `lblc`, `lblcr`, `twos`) makes its answer not exact; it says so.
+
+Sources: ``net/netfilter/ipvs/ip_vs_*.c`` of Linux 6.1; the kernel tests hold the models to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import gcd
+
+from hadirector.ipvs import hashing
+from hadirector.ipvs.model import (
+    Address,
+    Counters,
+    Destination,
+    DestinationKey,
+    Entry,
+    ServiceFlag,
+)
+
+_IDLE = Counters()
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The server for a client, None: the packet finds none. ``why`` is a sentence."""
+
+    server: DestinationKey | None
+    why: str
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What happens to the clients, each given by its place in the table, if a server is lost.
+
+    ``lost``: the share of clients that it had; ``others``: the share of all clients that move from
+    one remaining server to another.
+    """
+
+    lost: float
+    others: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    destination: Destination
+    counted: Counters
+
+    @property
+    def weight(self) -> int:
+        return self.destination.weight
+
+    @property
+    def total(self) -> int:
+        return self.counted.active + self.counted.inactive
+
+    @property
+    def overloaded(self) -> bool:
+        """Above its upper threshold; between the marks it depends on the past."""
+        upper = self.destination.upper
+        return bool(upper) and self.total >= upper
+
+    @property
+    def doubtful(self) -> bool:
+        """Between the marks: overloaded if it was, and the kernel does not show it."""
+        upper, lower = self.destination.upper, self.destination.lower
+        if not upper or self.overloaded:
+            return False
+        return self.total >= lower if lower else self.total * 4 >= upper * 3
+
+    @property
+    def available(self) -> bool:
+        return self.weight > 0 and not self.overloaded
+
+    @property
+    def connections(self) -> int:
+        """``ip_vs_dest_conn_overhead``: an inactive connection is 1/256 of an active one."""
+        return self.counted.active * 256 + self.counted.inactive
+
+
+def choose(entry: Entry, client: DestinationKey, virtual: Address | None) -> Choice:
+    """The server of a new connection; persistence is for the caller to look up.
+
+    ``virtual`` is where the client connects to, None where a firewall mark hides it.
+    """
+    servers = _servers(entry)
+    name = entry.service.scheduler
+    model = _MODELS.get(name)
+    if model is None:
+        return Choice(None, f"what {name} chooses cannot be told beforehand", exact=False)
+    if virtual is None:
+        if name == "dh":
+            return Choice(None, "dh goes by the address that the mark hides", exact=False)
+        virtual = client.address  # which no other scheduler looks at
+    chosen, why = model(entry, servers, client, virtual)
+    unsure = _forgotten_weight(entry) or entry.service.scheduler in ("rr", "wrr")
+    exact = not unsure and not any(server.doubtful for server in servers)
+    return Choice(chosen.destination.key if chosen else None, why, exact)
+
+
+def lose(entry: Entry, key: DestinationKey) -> Loss | None:
+    """Who moves when this server is removed; None where the scheduler does not hash clients."""
+    before = _table(entry)
+    if before is None:
+        return None
+    remaining = {k: d for k, d in entry.destinations.items() if k != key}
+    after = _table(replace(entry, destinations=remaining)) or (None,) * len(before)
+    lost = sum(server == key for server in before)
+    moved = sum(a != b for a, b in zip(before, after, strict=True) if a != key)
+    return Loss(lost / len(before), moved / len(before))
+
+
+class RoundRobin:
+    """`rr` and `wrr` from the state of a service whose servers were added one after the other.
+
+    ``weights`` are in the kernel's order, the newest server first. The kernel's `wrr` keeps the
+    level at which it takes weights while servers are added, so the order of adding counts.
+    """
+
+    def __init__(self, weights: Sequence[int], *, weighted: bool) -> None:
+        self._weights = list(weights) if weighted else [min(weight, 1) for weight in weights]
+        self._step = self._most = self._level = 0
+        for index in reversed(range(len(self._weights))):
+            self._changed(self._weights[index:])
+        self._last = -1
+
+    def _changed(self, weights: Sequence[int]) -> None:
+        """``ip_vs_wrr_dest_changed``."""
+        self._step = gcd(*weights) or 1
+        self._most = max(weights) - (self._step - 1)
+        if self._level > self._most or not self._level:
+            self._level = max(self._most, 0)
+        elif self._step > 1:
+            self._level = self._level // self._step * self._step + 1
+
+    def next(self) -> int | None:
+        """The index of the next server; None where none has a weight."""
+        if self._most <= 0:
+            return None
+        while True:
+            for index in range(self._last + 1, len(self._weights)):
+                if self._weights[index] >= self._level:
+                    self._last = index
+                    return index
+            self._last = -1
+            self._level -= self._step
+            if self._level <= 0:
+                self._level = self._most
+
+
+_Model = Callable[[Entry, Sequence[_Server], DestinationKey, Address], tuple[_Server | None, str]]
+
+
+def _servers(entry: Entry) -> list[_Server]:
+    return [
+        _Server(destination, entry.counters.get(key, _IDLE))
+        for key, destination in entry.destinations.items()
+    ]
+
+
+def _forgotten_weight(entry: Entry) -> bool:
+    """`mh` keeps the places of a server whose weight was set to 0, by the weight it had."""
+    drained = any(server.weight == 0 for server in entry.destinations.values())
+    return entry.service.scheduler == "mh" and drained
+
+
+def _table(entry: Entry) -> tuple[DestinationKey | None, ...] | None:
+    """Who has each place of the hash table."""
+    keys = tuple(entry.destinations)
+    weights = tuple(server.weight for server in entry.destinations.values())
+    version = entry.service.key.version
+    if entry.service.scheduler == "sh":
+        return tuple(keys[index] for index in hashing.sh_table(weights))
+    if entry.service.scheduler == "mh":
+        return tuple(keys[index] for index in hashing.mh_table(keys, weights, version))
+    return None
+
+
+def _hashed(
+    entry: Entry, servers: Sequence[_Server], client: DestinationKey, _: Address
+) -> tuple[_Server | None, str]:
+    table, version = _table(entry), entry.service.key.version
+    if not table:
+        return None, "no server has a place in the table"
+    by_key = {server.destination.key: server for server in servers}
+    if ServiceFlag.SCHEDULER_2 not in entry.service.flags:
+        client = replace(client, port=0)
+    mh = entry.service.scheduler == "mh"
+
+    def at(offset: int) -> tuple[int, _Server]:
+        if mh:
+            slot = hashing.mh_slot(client, version, offset)
+        else:
+            slot = (offset + hashing.sh_slot(client, version)) % len(table)
+        key = table[slot]
+        assert key is not None
+        return slot, by_key[key]
+
+    first, server = at(0)
+    place = f"place {first} of {len(table)} is {server.destination.key}'s"
+    if server.available:
+        return server, place
+    if ServiceFlag.SCHEDULER_1 not in entry.service.flags:
+        return None, f"{place}, which takes no connections"
+    for offset in range(len(table)):
+        other = at((offset + first) % len(table))[1]
+        if other.available:
+            return other, f"{place}, which takes no connections; the fallback is this one"
+    return None, f"{place}, and no server takes connections"
+
+
+def _destination_hashed(
+    entry: Entry, servers: Sequence[_Server], _: DestinationKey, virtual: Address
+) -> tuple[_Server | None, str]:
+    if not servers:
+        return None, "there is no server"
+    table = hashing.dh_table(len(servers))
+    slot = hashing.dh_slot(virtual, entry.service.key.version)
+    server = servers[table[slot]]
+    place = f"place {slot} of {len(table)} is {server.destination.key}'s"
+    if server.available:
+        return server, place
+    return None, f"{place}, which takes no connections"
+
+
+def _turn(
+    entry: Entry, servers: Sequence[_Server], _: DestinationKey, __: Address
+) -> tuple[_Server | None, str]:
+    weights = [server.weight if server.available else 0 for server in servers]
+    index = RoundRobin(weights, weighted=entry.service.scheduler == "wrr").next()
+    if index is None:
+        return None, "no server takes connections"
+    return servers[index], "the first turn of a service just configured; where it is, is not shown"
+
+
+def _least(load: Callable[[_Server], int], *, weighted: bool, idle_first: bool = False) -> _Model:
+    """The server with the least load for its weight, the first of several in the list."""
+
+    def model(
+        _: Entry, servers: Sequence[_Server], __: DestinationKey, ___: Address
+    ) -> tuple[_Server | None, str]:
+        least: _Server | None = None
+        for server in servers:
+            if not server.available:
+                continue
+            if idle_first and server.counted.active == 0:
+                return server, "it is the first without an active connection"
+            if least is None or _less(server, least):
+                least = server
+        if least is None:
+            return None, "no server takes connections"
+        return least, "it has the least load" + (" for its weight" if weighted else "")
+
+    def _less(server: _Server, least: _Server) -> bool:
+        if not weighted:
+            return load(server) < load(least)
+        return load(server) * least.weight < load(least) * server.weight
+
+    return model
+
+
+def _heaviest(*, overflow: bool) -> _Model:
+    """`fo` and `ovf`: the available server with the greatest weight."""
+
+    def model(
+        _: Entry, servers: Sequence[_Server], __: DestinationKey, ___: Address
+    ) -> tuple[_Server | None, str]:
+        best: _Server | None = None
+        for server in servers:
+            full = overflow and server.counted.active > server.weight
+            if server.available and not full and (best is None or server.weight > best.weight):
+                best = server
+        return best, "it has the greatest weight" if best else "no server takes connections"
+
+    return model
+
+
+_MODELS: dict[str, _Model] = {
+    "sh": _hashed,
+    "mh": _hashed,
+    "dh": _destination_hashed,
+    "rr": _turn,
+    "wrr": _turn,
+    "lc": _least(lambda server: server.connections, weighted=False),
+    "wlc": _least(lambda server: server.connections, weighted=True),
+    "sed": _least(lambda server: server.counted.active + 1, weighted=True),
+    "nq": _least(lambda server: server.counted.active + 1, weighted=True, idle_first=True),
+    "fo": _heaviest(overflow=False),
+    "ovf": _heaviest(overflow=True),
+}
