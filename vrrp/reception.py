@@ -51,7 +51,8 @@ def _check_unicast(datagram: Datagram, settings: RouterSettings) -> None:
         text = "it was sent by multicast, and unicast is spoken here"
         raise PacketError(Rejection.DESTINATION, text)
     if not settings.min_ttl <= datagram.ttl <= settings.max_ttl:
-        bounds = f"{settings.min_ttl} to {settings.max_ttl}"
+        low, high = settings.min_ttl, settings.max_ttl
+        bounds = f"{low} to {high}" if low < high else f"{low}"
         raise PacketError(Rejection.TTL, f"TTL {datagram.ttl}, where {bounds} is accepted")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from hadirector.lab.world import OUTER_IPV6_DEVICE, Leg, Machine, World
+from hadirector.lab.world import OUTER_IPV6_DEVICE, Leg, Machine, World, is_link_local
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +50,26 @@ def build_steps(world: World) -> Iterator[Step]:
             )
 
 
-def restart_addresses(machine: Machine) -> Batch:
-    """What a reboot leaves of a machine's addresses and routes: those it is configured with."""
+def restart_addresses(machine: Machine, world: World) -> Batch:
+    """What a reboot leaves of a machine's addresses and routes: those it is configured with.
+
+    The link-local address of each interface is the kernel's and stays; a virtual one goes.
+    """
+    virtual = [
+        (network.interface, address.ip)
+        for network in world.networks
+        for address in network.virtual
+        if is_link_local(address)
+    ]
     return Batch(
         machine.namespace,
         (
             *(f"address flush dev {leg.interface} scope global" for leg in machine.legs),
+            *(
+                f"address flush dev {interface} to {address}/128"
+                for interface, address in virtual
+                if any(leg.interface == interface for leg in machine.legs)
+            ),
             *(f"neighbour flush dev {leg.interface}" for leg in machine.legs),
             *(line for leg in machine.legs for line in _addresses(leg)),
             *_routes(machine),

@@ -228,7 +228,7 @@ class BuiltWorld:
 
     def forget_addresses(self, machine: Machine) -> None:
         """Leave a machine only the addresses and routes it boots with (its IPVS table is kept)."""
-        run_batch(commands.restart_addresses(machine))
+        run_batch(commands.restart_addresses(machine, self.world))
 
 
 def remove_namespaces(names: Sequence[str]) -> None:

@@ -138,6 +138,11 @@ def build_world(config: Config, *, prefix: str) -> World:
     return _Builder(config, prefix).build()
 
 
+def is_link_local(address: Interface) -> bool:
+    """Whether it is an IPv6 address that each link has for itself: it makes no network."""
+    return address.version == 6 and address.is_link_local
+
+
 BASE_SYSCTLS: Final = {
     "net/ipv4/conf/all/rp_filter": "0",
     "net/ipv4/conf/default/rp_filter": "0",
@@ -211,7 +216,10 @@ class _Builder:
         for router in self._config.virtual_routers:
             virtual.setdefault(router.interface, []).extend(router.addresses)
         virtual = virtual or {DEFAULT_INTERFACE: []}
-        subnets = {name: [subnet_of(each) for each in found] for name, found in virtual.items()}
+        subnets = {
+            name: [subnet_of(each) for each in found if not is_link_local(each)]
+            for name, found in virtual.items()
+        }
         first, last = next(iter(subnets)), list(subnets)[-1]
         listening = [
             service.listen.address
@@ -351,7 +359,11 @@ class _Builder:
         self, address: Address, network: Network, subnet: Subnet, client: Machine
     ) -> Iterable[Route]:
         """The way back of NAT: whatever leaves the server passes the active director."""
-        same = [each.ip for each in network.virtual if each.version == address.version]
+        same = [
+            each.ip
+            for each in network.virtual
+            if each.version == address.version and not is_link_local(each)
+        ]
         inside = [each for each in same if each in subnet] or same
         if not inside:
             remark = f"NAT replies of {address} find no virtual address on {network.interface}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Interface, ip_address
+from ipaddress import ip_address, ip_interface
 
 from checkers.base import CheckOptions, Timing
 from checkers.http import HttpOptions
@@ -39,7 +39,7 @@ def service(
 
 def router(name: str, vrid: int, interface: str, *addresses: str) -> VirtualRouter:
     return VirtualRouter(
-        name=name, vrid=vrid, interface=interface, addresses=tuple(map(IPv4Interface, addresses))
+        name=name, vrid=vrid, interface=interface, addresses=tuple(map(ip_interface, addresses))
     )
 
 

@@ -1,7 +1,7 @@
 from hadirector.lab.commands import Batch, Sysctls, build_steps, restart_addresses
 from hadirector.lab.namespaces import explain_batch_failure
 from hadirector.lab.world import World, build_world
-from tests.lab.configurations import EVERYTHING, NAT, TUN6, config_of
+from tests.lab.configurations import EVERYTHING, NAT, TUN6, config_of, router
 
 
 def batches(world: World, namespace: str | None) -> list[str]:
@@ -70,7 +70,7 @@ def test_every_bridge_port_is_used_once() -> None:
 
 def test_a_restarted_machine_has_the_addresses_it_boots_with() -> None:
     world = build_world(config_of(NAT), prefix="t-")
-    assert restart_addresses(world.directors["lb1"]).lines == (
+    assert restart_addresses(world.directors["lb1"], world).lines == (
         "address flush dev eth0 scope global",
         "address flush dev eth1 scope global",
         "neighbour flush dev eth0",
@@ -78,6 +78,14 @@ def test_a_restarted_machine_has_the_addresses_it_boots_with() -> None:
         "address add 192.0.2.11/24 dev eth0",
         "address add 198.51.100.254/24 dev eth1",
     )
+
+
+def test_a_restarted_machine_keeps_the_kernels_link_local_address_and_no_virtual_one() -> None:
+    front = router("front", 51, "eth0", "fe80::100/64", "2001:db8::100/64")
+    world = build_world(config_of(NAT, routers=(front,)), prefix="t-")
+    assert not any("fe80::/64" in str(network.subnets) for network in world.networks)
+    lines = restart_addresses(world.directors["lb1"], world).lines
+    assert "address flush dev eth0 to fe80::100/128" in lines
 
 
 def test_a_failed_batch_names_the_command_and_the_reason() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from tests.prerequisites import require
 from tests.vrrp.world import Executor, Host, WorkerProcess, World, eventually
-from vrrp.config import RouterSettings
+from vrrp.config import ChecksumChoice, RouterSettings
+from vrrp.packet import ChecksumForm, decode
 
 IPV4 = RouterSettings(
     name="front",
@@ -96,6 +97,18 @@ def test_a_crash_is_taken_over_and_the_will_cleans_up(pair: Pair, kind: str) -> 
     eventually(lambda: _held(pair.other, settings) == _texts(settings), "the peer holds all")
     counters = backup.reports["front"].counters
     assert not [name for name in counters if name.startswith("rejected")], counters
+
+
+def test_the_other_form_of_the_checksum_is_understood_and_followed(pair: Pair) -> None:
+    """Packaged keepalived has one form only, so both roles are ours here."""
+    active, backup = pair.both(replace(IPV4, checksum=ChecksumChoice.PLAIN))
+    backup.configure(replace(IPV4, priority=253))
+    active.kill()
+    backup.wait_state("active")
+    backup.wait(lambda: backup.will.routers != (), "the will is known")
+    [will] = backup.will.routers
+    goodbye = bytes.fromhex(will.goodbyes[0].packet)
+    assert decode(goodbye, will.source)[1] is ChecksumForm.PLAIN
 
 
 def test_ipv6_addresses_are_deprecated_and_never_tentative(pair: Pair) -> None:
