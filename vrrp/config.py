@@ -108,8 +108,8 @@ class VirtualRouter:
         Le(TTL),
         doc(
             "Unicast: the least TTL (hop limit) that an advertisement of a peer may have. 255: no "
-            "router stands between the directors; one less for each that does. (keepalived 2.2 "
-            "sends 64 over IPv6.)"
+            "router stands between the directors; one less for each that does. keepalived 2.2 "
+            "sends 64 over IPv6."
         ),
     ] = TTL
     max_ttl: Annotated[
