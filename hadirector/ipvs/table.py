@@ -15,6 +15,7 @@ import asyncio
 import errno
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 
 from hadirector.ipvs import messages
@@ -36,6 +37,7 @@ from hadirector.ipvs.model import (
     Table,
     Traffic,
 )
+from hadirector.ipvs.modules import schedulers
 from hadirector.ipvs.netlink import (
     ANSWER_TIMEOUT_S,
     BATCH_MAX,
@@ -44,7 +46,7 @@ from hadirector.ipvs.netlink import (
     GenericNetlink,
     RefusedError,
 )
-from hadirector.ipvs.steps import Step
+from hadirector.ipvs.steps import AddService, SetService, Step
 from hadirector.ipvs.wire import WireError
 
 _SERVICES_PER_TURN = 32  # then other tasks get a turn: the answers come without any waiting
@@ -104,6 +106,7 @@ class KernelTable:
                 raise DataplaneForbiddenError("the kernel refuses to change IPVS (EPERM)")
             if any(failure.errno == errno.ENOENT for failure in refused):
                 await self._confirm_family()
+                refused = [_with_schedulers(failure) for failure in refused]
             applied += len(batch) - len(refused)
             failures += refused
             await asyncio.sleep(0)
@@ -140,6 +143,16 @@ class KernelTable:
         with translated():
             if await self._netlink.resolve() != before:
                 raise DataplaneUnsureError("the IPVS module was loaded anew meanwhile")
+
+
+def _with_schedulers(failure: Failure) -> Failure:
+    """A scheduler that is not there, with the list of those that are."""
+    if failure.errno != errno.ENOENT or not isinstance(failure.step, AddService | SetService):
+        return failure
+    known = schedulers()
+    if not known or failure.step.service.scheduler in known:
+        return failure
+    return replace(failure, detail=f"there are: {', '.join(known)}")
 
 
 @contextmanager

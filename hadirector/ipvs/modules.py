@@ -1,0 +1,30 @@
+"""Which schedulers this kernel has: what "no scheduler 'wlcc'" should be followed by.
+
+The problem: the kernel answers ENOENT and lists nothing. The approach: the modules that are loaded,
+those that could be loaded (`modules.dep` and `modules.builtin` of the running kernel); all are
+named `ip_vs_NAME`. Where neither can be read, there is no list. Never: a module loaded from here.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+LOADED = Path("/proc/modules")
+LIBRARY = Path("/lib/modules")
+
+_MODULE = re.compile(r"\bip_vs_(\w+?)(?:\.ko\S*|\s)")
+_NO_SCHEDULERS = frozenset({"ftp", "pe_sip"})
+
+
+def schedulers() -> tuple[str, ...]:
+    """Their names, sorted; empty where nothing tells."""
+    directory = LIBRARY / os.uname().release
+    texts = []
+    for path in (LOADED, directory / "modules.dep", directory / "modules.builtin"):
+        with suppress(OSError):
+            texts.append(path.read_text(errors="replace"))
+    names = {name for text in texts for name in _MODULE.findall(text)}
+    return tuple(sorted(names - _NO_SCHEDULERS))

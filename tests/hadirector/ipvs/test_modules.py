@@ -1,0 +1,37 @@
+"""The list of schedulers comes from the modules that are loaded and those that could be."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hadirector.ipvs import modules
+
+
+def test_loaded_and_loadable_modules_are_listed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = tmp_path / "modules"
+    loaded.write_text(
+        "ip_vs_wlc 16384 1 - Live 0x0\nip_vs 200704 3 ip_vs_wlc,ip_vs_rr, Live 0x0\n"
+        "ip_vs_ftp 16384 0 - Live 0x0\n"
+    )
+    directory = tmp_path / os.uname().release
+    directory.mkdir()
+    path = "kernel/net/netfilter/ipvs"
+    (directory / "modules.dep").write_text(
+        f"{path}/ip_vs_rr.ko.zst: {path}/ip_vs.ko.zst\n"
+        f"{path}/ip_vs_wlc.ko: {path}/ip_vs.ko\n{path}/ip_vs_pe_sip.ko:\n"
+    )
+    (directory / "modules.builtin").write_text(f"{path}/ip_vs_mh.ko\n")
+    monkeypatch.setattr(modules, "LOADED", loaded)
+    monkeypatch.setattr(modules, "LIBRARY", tmp_path)
+    assert modules.schedulers() == ("mh", "rr", "wlc")
+
+
+def test_where_nothing_tells_there_is_no_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(modules, "LOADED", tmp_path / "absent")
+    monkeypatch.setattr(modules, "LIBRARY", tmp_path)
+    assert modules.schedulers() == ()
