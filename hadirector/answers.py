@@ -62,7 +62,7 @@ def status(present: Present) -> Json:
         "routers": [_router(present, router) for router in present.config.virtual_routers],
         "services": [_service(present, pool) for pool in present.pools.values()],
         "table": _table(present.turn),
-        "trouble": sorted(present.trouble.values()),
+        "trouble": sorted([*present.trouble.values(), *_rivals(present)]),
     }
 
 
@@ -117,6 +117,7 @@ def _router(present: Present, router: VirtualRouter) -> Json:
             "counters": {},
             "arithmetic": f"base {facts['priority']}",
             "trackers": [],
+            "rival": None,
             "outlook": "",
         }
     return {
@@ -130,6 +131,7 @@ def _router(present: Present, router: VirtualRouter) -> Json:
         "counters": dict(report.counters),
         "arithmetic": report.arithmetic,
         "trackers": list(report.trackers),
+        "rival": report.rival or None,
         "outlook": report.outlook,
     }
 
@@ -151,6 +153,15 @@ def _router_explained(router: Json) -> Json:
     if router["group"]:
         because.append(f"moves together with the others of its group {router['group']}")
     return {**router, "because": because}
+
+
+def _rivals(present: Present) -> list[str]:
+    """What is wrong beyond this director: another one is active as well."""
+    return [
+        f"{router.name}: {router.rival} is active as well (split brain)"
+        for router in present.routers.values()
+        if router.rival
+    ]
 
 
 def _service(present: Present, pool: Pool) -> Json:

@@ -155,7 +155,28 @@ class Late:
     silent_s: float
 
 
-Effect = Send | Take | Release | HandOver | Announce | Changed | Differs | Late
+@dataclass(frozen=True, slots=True)
+class Rival:
+    """Another router is active as well; told when first heard, and once more if it persists."""
+
+    router: str
+    source: IPAddress
+    priority: int
+    lasted_s: float
+    persists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RivalGone:
+    """The other active router has stepped back or fallen silent."""
+
+    router: str
+    source: IPAddress
+    lasted_s: float
+    persisted: bool
+
+
+Effect = Send | Take | Release | HandOver | Announce | Changed | Differs | Late | Rival | RivalGone
 
 
 def format_duration(seconds: float) -> str:

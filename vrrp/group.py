@@ -46,6 +46,8 @@ from vrrp.events import (
     LocalProtocolError,
     PeerLeaving,
     Release,
+    Rival,
+    RivalGone,
     Send,
     State,
     Stop,
@@ -56,7 +58,18 @@ from vrrp.events import (
 from vrrp.machine import Machine
 
 _PHASE: Final = MappingProxyType(
-    {Send: 0, HandOver: 0, Take: 1, Release: 1, Announce: 2, Late: 3, Changed: 3, Differs: 3}
+    {
+        Send: 0,
+        HandOver: 0,
+        Take: 1,
+        Release: 1,
+        Announce: 2,
+        Late: 3,
+        Changed: 3,
+        Differs: 3,
+        Rival: 3,
+        RivalGone: 3,
+    }
 )
 
 

@@ -43,6 +43,12 @@ class Ledger:
         self._warned.add((kind, about))
         return True
 
+    def causes(self, peer: str) -> str:
+        """Say which counters of a peer speak of a disagreement with it; empty: none."""
+        counted = self.peers.get(peer, Counter())
+        telling = [name for name in counted if name.startswith("rejected-") or "differs" in name]
+        return ", ".join(f"{name} {counted[name]}" for name in sorted(telling))
+
     def by_peer(self) -> dict[str, dict[str, int]]:
         """Return a copy of the counters by peer."""
         return {peer: dict(counted) for peer, counted in self.peers.items()}

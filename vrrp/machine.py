@@ -69,6 +69,7 @@ from vrrp.packet import (
     group_for,
 )
 from vrrp.peers import differences, own_address
+from vrrp.rivalry import Rivalry
 from vrrp.transitions import TRANSITIONS, Action, Trigger
 
 ANNOUNCE_AGAIN_S: Final = 5.0
@@ -100,6 +101,7 @@ class Machine:
         self._waiting_for = "started"
         self._waiting_since = 0.0
         self._heard: Heard | None = None
+        self.rivalry = Rivalry(settings.name)
         self._speaker: IPAddress | None = None  # of the last advertisement but goodbyes
         self._outbid: Heard | None = None  # the weaker active router we are about to replace
 
@@ -132,9 +134,10 @@ class Machine:
 
     def next_deadline(self) -> float | None:
         """When to come back with a Tick, or None: not before something else happens."""
-        if self._announce_again_at is None or self._deadline is None:
-            return self._deadline
-        return min(self._deadline, self._announce_again_at)
+        if self._deadline is None:
+            return None
+        others = (self._announce_again_at, self.rivalry.next_deadline())
+        return min([self._deadline, *(at for at in others if at is not None)])
 
     def is_late(self, now: float) -> bool:
         """Tell whether the peers must have replaced this active router by now.
@@ -188,8 +191,15 @@ class Machine:
         if isinstance(event, Up):
             self.source = event.source
         trigger = self._trigger_of(event, now)
+        was_active = self.state is State.ACTIVE
         if trigger is not None:
             effects += self._follow_table(trigger, self._explain(trigger, event, now), now)
+        if self.state is not State.ACTIVE:
+            self.rivalry.step_back()
+        elif was_active and trigger in (Trigger.INFERIOR, Trigger.LEAVING):
+            assert isinstance(event, Heard)
+            effects += self.rivalry.hear(event, now, self.settings.advertise)
+        effects += self.rivalry.tick(now)
         if self._announce_again_at is not None and now >= self._announce_again_at:
             self._announce_again_at = None
             effects.append(Announce(self.settings.name))

@@ -138,6 +138,8 @@ class RouterReport:
     """How the priority came to be: `base 150, -50 eth1 has no carrier = 100`."""
     trackers: tuple[str, ...] = ()
     """What is known of each tracker, in few words."""
+    rival: str = ""
+    """The address of another router that is active as well, and does not step back."""
     outlook: str = ""
     """What a backup that is better than the active router waits for."""
 

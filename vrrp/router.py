@@ -28,6 +28,8 @@ from vrrp.events import (
     Heard,
     Late,
     Release,
+    Rival,
+    RivalGone,
     Send,
     State,
     Take,
@@ -43,6 +45,10 @@ from vrrp.messages import Event, Goodbye, RouterReport, RouterWill
 from vrrp.packet import Datagram, IPAddress
 from vrrp.source import usability
 
+_UNHEARD: Final = (
+    "we take what it sends, so it does not hear us or does not take what we send (a link that works"
+    " one way only, a firewall, or its log tells)"
+)
 RETRY_S: Final = 1.0
 """After the kernel refused a change of addresses."""
 
@@ -302,6 +308,8 @@ class Router:
                 case Late():
                     text = f"silent for {format_duration(effect.silent_s)} while active"
                     self._tell_event("late", effect.router, text)
+                case Rival() | RivalGone():
+                    self._note_rival(member, effect)
                 case _:
                     assert_never(effect)
         if moved:
@@ -329,6 +337,26 @@ class Router:
         if change.new is State.FAULT:
             self._tell_event("fault", change.router, change.reason)
         self._run_hooks(member, change.old, replayed=False)
+
+    def _note_rival(self, member: _Member, effect: Rival | RivalGone) -> None:
+        """Tell who else is active, since when, and what may be the cause."""
+        name, lasted = member.settings.name, format_duration(effect.lasted_s)
+        if isinstance(effect, RivalGone):
+            if effect.persisted:
+                text = f"{effect.source} is not active any more, after {lasted}; announced again"
+                self._tell_event("split-brain-over", name, text)
+        elif effect.persists:
+            member.ledger.count("split-brain", str(effect.source))
+            causes = member.ledger.causes(str(effect.source))
+            text = (
+                f"{effect.source} (priority {effect.priority}, ours {member.settings.priority}) has"
+                f" been active as well for {lasted}: {causes or _UNHEARD}"
+            )
+            self._tell_event("split-brain", name, text)
+        else:
+            member.ledger.count("rival-heard", str(effect.source))
+            text = f"{effect.source} (priority {effect.priority}) was active as well until now"
+            self._tell_event("rival-heard", name, text)
 
     def _replay(self, member: _Member) -> None:
         self._run_hooks(member, member.machine.state, replayed=True)
@@ -380,6 +408,9 @@ class Router:
     def _tell_event(self, kind: str, router: str | None, sentence: str) -> None:
         self._hands.tell(Event(kind=kind, router=router or self.name, sentence=sentence))
 
+    def _rival_of(self, machine: Machine) -> str:
+        return "" if machine.rivalry.source is None else str(machine.rivalry.source)
+
     def _report_of(self, member: _Member) -> RouterReport:
         settings, machine = member.settings, member.machine
         present = self._hands.interface(settings.interface).addresses
@@ -399,6 +430,7 @@ class Router:
             peers=member.ledger.by_peer(),
             arithmetic=member.sum.sentence,
             trackers=tuple(self._hands.reading(t).phrase for t in member.configured.track),
+            rival=self._rival_of(machine),
             outlook=machine.outlook(self._hands.now()),
         )
 

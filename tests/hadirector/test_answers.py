@@ -155,6 +155,13 @@ def test_a_virtual_router_shows_how_its_priority_came_to_be(present: Present) ->
     assert "this director preempts in 3.00 s" in answer["because"]
 
 
+def test_a_second_active_router_is_trouble(present: Present) -> None:
+    present.routers["front"] = replace(REPORT, rival="192.0.2.12")
+    assert "front: 192.0.2.12 is active as well (split brain)" in cast(
+        "list[str]", status(present)["trouble"]
+    )
+
+
 def test_a_router_of_which_nothing_was_heard_is_unknown(present: Present) -> None:
     present.routers.clear()
     answer = cast("dict[str, Any]", explain(present, "front"))

@@ -224,7 +224,7 @@ def test_a_tie_is_decided_by_the_higher_address(source: str, state: State) -> No
 
 def test_active_answers_a_weaker_one_at_once_and_announces_at_most_every_second() -> None:
     machine = active()
-    assert kinds(machine.handle(heard(99), 0.5)) == ["Send"]
+    assert kinds(machine.handle(heard(99), 0.5)) == ["Send", "Rival"]
     assert machine.next_deadline() == pytest.approx(1.5)
     assert kinds(machine.handle(heard(99), 1.2)) == ["Send", "Announce"]
     assert kinds(machine.handle(heard(99), 1.3)) == ["Send"]

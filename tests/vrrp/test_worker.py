@@ -407,6 +407,41 @@ def test_both_sides_of_nat_move_together(world: World, start: StartWorker) -> No
     assert lb2.state("front") == lb2.state("back") == "backup"
 
 
+DEAF = """
+import socket, time
+from ipaddress import IPv4Address
+from vrrp import packet
+advertisement = packet.Advertisement(
+    vrid=51, priority=253, interval_cs=10, addresses=(IPv4Address("192.0.2.100"),))
+payload = packet.encode(advertisement, IPv4Address("192.0.2.12"), packet.MULTICAST_IPV4)
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, 112)
+raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("192.0.2.12"))
+raw.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+while True:
+    raw.sendto(payload, ("224.0.0.18", 0))
+    time.sleep(0.1)
+"""
+
+
+def test_a_peer_that_does_not_hear_us_is_told_as_a_split_brain_until_it_is_silent(
+    hosts: tuple[Host, Host], start: StartWorker
+) -> None:
+    worker = start(hosts[0], front(254))
+    worker.wait_state("active")
+    deaf = hosts[1].start(sys.executable, "-c", DEAF)
+    assert worker.wait_event("rival-heard").sentence == (
+        "192.0.2.12 (priority 253) was active as well until now"
+    )
+    sentence = worker.wait_event("split-brain").sentence
+    assert sentence.startswith("192.0.2.12 (priority 253, ours 254) has been active as well for ")
+    assert "it does not hear us" in sentence
+    worker.wait(lambda: worker.reports["front"].rival == "192.0.2.12", "the report names it")
+    deaf.kill()
+    assert "is not active any more, after " in worker.wait_event("split-brain-over").sentence
+    worker.wait(lambda: worker.reports["front"].rival == "", "the report names it no more")
+    assert worker.state() == "active"
+
+
 def test_a_wrong_command_line_says_how() -> None:
     command = [sys.executable, "-m", "vrrp.worker"]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=15, check=False)

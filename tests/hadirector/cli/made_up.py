@@ -58,6 +58,7 @@ def router(name: str, vrid: int, address: str, reason: str) -> Json:
         "counters": {},
         "arithmetic": "base 254",
         "trackers": [],
+        "rival": None,
         "outlook": "",
     }
 
