@@ -88,9 +88,13 @@ def _encode(value: object) -> object:
 
 def _encode_service(service: Service) -> object:
     """A server that is checked as the service says only names that: thousands of them are."""
-    encoded = {field.name: _encode(getattr(service, field.name)) for field in fields(service)}
-    encoded["servers"] = [_encode_server(server, service.check) for server in service.servers]
-    return encoded
+    encoded = {
+        item.name: _encode(getattr(service, item.name))
+        for item in fields(service)
+        if item.name != "servers"
+    }
+    servers = [_encode_server(server, service.check) for server in service.servers]
+    return {**encoded, "servers": servers}
 
 
 def _encode_server(server: Server, check: HealthCheck) -> object:
