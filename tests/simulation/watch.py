@@ -262,6 +262,8 @@ class Watch:
         _, group, link = key
         wish, theirs = host.memberships[group], heard.advertisement.priority
         if state is State.ACTIVE:
+            if theirs == wish.priority and link != self.world.options.groups[group].links[0]:
+                return False  # a tie is the first member's to decide
             return (theirs, heard.source) > (wish.priority, host.options.source(link))
         if theirs >= wish.priority:
             self._weaker_since.pop(key, None)
