@@ -7,11 +7,14 @@ from pathlib import Path
 
 from hadirector.config.reference import reference_text
 from hadirector.config.schema import schema_text
+from vrrp.diagram import with_transitions
 
 ROOT = Path(__file__).parent.parent.parent
+_VRRP = ROOT / "docs" / "vrrp.md"
 GENERATED: Mapping[Path, Callable[[], str]] = {
     ROOT / "configs" / "hadirector.schema.json": schema_text,
     ROOT / "docs" / "configuration.md": reference_text,
+    _VRRP: lambda: with_transitions(_VRRP.read_text(encoding="utf-8")),
 }
 """Each file and what it must hold."""
 
