@@ -213,6 +213,8 @@ class Watch:
     def heal(self) -> None:
         """All is well from now on: within a bound, there shall be one active of each group."""
         options = self.world.options
+        for host in self.world.hosts.values():  # those too that only start now
+            self._note_intervals(host)
         self.surroundings_changed()
         ready_s = options.start_max_s
         if any(host.wills for host in self.world.hosts.values()):
