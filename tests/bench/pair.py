@@ -1,0 +1,254 @@
+"""A pair of directors with VRRP alone, ours or keepalived's, a switch between them, and a client.
+
+Four network namespaces on this host. The address is answered by the kernel of whoever holds it. The
+faults are done to the active director, the first one, and everything is put back afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from tests.vrrp.world import Host, World
+
+VIP = "192.0.2.100"
+NAMES = ("lb1", "lb2")
+SOURCES = {"lb1": "192.0.2.11", "lb2": "192.0.2.12"}
+PRIORITIES = {"lb1": 101, "lb2": 100}
+"""Low ones, so that the skew is long: what is said of them holds for better ones too."""
+READY_S = 40.0
+
+OURS = """
+nodes:
+  lb1: {{address: 192.0.2.11, priority: 101}}
+  lb2: {{address: 192.0.2.12, priority: 100}}
+virtual_routers:
+  - {{name: front, vrid: 51, interface: eth0, advertise: {ms:g}ms, addresses: [192.0.2.100/24]}}
+services: []
+"""
+THEIRS = """
+global_defs {{
+    vrrp_version 3
+    vrrp_garp_master_delay 1
+}}
+vrrp_instance front {{
+    state BACKUP
+    interface eth0
+    virtual_router_id 51
+    priority {priority}
+    advert_int {seconds}
+    virtual_ipaddress {{
+        192.0.2.100/24
+    }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one fault cost, in milliseconds; None: it did not happen while was waited."""
+
+    outage_ms: float | None
+    peer_active_ms: float | None
+    address_left_ms: float | None
+
+
+class Pair:
+    """Two directors of one kind at one interval. Use as a context manager."""
+
+    def __init__(self, kind: str, interval_s: float, directory: Path) -> None:
+        self.kind = kind
+        self.interval_s = interval_s
+        self._directory = directory
+        self._world = World()
+        self._programs: dict[str, subprocess.Popen[str]] = {}
+        self._adverts: list[tuple[float, str, int]] = []
+        self._answered: list[float] = []
+        self._left: list[float] = []
+
+    def __enter__(self) -> Pair:
+        self._world.__enter__()
+        self.switch = self._world.host("switch")
+        self.hosts = {name: self._world.host(name) for name in (*NAMES, "client")}
+        self.switch.run("ip", "link", "add", "br0", "type", "bridge")
+        self.switch.run("ip", "link", "set", "br0", "up")
+        for name, host in self.hosts.items():
+            self._plug(name, host)
+        for name in NAMES:
+            self.start(name)
+        period_ms = "1" if self.interval_s < 0.1 else "2"
+        self._follow(
+            self.hosts["client"],
+            [sys.executable, "-m", "tests.bench.observer", "eth0", VIP, period_ms],
+            self._observed,
+        )
+        monitor = ["ip", "-o", "monitor", "address"]
+        self._follow(self.hosts["lb1"], monitor, self._address_moved)
+        self.wait_ready()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for name in NAMES:
+            self.stop(name)
+        self._world.__exit__(None, None, None)
+
+    # ------------------------------------------------------------------- the pair
+
+    def start(self, name: str) -> None:
+        """Start a director's daemon."""
+        place = self._directory / f"{self.kind}-{self.interval_s:g}-{name}"
+        place.mkdir(exist_ok=True)
+        file = place / "configuration"
+        if self.kind == "ours":
+            file.write_text(OURS.format(ms=self.interval_s * 1000))
+            run = [sys.executable, "-m", "hadirector", "run", str(file), "--node", name]
+            command = [*run, "--state-dir", str(place)]
+        else:
+            values = {"priority": PRIORITIES[name], "seconds": self.interval_s}
+            file.write_text(THEIRS.format(**values))
+            ids = ["-p", str(place / "pid"), "-r", str(place / "vrrp.pid")]
+            command = ["keepalived", "-n", "-l", "-G", "-P", "-f", str(file), *ids]
+        with (place / "log").open("a") as log:
+            self._programs[name] = self.hosts[name].start(*command, stdout=log, stderr=log)
+
+    def stop(self, name: str) -> None:
+        """End it in good order."""
+        program = self._programs.pop(name, None)
+        if program is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.vrrp_pid(program), signal.SIGCONT)
+            program.terminate()
+            try:
+                program.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                program.kill()
+
+    def vrrp_pid(self, program: subprocess.Popen[str] | None = None) -> int:
+        """The process that speaks VRRP on the first director (or of a daemon)."""
+        parent = (program or self._programs["lb1"]).pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        for child in map(int, children):
+            words = Path(f"/proc/{child}/cmdline").read_bytes()
+            if self.kind == "keepalived" or b"vrrp.worker" in words:
+                return child
+        raise ProcessLookupError("there is no VRRP process")
+
+    def wait_ready(self) -> None:
+        """Wait until the first director alone is active and clients are answered."""
+        give_up = time.monotonic() + READY_S
+        calm_s = max(4 * self.interval_s, 0.5)
+        while time.monotonic() < give_up:
+            time.sleep(0.05)
+            now = time.monotonic()
+            recent = {s for at, s, priority in self._adverts if priority and at > now - calm_s}
+            answered = self._answered and self._answered[-1] > now - 0.1
+            if recent == {SOURCES["lb1"]} and answered and self._programs["lb1"].poll() is None:
+                return
+        raise TimeoutError(f"{self.kind} at {self.interval_s} s: the pair does not come to rest")
+
+    # ----------------------------------------------------------------- the faults
+
+    def cut(self) -> Callable[[], None]:
+        """Pull the cable of the active director out of the switch."""
+        self.switch.run("ip", "link", "set", "lb1", "down")
+        return self._plug_in_again
+
+    def graceful(self) -> Callable[[], None]:
+        """Stop the active director in good order."""
+        self._programs["lb1"].terminate()
+        return self._restart
+
+    def kill(self) -> Callable[[], None]:
+        """kill -9 of its VRRP process; what started it lives."""
+        os.kill(self.vrrp_pid(), signal.SIGKILL)
+        return lambda: None
+
+    def freeze(self) -> Callable[[], None]:
+        """SIGSTOP of its VRRP process."""
+        frozen = self.vrrp_pid()
+        os.kill(frozen, signal.SIGSTOP)
+
+        def thaw() -> None:
+            with suppress(ProcessLookupError):
+                os.kill(frozen, signal.SIGCONT)
+
+        return thaw
+
+    def measure(self, fault: Callable[[], Callable[[], None]]) -> Measured:
+        """Do a fault, wait until its effects are over, and put everything back."""
+        self.wait_ready()
+        time.sleep(self.interval_s / 3)  # not always at the same moment of the interval
+        began = time.monotonic()
+        put_back = fault()
+        time.sleep(4 * self.interval_s + 1.5)
+        ended = time.monotonic()
+        answered = [at for at in self._answered if began - 0.2 < at < ended]
+        gaps = [(b - a) * 1000 for a, b in pairwise(answered)]
+        peers = [
+            at
+            for at, source, priority in self._adverts
+            if source == SOURCES["lb2"] and priority and at > began
+        ]
+        left = [at for at in self._left if at > began]
+        put_back()
+        return Measured(
+            outage_ms=max(gaps) if gaps and answered[-1] > ended - 0.3 else None,
+            peer_active_ms=(peers[0] - began) * 1000 if peers else None,
+            address_left_ms=(left[0] - began) * 1000 if left else None,
+        )
+
+    def advert_lateness_ms(self, seconds: float) -> list[float]:
+        """How much later than the interval each advert came after the one before it."""
+        began = time.monotonic()
+        time.sleep(seconds)
+        times = [at for at, _, _ in self._adverts if at > began]
+        return [(b - a - self.interval_s) * 1000 for a, b in pairwise(times)]
+
+    # ---------------------------------------------------------------- inner works
+
+    def _plug(self, name: str, host: Host) -> None:
+        end = ("peer", "name", "eth0", "netns", str(host.pid))
+        self.switch.run("ip", "link", "add", name, "type", "veth", *end)
+        self.switch.run("ip", "link", "set", name, "master", "br0", "up")
+        address = SOURCES.get(name, "192.0.2.20")
+        host.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
+        host.run("ip", "link", "set", "eth0", "up")
+
+    def _plug_in_again(self) -> None:
+        self.switch.run("ip", "link", "set", "lb1", "up")
+
+    def _restart(self) -> None:
+        self._programs["lb1"].wait(timeout=10)
+        self.start("lb1")
+
+    def _follow(self, host: Host, command: list[str], told: Callable[[str], None]) -> None:
+        pipe = subprocess.PIPE
+        program = host.start(*command, stdin=pipe, stdout=pipe)
+
+        def read() -> None:
+            assert program.stdout is not None
+            with suppress(ValueError):  # closed at the end
+                for line in program.stdout:
+                    told(line)
+
+        threading.Thread(target=read, daemon=True).start()
+
+    def _observed(self, line: str) -> None:
+        at, kind, *rest = line.split()
+        if kind == "answered":
+            self._answered.append(float(at))
+        elif rest[0] in SOURCES.values():
+            self._adverts.append((float(at), rest[0], int(rest[1])))
+
+    def _address_moved(self, line: str) -> None:
+        if line.startswith("Deleted") and f" {VIP}/" in line:
+            self._left.append(time.monotonic())
