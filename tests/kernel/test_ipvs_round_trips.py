@@ -1,0 +1,71 @@
+"""A change of health costs a few exchanges with the kernel, whatever the table's size.
+
+How it works: the reconciler keeps a table of 1,000 servers in the real kernel; every exchange on
+the netlink socket is counted while one server goes down and comes back.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from hadirector import pool
+from hadirector.ipvs.model import Protocol, VirtualAddress
+from hadirector.ipvs.netlink import GenericNetlink
+from hadirector.ipvs.table import KernelTable
+from hadirector.ipvs.wire import Frame
+from hadirector.journal import Journal
+from hadirector.reconciler import HEALTH, Reconciler
+from tests.hadirector.test_pool import WEB, server
+from tests.kernel.ipvs_namespace import fresh_network
+
+EXCHANGES_MAX = 3
+SERVICES, SERVERS = 20, 50
+
+
+@pytest.fixture
+def kernel() -> Iterator[KernelTable]:
+    with fresh_network():
+        table = KernelTable()
+        yield table
+        table.close()
+
+
+@pytest.mark.asyncio
+async def test_one_server_of_a_thousand(
+    kernel: KernelTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = GenericNetlink._exchange
+    exchanges = 0
+
+    async def counted(
+        self: GenericNetlink, message: bytes, sequences: range, finished: Callable[[Frame], bool]
+    ) -> None:
+        nonlocal exchanges
+        exchanges += 1
+        await exchange(self, message, sequences, finished)
+
+    monkeypatch.setattr(GenericNetlink, "_exchange", counted)
+    servers = tuple(server(last) for last in range(1, SERVERS + 1))
+    services = [
+        replace(
+            WEB,
+            name=f"web{port}",
+            listen=VirtualAddress(Protocol.TCP, ip_address("192.0.2.100"), port),
+            servers=servers,
+            fallback=None,
+        )
+        for port in range(1, SERVICES + 1)
+    ]
+    pools = [pool.everything_up(service) for service in services]
+    fewer = [pool.everything_up(replace(services[0], servers=servers[1:])), *pools[1:]]
+    reconciler = Reconciler(kernel, Journal(None))
+    await reconciler.turn("start", pools)
+    for wanted, sentence in ((fewer, "remove 1 server"), (pools, "add 1 server")):
+        exchanges = 0
+        turn = await reconciler.turn(HEALTH, wanted)
+        assert (turn.sentence, turn.failures) == (f"health: {sentence}", ())
+        assert exchanges <= EXCHANGES_MAX
+    assert (await reconciler.turn("audit", pools)).drift == ()
+    assert exchanges > SERVICES
