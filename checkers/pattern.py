@@ -52,7 +52,8 @@ def search(pattern: str, text: str) -> re.Match[str] | None:
             f"{limits.PATTERN_CPU_S * 1000:g} ms: write a simpler one"
         ) from None
     finally:
-        signal.signal(signal.SIGVTALRM, before)
+        # None: something that is not Python's had set it.
+        signal.signal(signal.SIGVTALRM, signal.SIG_DFL if before is None else before)
 
 
 def _cut_off(_number: int, _frame: FrameType | None) -> None:

@@ -34,10 +34,9 @@ _OUR_FAULT = {errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENF
 class Stream:
     """A connection under way. Reads raise Failure when the server ends it or sends too much."""
 
-    def __init__(self, target: Target, recording: Recording, timeout_s: float) -> None:
+    def __init__(self, target: Target, recording: Recording) -> None:
         self.target = target
         self.recording = recording
-        self.deadline_s = timeout_s
         self._connection: socket.socket | None = None
         self._tls: ssl.SSLObject | None = None
         self._incoming = ssl.MemoryBIO()
@@ -246,7 +245,7 @@ async def converse(
     Raises ProbeError if that could not be tried.
     """
     recording = Recording(keep_transcript=keep_transcript)
-    stream = Stream(target, recording, timeout_s)
+    stream = Stream(target, recording)
     try:
         async with asyncio.timeout(timeout_s):
             await stream.open()
