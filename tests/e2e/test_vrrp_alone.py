@@ -1,0 +1,58 @@
+"""A configuration without services is VRRP alone: it needs no IPVS in the kernel.
+
+Two directors as users start them, in network namespaces of this host, whatever its kernel has.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.prerequisites import require
+from tests.vrrp.world import World, eventually
+
+CONFIGURATION = """
+nodes:
+  lb1: {address: 192.0.2.11, priority: 254}
+  lb2: {address: 192.0.2.12, priority: 253}
+virtual_routers:
+  - {name: front, vrid: 51, interface: eth0, advertise: 100ms, addresses: [192.0.2.100/24]}
+services: []
+"""
+VIP = "192.0.2.100/24"
+PROGRAM = (sys.executable, "-W", "error", "-m", "hadirector")
+
+
+def test_a_pair_without_services_fails_over_and_complains_of_nothing(tmp_path: Path) -> None:
+    require(namespaces=True)
+    file = tmp_path / "vrrp.yaml"
+    file.write_text(CONFIGURATION)
+    with World() as world:
+        hosts = {name: world.host(name) for name in ("lb1", "lb2")}
+        world.link({hosts["lb1"]: "192.0.2.11/24", hosts["lb2"]: "192.0.2.12/24"})
+        daemons: dict[str, subprocess.Popen[str]] = {}
+        for name, host in hosts.items():
+            state = tmp_path / name
+            state.mkdir()
+            run = ("run", str(file), "--node", name, "--state-dir", str(state))
+            with (tmp_path / f"{name}.log").open("w") as log:
+                daemons[name] = host.start(*PROGRAM, *run, stdout=log, stderr=log)
+        eventually(lambda: VIP in hosts["lb1"].addresses(), "lb1 is active")
+        eventually(lambda: VIP not in hosts["lb2"].addresses(), "lb2 is not")
+
+        def status() -> str:
+            return hosts["lb1"].run(*PROGRAM, "status", check=False)
+
+        eventually(lambda: "active" in status(), "status tells it")
+        assert "table" not in status()  # nothing about an IPVS that is not there
+        daemons["lb1"].terminate()
+        eventually(lambda: VIP in hosts["lb2"].addresses(), "lb2 took over")
+        assert daemons["lb1"].wait(timeout=10) == 0
+        assert VIP not in hosts["lb1"].addresses()
+        daemons["lb2"].terminate()
+        assert daemons["lb2"].wait(timeout=10) == 0
+    for name in hosts:
+        log_text = (tmp_path / f"{name}.log").read_text()
+        assert "cannot be kept" not in log_text
+        assert "Traceback" not in log_text
