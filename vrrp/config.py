@@ -18,6 +18,7 @@ from typing import Annotated
 from annotated_types import Ge, Le, MaxLen, MinLen, Unit, doc
 
 from vrrp.hooks import Hook
+from vrrp.keys import HmacKey
 from vrrp.packet import INTERVAL_CS_MAX, PASSWORD_LENGTH, TTL, IPAddress
 from vrrp.tracked import Tracker
 
@@ -28,6 +29,7 @@ Seconds = Annotated[float, Unit("s")]
 
 INTERFACE_NAME_MAX = 15
 """Linux: IFNAMSIZ less the closing zero."""
+HMAC_KEYS_MAX = 8
 PEERS_MAX = 16
 """Each advertisement is sent once for each of them."""
 
@@ -92,6 +94,33 @@ class VirtualRouter:
             "mistakes, not against attackers."
         ),
     ] = field(default=None, repr=False)
+    hmac_keys: Annotated[
+        tuple[HmacKey, ...],
+        MinLen(1),
+        MaxLen(HMAC_KEYS_MAX),
+        doc(
+            "Keys for advertisements that nobody can forge or send again, as keepalived 2.4.2 and "
+            "later know them: `NUMBER:HEX`, 32 to 64 bytes. The first one signs, every one "
+            "verifies. To replace a key without a gap: add the new one at the end on all "
+            "directors, then put it first, then remove the old one."
+        ),
+    ] = ()
+    hmac_required: Annotated[
+        bool,
+        doc(
+            "Whether advertisements without a keyed hash are refused. Write false while some "
+            "directors have no keys yet."
+        ),
+    ] = True
+    hmac_window: Annotated[
+        Seconds,
+        Ge(1.0),
+        Le(300.0),
+        doc(
+            "How far the directors' clocks may be apart where keys are used. What is older, or "
+            "came before, is refused."
+        ),
+    ] = 30.0
     peers: Annotated[
         tuple[IPAddress, ...],
         MinLen(1),
@@ -156,6 +185,10 @@ class VirtualRouter:
                 raise ValueError("password: version 3 has none; write version: 2 or leave it out")
             if not (self.password.isascii() and self.password.isprintable()):
                 raise ValueError("password: only printable ASCII characters can be sent")
+        if len({key.id for key in self.hmac_keys}) != len(self.hmac_keys):
+            raise ValueError("hmac_keys: two keys have the same number")
+        if not self.hmac_keys and not self.hmac_required:
+            raise ValueError("hmac_required: without hmac_keys nothing is required")
         self._check_peers()
         if self.checksum is not ChecksumChoice.FOLLOW and (self.version == 2 or self.family == 6):
             raise ValueError("checksum: only version 3 over IPv4 has a choice")

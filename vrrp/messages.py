@@ -32,6 +32,7 @@ from typing import Annotated, Final, cast, get_args, get_origin, get_type_hints
 from vrrp.config import IPInterface, RouterSettings
 from vrrp.events import State
 from vrrp.hooks import Change, Hook
+from vrrp.keys import HmacKey
 from vrrp.packet import IPAddress
 from vrrp.tracked import Tracker
 
@@ -102,6 +103,8 @@ class RouterWill:
     goodbyes: tuple[Goodbye, ...]
     """One by multicast, or one for each peer."""
     addresses: tuple[IPInterface, ...]
+    hmac_keys: tuple[HmacKey, ...] = field(default=(), repr=False)
+    """The first one signs the goodbyes, at the moment when they are sent."""
     linger_s: float
     """How long the addresses stay if no peer is heard: one skew and one interval."""
 

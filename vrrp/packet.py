@@ -45,14 +45,14 @@ PRIORITY_OWNER: Final = 255
 """The router that has the virtual address as its own."""
 PASSWORD_LENGTH: Final = 8
 """Version 2: a password has at most this many bytes, and this much room (RFC 2338 5.3.6)."""
+AUTHENTICATION_BLOCK_LENGTH: Final = 28
+"""What may follow an advertisement: a keyed hash (`authentication`)."""
 
 _TYPE_ADVERTISEMENT: Final = 1
 _HEADER: Final = struct.Struct("!BBBBHH")
 _INTERVAL_MASK: Final = 0x0FFF
 _NO_AUTHENTICATION: Final = 0
 _SIMPLE_PASSWORD: Final = 1
-# keepalived >= 2.4.2 may append a block with a keyed hash; lengths and checksum leave it out.
-_AUTHENTICATION_BLOCK_LENGTH: Final = 28
 _IP_HEADER_LENGTH_MIN: Final = 20
 
 
@@ -71,6 +71,7 @@ class Rejection(StrEnum):
     INTERVAL = "interval"
     CHECKSUM = "checksum"
     AUTHENTICATION = "authentication"
+    REPLAY = "replay"
 
 
 class ChecksumForm(StrEnum):
@@ -196,13 +197,14 @@ def decode(
         raise PacketError(Rejection.ADDRESS_COUNT, "an advertisement without addresses")
     width = len(source.packed)
     end = _HEADER.size + count * width
-    length = end + (PASSWORD_LENGTH if spoken == 2 else 0)
-    if len(payload) - length not in (0, _AUTHENTICATION_BLOCK_LENGTH):
+    length = pdu_length(payload, source)
+    if len(payload) - length not in (0, AUTHENTICATION_BLOCK_LENGTH):
         raise PacketError(
             Rejection.LENGTH, f"{len(payload)} bytes, where {count} addresses need {length}"
         )
     to = group_for(source) if destination is None else destination
-    form = _verified_form(payload[:length], source, to, spoken)
+    covered = payload if source.version == 6 else payload[:length]
+    form = _verified_form(covered, source, to, spoken)
     if vrid == 0:
         raise PacketError(Rejection.VRID, "VRID 0 is not allowed")
     advertisement = Advertisement(
@@ -216,6 +218,12 @@ def decode(
         password=_password(third >> 8, payload[end:length]) if spoken == 2 else None,
     )
     return advertisement, form
+
+
+def pdu_length(payload: bytes, source: IPAddress) -> int:
+    """Return the length of the advertisement itself, by what its header says of it."""
+    length = _HEADER.size + payload[3] * len(source.packed)
+    return length + (PASSWORD_LENGTH if payload[0] >> 4 == 2 else 0)
 
 
 def split_datagram(data: bytes) -> Datagram:

@@ -16,7 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
-from vrrp import hooks, messages, packet, priority, reception
+from vrrp import authentication, hooks, messages, packet, priority, reception
+from vrrp.authentication import Sequences
 from vrrp.config import RouterSettings
 from vrrp.events import (
     Announce,
@@ -63,6 +64,7 @@ class _Member:
     sum: priority.Sum
     told: Up | Down | None = None
     ledger: Ledger = field(default_factory=Ledger)
+    sequences: Sequences = field(default_factory=Sequences)
     report: RouterReport | None = None
 
     @property
@@ -73,6 +75,25 @@ class _Member:
     def settings(self) -> RouterSettings:
         """The settings with the priority that trackers have made of the configured one."""
         return self.holding.machine.settings
+
+    def seal(self, pdu: bytes, destination: IPAddress) -> bytes:
+        """Sign an advertisement."""
+        settings = self.settings
+        sequence = self.sequences.next(time.time_ns(), settings.hmac_window)
+        key = settings.hmac_keys[0]
+        return authentication.seal(
+            pdu, self.machine.source, destination, key=key, sequence=sequence
+        )
+
+    def authenticate(self, datagram: Datagram) -> None:
+        """Accept the signature of an advertisement. Raises PacketError."""
+        settings = self.settings
+        sequence = authentication.verify(datagram, settings.hmac_keys)
+        if sequence is not None:
+            wall_ns, window_s = time.time_ns(), settings.hmac_window
+            self.sequences.check(datagram.source, sequence, wall_ns=wall_ns, window_s=window_s)
+        elif settings.hmac_required:
+            raise packet.PacketError(packet.Rejection.AUTHENTICATION, "it has no keyed hash")
 
 
 class Router:
@@ -159,6 +180,8 @@ class Router:
         sender = str(datagram.source)
         try:
             heard = reception.accept(datagram, member.settings)
+            if member.settings.hmac_keys:
+                member.authenticate(datagram)
         except packet.PacketError as error:
             kind = f"rejected-{error.cause}"
             member.ledger.count(kind, sender)
@@ -320,6 +343,8 @@ class Router:
         source, interface = member.machine.source, member.settings.interface
         for destination in member.machine.destinations:
             payload = packet.encode(effect.advertisement, source, destination, form=effect.form)
+            if member.settings.hmac_keys:
+                payload = member.seal(payload, destination)
             try:
                 self._hands.send(interface, payload, source, destination)
             except OSError as error:
@@ -452,5 +477,6 @@ def _will_of(machine: Machine) -> RouterWill:
         source=machine.source,
         goodbyes=goodbyes,
         addresses=settings.addresses,
+        hmac_keys=settings.hmac_keys,
         linger_s=machine.skew_s + settings.advertise,
     )

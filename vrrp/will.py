@@ -25,13 +25,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from vrrp import netlink, packet, sysctl
+from vrrp import authentication, netlink, packet, sysctl
 from vrrp.events import format_duration
-from vrrp.messages import LastWill, RouterWill
+from vrrp.messages import Goodbye, LastWill, RouterWill
 from vrrp.packet import Advertisement, IPAddress
 from vrrp.transport import Channel
 
@@ -69,6 +70,8 @@ class _Handover:
             return
         version = self.said.version
         heard, _ = packet.decode(datagram.payload, source, datagram.destination, version=version)
+        if self.will.hmac_keys:
+            authentication.verify(datagram, self.will.hmac_keys)
         if heard.priority > packet.PRIORITY_LEAVING and heard.password == self.said.password:
             self.peer = str(source)
             self.interval_s = heard.interval_cs / 100
@@ -136,9 +139,19 @@ def _listening(
 def _say_goodbye(will: RouterWill, channel: Channel, sentences: list[str]) -> None:
     for goodbye in will.goodbyes:
         try:
-            channel.send(bytes.fromhex(goodbye.packet), will.source, goodbye.destination)
+            channel.send(_sealed(goodbye, will), will.source, goodbye.destination)
         except OSError as error:
             sentences.append(f"{will.name}: could not say goodbye: {error.strerror or error}")
+
+
+def _sealed(goodbye: Goodbye, will: RouterWill) -> bytes:
+    """Return the bytes to send; a signature has to be newer than those sent since the will."""
+    pdu = bytes.fromhex(goodbye.packet)
+    if not will.hmac_keys:
+        return pdu
+    sequence = authentication.sequence_at(time.time_ns())
+    key = will.hmac_keys[0]
+    return authentication.seal(pdu, will.source, goodbye.destination, key=key, sequence=sequence)
 
 
 @contextlib.contextmanager

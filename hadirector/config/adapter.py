@@ -126,11 +126,11 @@ def translate(hint: object) -> object:
         return Annotated[hint, Strict(False)]
     if hint in _ADDRESS_KINDS:
         return _address(cast("type", hint))
+    parse = getattr(hint, "parse", None)
+    if callable(parse):  # written as one word, even if it is a dataclass
+        return Annotated[hint, BeforeValidator(parse), WithJsonSchema({"type": "string"})]
     if isinstance(hint, type) and is_dataclass(hint):
         return _section(hint)
-    parse = getattr(hint, "parse", None)
-    if callable(parse):
-        return Annotated[hint, BeforeValidator(parse), WithJsonSchema({"type": "string"})]
     return hint
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.prerequisites import require
 from tests.vrrp.world import Executor, Host, WorkerProcess, World, eventually
 from vrrp.config import ChecksumChoice, RouterSettings
+from vrrp.keys import HmacKey
 from vrrp.packet import ChecksumForm, decode
 
 IPV4 = RouterSettings(
@@ -24,7 +25,11 @@ IPV6 = replace(IPV4, addresses=(ip_interface("fe80::100/64"), ip_interface("2001
 BY_UNICAST = replace(IPV4, peers=(ip_address("192.0.2.11"), ip_address("192.0.2.12")))
 BY_UNICAST_6 = replace(IPV6, peers=(ip_address("2001:db8::11"), ip_address("2001:db8::12")))
 OLD = replace(IPV4, version=2, advertise=1.0, password="s3cretlo")
+KEY, NEXT_KEY = HmacKey(1, "0f" * 32), HmacKey(2, "f0" * 32)
+SEALED = replace(IPV4, hmac_keys=(KEY,))
 KINDS = {
+    "keyed hash": SEALED,
+    "keyed hash over ipv6": replace(IPV6, hmac_keys=(KEY,)),
     "ipv6": IPV6,
     "unicast": BY_UNICAST,
     "unicast over ipv6": BY_UNICAST_6,
@@ -155,6 +160,22 @@ def test_one_vrid_for_each_version_of_ip_on_one_interface(pair: Pair) -> None:
     assert str(peer.reports["second"].active_peer).startswith("fe80::")
 
 
+def test_keys_are_replaced_without_a_gap(pair: Pair) -> None:
+    """The new key last on both, then first, then the old one goes; nobody misses a beat."""
+    active, backup = pair.both(replace(IPV4, hmac_keys=(KEY,), hmac_required=False))
+    for keys in ((KEY, NEXT_KEY), (NEXT_KEY, KEY), (NEXT_KEY,)):
+        for worker, priority in ((active, 254), (backup, 253)):
+            worker.configure(replace(IPV4, hmac_keys=keys, priority=priority))
+            heard = backup.reports["front"].counters["received"]
+            backup.wait(
+                lambda heard=heard: backup.reports["front"].counters["received"] > heard,  # type: ignore[misc]
+                "it still hears",
+            )
+    assert (active.state(), backup.state()) == ("active", "backup")
+    assert not [kind for kind in backup.kinds() if kind.startswith("rejected")]
+    assert backup.kinds().count("transition") == 1
+
+
 def test_unicast_joins_no_group_and_multicast_is_refused_there(pair: Pair) -> None:
     active = pair.start(pair.one, BY_UNICAST)
     active.wait_state("active")
@@ -177,6 +198,7 @@ def test_unicast_joins_no_group_and_multicast_is_refused_there(pair: Pair) -> No
             BY_UNICAST,
             "rejected-source",
         ),
+        (SEALED, replace(IPV4, hmac_keys=(NEXT_KEY,)), "rejected-authentication"),
         (IPV4, BY_UNICAST, "rejected-destination"),
         (IPV4, replace(IPV4, vrid=52), "unknown-vrid"),
     ],
