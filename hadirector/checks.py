@@ -4,7 +4,7 @@ a check's verdict means for a pool. Pure.
 
 from __future__ import annotations
 
-from checkers.base import Check, Target
+from checkers.base import Advice, Check, Target
 from checkers.health import State
 from checkers.scheduler import CheckView
 from hadirector import pool
@@ -38,7 +38,7 @@ def serving(config: Config, actual: Table) -> set[str]:
     return found
 
 
-def health_of(view: CheckView) -> pool.Health:
-    """What a check says, in the words of the pool."""
+def health_of(view: CheckView, advice: Advice | None = None) -> pool.Health:
+    """What a check says, in the words of the pool; `advice` is that of its last pass."""
     up = None if view.state is State.UNKNOWN else view.state is State.UP
-    return pool.Health(up, view.sentence)
+    return pool.Health(up, view.sentence, advice)

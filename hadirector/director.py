@@ -12,17 +12,13 @@ ends, for whatever reason, it leaves the table in place: the kernel goes on forw
 from __future__ import annotations
 
 import asyncio
-import resource
-import signal
-import socket
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from checkers.base import ProbeError
+from checkers.base import Advice, ProbeError, Result
 from checkers.health import Transition
 from checkers.scheduler import Scheduler
 from hadirector import answers, declared, limits, messages, pool
@@ -34,9 +30,7 @@ from hadirector.config.codec import config_from_json, config_to_json, digest
 from hadirector.config.model import Config, Service
 from hadirector.ipvs.dataplane import Dataplane, DataplaneError
 from hadirector.ipvs.model import ServiceKey, Table
-from hadirector.ipvs.table import KernelTable
 from hadirector.journal import Journal
-from hadirector.logs import configure_logs
 from hadirector.pool import Pool
 from hadirector.reconciler import HEALTH, Reconciler, Turn
 from hadirector.tuner import Tuner
@@ -54,6 +48,7 @@ class Director:
         self._journal = Journal(Path(told.state_dir) / "journal.ndjson")
         self._scheduler = Scheduler(
             on_transition=self._transition,
+            on_result=self._result,
             on_error=self._probe_failed,
         )
         self._reconciler = Reconciler(dataplane, self._journal)
@@ -61,6 +56,7 @@ class Director:
         self._turns = TurnRequests[Turn]()
         self._reloads = TurnRequests[Json]()
         self._told_quorums: dict[str, bool] | None = None
+        self._advice: dict[str, Advice] = {}  # of each server's last pass, where it carried any
         self._remembered: frozenset[ServiceKey] = frozenset()
         config = config_from_json(told.config)
         now = time.time()
@@ -120,6 +116,8 @@ class Director:
     def _check(self, config: Config, actual: Table) -> None:
         """Have the servers of this configuration checked; those in the table count as up."""
         checks = checks_of(config)
+        for gone in self._advice.keys() - checks.keys():
+            del self._advice[gone]
         self._scheduler.update(checks, initially_up=serving(config, actual))
 
     async def _say_when_ready(self) -> None:
@@ -187,7 +185,10 @@ class Director:
     def _pool(self, service: Service) -> Pool:
         keys = [pool.server_key(service, server) for server in service.servers]
         views = {key: self._scheduler.view(key) for key in keys}
-        return pool.build(service, {key: health_of(view) for key, view in views.items()})
+        advice = self._advice
+        return pool.build(
+            service, {key: health_of(view, advice.get(key)) for key, view in views.items()}
+        )
 
     def _journal_quorum(self, pools: Mapping[str, Pool]) -> None:
         for name, now in pools.items():
@@ -265,6 +266,18 @@ class Director:
             "server", f"{key} is {transition.after}: {transition.sentence}", subject=key
         )
         self._turns.ask(HEALTH)
+
+    def _result(self, key: str, result: Result) -> None:
+        """A server that is up may ask for another weight."""
+        if not result.healthy or result.advice == self._advice.get(key):
+            return
+        if result.advice is None:
+            del self._advice[key]
+            self._journal.add("server", f"{key} asks for no other weight any more", subject=key)
+        else:
+            self._advice[key] = result.advice
+            self._journal.add("server", f"{key}: {pool.describe(result.advice)}", subject=key)
+        self._turns.ask("advice")
 
     def _probe_failed(self, key: str, error: ProbeError) -> None:
         """A probe could not be made: our own fault, so no verdict on the server."""
@@ -350,38 +363,3 @@ class Director:
         else:
             present.trouble.pop("journal", None)
         return present
-
-
-def allow_many_descriptors() -> None:
-    """Raise the soft limit of open files to the hard one: each probe under way needs one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(OSError, ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-async def serve_as_told(end: socket.socket) -> None:
-    """Hear the configuration on the channel, then be a director until told to stop."""
-    channel = await Channel.over(end)
-    line = await channel.receive(timeout_s=limits.START_S)
-    told = messages.decode(line) if line is not None else None
-    if not isinstance(told, messages.Configure):
-        raise SystemExit("the director process is started by `hadirector run`, not by hand")
-    await Director(told, channel, KernelTable()).run()
-
-
-def main() -> None:
-    """`python -m hadirector.director FD`: started by the supervisor."""
-    if len(sys.argv) != 2 or not sys.argv[1].isdecimal():
-        sys.exit("the director process is started by `hadirector run`, not by hand")
-    # What these ask comes through the supervisor; a service manager may signal us all at once.
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    configure_logs("director")
-    allow_many_descriptors()
-    end = socket.socket(fileno=int(sys.argv[1]))
-    end.set_inheritable(False)
-    asyncio.run(serve_as_told(end))
-
-
-if __name__ == "__main__":
-    main()

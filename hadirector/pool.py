@@ -5,7 +5,9 @@ It is a pure function of the configuration and of what the checks say, so a star
 repair and a change of health all go through it and cannot disagree.
 
 A server that no check has passed yet stays out (it is *unknown*, not up). A server that is down is
-taken out of the table. The fallback server serves when every server is known to be down; while
+taken out of the table. One that is up has its configured weight, or the one it asks for itself
+through a check that can carry it (agent, script, file); with weight 0 it is drained: the
+connections it has go on. The fallback server serves when no server takes new connections; while
 some are still unknown it waits, so that a start does not flash the fallback page at the clients.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from checkers.base import Advice
 from hadirector.config import model as config
 from hadirector.ipvs import model as ipvs
 
@@ -24,6 +27,7 @@ class Health:
 
     up: bool | None
     reason: str
+    advice: Advice | None = None  # of a server that is up: the weight it asks for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +73,8 @@ def build(service: config.Service, health: Mapping[str, Health]) -> Pool:
     )
     if unknown:
         sentence += f", {unknown} not checked yet"
-    fallback = _fallback(service, up=up, unknown=unknown)
+    usable = sum(member.weight > 0 for member in members)
+    fallback = _fallback(service, usable=usable, unknown=unknown)
     if fallback is not None and fallback.in_table:
         sentence += f", fallback server {fallback.server} serves"
     return Pool(
@@ -96,19 +101,53 @@ def everything_up(service: config.Service) -> Pool:
 
 
 def _member(server: config.Server, state: Health) -> Member:
-    weight = server.weight if state.up else 0
-    return Member(server=server, in_table=bool(state.up), weight=weight, reason=state.reason)
+    if not state.up:
+        return Member(server=server, in_table=False, weight=0, reason=state.reason)
+    weight = advised_weight(server.weight, state.advice)
+    reason = state.reason
+    if state.advice is not None:
+        reason += f"; {describe(state.advice)}: weight {weight}, configured {server.weight}"
+    return Member(server=server, in_table=True, weight=weight, reason=reason)
 
 
-def _fallback(service: config.Service, *, up: int, unknown: int) -> Member | None:
+def advised_weight(configured: int, advice: Advice | None) -> int:
+    """The weight of a server that is up, by what it asks for itself.
+
+    A share of its weight is rounded to the nearest, but only 0 % means none. A configured weight of
+    0 is the operator's word, and no server talks itself out of it.
+    """
+    if advice is None or configured == 0:
+        return configured
+    if advice.drain or advice.percent == 0:
+        return 0
+    if advice.weight is not None:
+        return advice.weight
+    if advice.percent is not None:
+        return max(1, (configured * advice.percent + 50) // 100)
+    return configured
+
+
+def describe(advice: Advice) -> str:
+    """What a server asks for, in words."""
+    if advice.drain:
+        return "it asks to be drained"
+    if advice.weight is not None:
+        return f"it asks for weight {advice.weight}"
+    if advice.percent is not None:
+        return f"it asks for {advice.percent} % of its weight"
+    return "it asks for nothing"
+
+
+def _fallback(service: config.Service, *, usable: int, unknown: int) -> Member | None:
     if service.fallback is None:
         return None
-    if up:
-        serves, reason = False, f"not needed: {up} of {len(service.servers)} servers up"
+    if usable:
+        taking = f"{usable} of {len(service.servers)} servers take new connections"
+        serves, reason = False, f"not needed: {taking}"
     elif unknown:
         serves, reason = False, f"waits: {unknown} servers have not been checked yet"
     else:
-        serves, reason = True, "serves: every server is down"
+        serves, reason = True, "serves: no server takes new connections"
     weight = service.fallback.weight if serves else 0
     return Member(server=service.fallback, in_table=serves, weight=weight, reason=reason)
 

@@ -77,7 +77,7 @@ class Supervisor:
         self._director = Child(
             Role(
                 name="director",
-                module="hadirector.director",
+                module="hadirector.director_program",
                 greet=self._greet_director,
                 hear=self._hear_director,
                 bury=self._bury_director,

@@ -86,7 +86,7 @@ STARTED_BY_NAME = {
     "hadirector.__main__": "python -m hadirector",
     "hadirector.cli.main": "the program in pyproject.toml",
     "hadirector.config.generate": "make docs",
-    "hadirector.director": "a child of the supervisor",
+    "hadirector.director_program": "a child of the supervisor",
     "hadirector.drill.inside": "started in the lab",
     "hadirector.supervisor": "what `hadirector run` becomes",
     "vrrp.__main__": "python -m vrrp",

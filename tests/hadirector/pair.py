@@ -10,7 +10,7 @@ nodes:
 virtual_routers:
   - {{name: front, vrid: 51, interface: eth0, addresses: [192.0.2.100/24]}}
 defaults:
-  check: {{type: tcp, interval: 100ms, timeout: 100ms, rise: 1, fall: 1}}
+  check: {{{check}, interval: 100ms, timeout: 100ms, rise: 1, fall: 1}}
 services:
   - name: web
     listen: tcp://192.0.2.100:80
@@ -21,8 +21,10 @@ services:
 """
 
 
-def write_pair(path: Path, ports: Sequence[int], *, scheduler: str = "wlc") -> Path:
+def write_pair(
+    path: Path, ports: Sequence[int], *, scheduler: str = "wlc", check: str = "type: tcp"
+) -> Path:
     """Write the file, with a server on each of these ports of 127.0.0.1."""
     servers = ", ".join(f"127.0.0.1:{port}" for port in ports)
-    path.write_text(FILE.format(servers=servers, scheduler=scheduler))
+    path.write_text(FILE.format(servers=servers, scheduler=scheduler, check=check))
     return path

@@ -120,7 +120,7 @@ def test_a_service_and_its_fallback(present: Present) -> None:
         "1 of 2 servers up, quorum 1 met",
         "198.51.100.21:80: 2 passes in a row",
         "198.51.100.22:80: connection refused",
-        "198.51.100.29:80: not needed: 1 of 2 servers up",
+        "198.51.100.29:80: not needed: 1 of 2 servers take new connections",
     ]
     fallback = cast("dict[str, Any]", explain(present, FALLBACK))
     assert (fallback["in_table"], fallback["state"], fallback["results"]) == (False, None, [])

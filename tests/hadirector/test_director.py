@@ -116,9 +116,13 @@ def port_of(server: asyncio.Server) -> int:
 
 @asynccontextmanager
 async def daemon(
-    directory: Path, ports: list[int], table: MemoryTable | None = None
+    directory: Path,
+    ports: list[int],
+    table: MemoryTable | None = None,
+    *,
+    check: str = "type: tcp",
 ) -> AsyncIterator[Daemon]:
-    write_pair(directory / "pair.yaml", ports)
+    write_pair(directory / "pair.yaml", ports, check=check)
     one = Daemon(directory, table or MemoryTable())
     await one.start()
     try:
@@ -289,3 +293,25 @@ async def test_what_it_does_not_understand_is_journaled(tmp_path: Path) -> None:
         sentences = await one.sentences()
         assert any("something unknown" in sentence for sentence in sentences)
         assert "front: 192.0.2.12 took over" in sentences
+
+
+@pytest.mark.asyncio
+async def test_a_server_asks_for_its_weight_and_is_drained(tmp_path: Path) -> None:
+    line = b"up 100%\n"
+
+    def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(line)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        port = port_of(server)
+        check = f"type: agent, port: {port}"
+        async with daemon(tmp_path, [port], check=check) as one:
+            key = f"127.0.0.1:{port}"
+            await one.until(lambda _: one.weights() == {key: 1})
+            line = b"drain\n"
+            await one.until(lambda _: one.weights() == {key: 0, "127.0.0.1:9": 1})
+            explained = await one.asked(f"/explain?what=web/{key}")
+            assert "it asks to be drained" in str(explained["because"])
+            line = b"up 100%\n"
+            await one.until(lambda _: one.weights() == {key: 1})

@@ -2,10 +2,11 @@
 
 from ipaddress import ip_address
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers.base import Timing
+from checkers.base import Advice, Timing
 from checkers.tcp import TcpOptions
 from hadirector import pool
 from hadirector.config import model as config
@@ -121,3 +122,41 @@ def test_whatever_the_health_only_servers_that_are_up_serve(states: list[pool.He
     assert up == expected
     serves = {"198.51.100.29:80"} if states == [DOWN, DOWN] else set()
     assert set(weights(built)) == expected | serves
+
+
+@pytest.mark.parametrize(
+    ("advice", "weight"),
+    [
+        (None, 8),
+        (Advice(), 8),
+        (Advice(percent=75), 6),
+        (Advice(percent=1), 1),
+        (Advice(percent=0), 0),
+        (Advice(weight=100), 100),
+        (Advice(weight=0), 0),
+        (Advice(percent=75, drain=True), 0),
+    ],
+)
+def test_a_server_that_is_up_may_ask_for_a_weight(advice: Advice | None, weight: int) -> None:
+    assert pool.advised_weight(8, advice) == weight
+    assert pool.advised_weight(0, advice) == 0
+
+
+def test_what_a_server_asks_for_is_part_of_the_reason() -> None:
+    asks = pool.Health(True, "2 passes in a row", Advice(percent=50))
+    built = pool.build(WEB, {FIRST: UP, SECOND: asks})
+    assert weights(built) == {"198.51.100.21:80": 1, "198.51.100.22:80": 2}
+    assert built.members[1].reason == (
+        "2 passes in a row; it asks for 50 % of its weight: weight 2, configured 3"
+    )
+
+
+def test_drained_servers_stay_in_the_table_and_the_fallback_serves() -> None:
+    drains = pool.Health(True, "ready", Advice(drain=True))
+    built = pool.build(WEB, {FIRST: drains, SECOND: drains})
+    assert weights(built) == {
+        "198.51.100.21:80": 0,
+        "198.51.100.22:80": 0,
+        "198.51.100.29:80": 1,
+    }
+    assert built.quorum_met
