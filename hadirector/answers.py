@@ -115,6 +115,7 @@ def _router(present: Present, router: VirtualRouter) -> Json:
             "active_peer": None,
             "held": [],
             "counters": {},
+            "peers": [],
             "arithmetic": f"base {facts['priority']}",
             "trackers": [],
             "rival": None,
@@ -129,11 +130,26 @@ def _router(present: Present, router: VirtualRouter) -> Json:
         "active_peer": report.active_peer,
         "held": list(report.held),
         "counters": dict(report.counters),
+        "peers": [
+            {"address": address, "counters": dict(counted)}
+            for address, counted in report.peers.items()
+        ],
         "arithmetic": report.arithmetic,
         "trackers": list(report.trackers),
         "rival": report.rival or None,
         "outlook": report.outlook,
     }
+
+
+def _complaints(peers: list[Json]) -> list[str]:
+    """What was not as it should be in what peers sent, a sentence for each of them."""
+    sentences = []
+    for peer in peers:
+        counted = cast("dict[str, int]", peer["counters"])
+        wrong = [f"{count} {kind}" for kind, count in counted.items() if kind != "received"]
+        if wrong:
+            sentences.append(f"packets from {peer['address']}: {', '.join(sorted(wrong))}")
+    return sentences
 
 
 def _router_explained(router: Json) -> Json:
@@ -145,6 +161,7 @@ def _router_explained(router: Json) -> Json:
     ]
     if "," in str(router["arithmetic"]):  # more than the base
         because.append(f"priority: {router['arithmetic']}")
+    because += _complaints(cast("list[Json]", router["peers"]))
     because += [f"depends on: {phrase}" for phrase in cast("list[str]", router["trackers"])]
     if router["active_peer"]:
         because.append(f"{router['active_peer']} is active")

@@ -140,7 +140,10 @@ def _is_hosts_own(member: Holding, address: IPInterface, hands: Hands) -> bool:
         return True
     interface = member.settings.interface
     virtual = hands.virtual_addresses(interface)
-    others = any(other.ip not in virtual for other in hands.interface(interface).addresses)
+    others = any(
+        other.ip not in virtual and other.version == address.version
+        for other in hands.interface(interface).addresses
+    )
     return address not in member.held and not others
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Interface
+from ipaddress import IPv4Interface, ip_interface
 
 import pytest
 
@@ -127,6 +127,13 @@ async def test_the_only_address_of_a_host_is_not_taken_for_a_left_over_one() -> 
     member = Holding(Machine(settings()), managed={VIP})
     await settle([member], hands, nothing)
     assert hands.present == [VIP]
+
+
+@pytest.mark.asyncio
+async def test_an_ipv6_address_does_not_make_the_only_ipv4_address_a_left_over_one() -> None:
+    hands = MemoryHands(present=[VIP, ip_interface("fe80::11/64")])
+    await settle([Holding(Machine(settings()), managed={VIP})], hands, nothing)
+    assert VIP in hands.present
 
 
 @pytest.mark.asyncio
