@@ -118,6 +118,8 @@ class HandOver:
     """Leave in good order: say goodbye, keep the addresses until a peer has taken over."""
 
     router: str
+    quietly: bool = False
+    """Nobody shall take over: say nothing, and take the addresses off."""
 
 
 @dataclass(frozen=True, slots=True)

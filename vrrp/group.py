@@ -105,11 +105,22 @@ class Group:
         machine = self._members[settings.name] = Machine(settings)
         machine.held = self._held
 
-    def remove(self, router: str, sentence: str, now: float) -> list[Effect]:
-        """Take a virtual router out of the group; an active one hands over in good order."""
+    def remove(
+        self, router: str, sentence: str, now: float, *, others_stay: bool = False
+    ) -> list[Effect]:
+        """Take a virtual router out of the group; an active one hands over in good order.
+
+        With `others_stay`, the rest of an active group stays active here. Then there is nobody to
+        hand over to, and a goodbye would have the peers take over all of the group.
+        """
         machine = self._members.pop(router)
         was_down = isinstance(self._interfaces.pop(router, None), Down)
         effects = machine.handle(Stop(sentence), now)
+        if others_stay and self.active:
+            effects = [
+                HandOver(effect.router, quietly=True) if isinstance(effect, HandOver) else effect
+                for effect in effects
+            ]
         if was_down and self._members:
             effects += self._apply_interfaces(now)
         return _in_phases(effects)

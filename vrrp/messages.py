@@ -101,7 +101,7 @@ class RouterWill:
     interface: str
     source: IPAddress
     goodbyes: tuple[Goodbye, ...]
-    """One by multicast, or one for each peer."""
+    """One by multicast, or one for each peer; none: nobody shall take over."""
     addresses: tuple[IPInterface, ...]
     hmac_keys: tuple[HmacKey, ...] = field(default=(), repr=False)
     """The first one signs the goodbyes, at the moment when they are sent."""

@@ -115,9 +115,11 @@ class Router:
         """Run exactly these members; those that stay the same are not disturbed."""
         now = self._hands.now()
         by_identity = {settings.identity: settings for settings in wanted}
+        stay = any(m.settings.identity in by_identity for m in self._members.values())
         for name, member in list(self._members.items()):
             if member.settings.identity not in by_identity:
-                effects = self._group.remove(name, "not in the configuration any more", now)
+                gone = "not in the configuration any more"
+                effects = self._group.remove(name, gone, now, others_stay=stay)
                 self._carry_out(effects)
                 del self._members[name]
         for settings in by_identity.values():
@@ -315,8 +317,9 @@ class Router:
             match effect:
                 case Send():
                     self._send(member, effect)
-                case HandOver():
-                    self._hands.hand_over(_will_of(member.machine))
+                case HandOver(quietly=quietly):
+                    leave = _will_of(member.machine)
+                    self._hands.hand_over(replace(leave, goodbyes=()) if quietly else leave)
                 case Take() | Release():
                     moved = True
                 case Announce():

@@ -92,9 +92,13 @@ async def execute(will: LastWill) -> list[str]:
     """
     if not will.routers:
         return []
-    handovers = [_handover(router) for router in will.routers]
+    handovers = [_handover(router) for router in will.routers if router.goodbyes]
     channels = sorted({handover.channel for handover in handovers})
-    sentences: list[str] = []
+    sentences = [
+        f"{router.name}: {_remove_addresses(router)}"
+        for router in will.routers
+        if not router.goodbyes  # nobody shall take over
+    ]
     with contextlib.ExitStack() as stack:
         for interface, family in channels:
             mine = [handover for handover in handovers if handover.channel == (interface, family)]

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from tests.vrrp.stories import heard, kinds, reasons, sent, settings
-from vrrp.events import Down, Effect, LocalProtocolError, Send, State, Up
+from vrrp.events import Down, Effect, HandOver, LocalProtocolError, Send, State, Up
 from vrrp.group import Group
 
 FRONT_OURS, FRONT_THEIRS = IPv4Address("192.0.2.11"), IPv4Address("192.0.2.12")
@@ -169,6 +169,16 @@ def test_a_removed_member_hands_over_and_the_others_stay() -> None:
     group = active_pair()
     assert kinds(group.remove("back", "not configured any more", 0.5)) == ["HandOver", "Changed"]
     assert states(group) == [State.ACTIVE]
+
+
+def test_a_member_removed_from_a_group_that_stays_active_leaves_without_a_goodbye() -> None:
+    # A goodbye on one side counts for both, so the peer would take over the side that stays.
+    [leave, _] = active_pair().remove("back", "not configured any more", 0.5, others_stay=True)
+    assert leave == HandOver("back", quietly=True)
+    group = pair()  # a backup has nothing to leave
+    assert kinds(group.remove("back", "not configured any more", 0.5, others_stay=True)) == [
+        "Changed"
+    ]
 
 
 def test_removing_the_faulty_member_lets_the_others_take_part() -> None:

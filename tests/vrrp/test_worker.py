@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
@@ -322,6 +323,26 @@ def test_a_removed_router_hands_over_and_the_others_stay(
     assert hosts[0].addresses() == {"192.0.2.11/24", VIP}
     worker.wait(lambda: [w.name for w in worker.will.routers] == ["front"], "one will left")
     assert worker.state() == "active"
+
+
+def test_a_router_removed_from_an_active_group_leaves_the_peer_a_backup(
+    hosts: tuple[Host, Host], start: StartWorker
+) -> None:
+    def second(priority: int) -> RouterSettings:
+        addresses = (IPv4Interface("192.0.2.177/32"),)
+        return replace(front(priority, group="web"), name="second", vrid=77, addresses=addresses)
+
+    one = start(hosts[0], front(254, group="web"), second(254))
+    one.wait_state("active")
+    other = start(hosts[1], front(253, group="web"), second(253))
+    other.wait(lambda: _peer(other) == "192.0.2.11", "lb2 hears lb1")
+    one.configure(front(254, group="web"))
+    assert one.wait_event("handed-over").sentence == "second: removed 1 of 1 addresses"
+    assert hosts[0].addresses() == {"192.0.2.11/24", VIP}
+    heard = _received(other)
+    other.wait(lambda: _received(other) > heard + 3, "lb2 goes on hearing lb1")
+    assert {report.state.value for report in other.reports.values()} == {"backup"}
+    assert not [event for event in other.events if "backup to active" in event.sentence]
 
 
 def test_nonsense_is_reported_and_survived(hosts: tuple[Host, Host], start: StartWorker) -> None:
