@@ -1,4 +1,4 @@
-"""A rehearsal on the kernel at hand, as root on a host that has IPVS: no embedded kernel is booted."""
+"""A rehearsal on the kernel at hand, as root on a host with IPVS: no embedded kernel is booted."""
 
 from __future__ import annotations
 

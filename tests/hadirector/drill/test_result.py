@@ -1,6 +1,7 @@
 """Verdicts: what makes a scenario fail, and the shape that programs read."""
 
 from dataclasses import replace
+from typing import cast
 
 from hadirector.drill.result import Result, report
 
@@ -38,7 +39,9 @@ def test_a_broken_promise_fails_whatever_the_outage() -> None:
 
 def test_the_report_has_the_documented_shape() -> None:
     document = report([GOOD.to_json()], file="quickstart.yaml", kernel="embedded")
-    (scenario,) = document["scenarios"]  # type: ignore[misc]
+    scenarios = cast("list[dict[str, object]]", document["scenarios"])
+    assert len(scenarios) == 1
+    scenario = scenarios[0]
     assert set(scenario) >= {
         "name", "verdict", "outage_ms", "budget_ms", "requests_lost", "connections",
         "active_before", "active_after", "notes",
