@@ -104,7 +104,7 @@ def _router(present: Present, router: VirtualRouter) -> Json:
         "interface": router.interface,
         "group": router.group,
         "priority": present.config.nodes[present.node].priority,
-        "addresses": [str(address) for address in router.addresses],
+        "addresses": [str(address) for address in router.all_addresses],
     }
     if report is None:
         return {

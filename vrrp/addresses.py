@@ -27,7 +27,7 @@ from typing import Any, Final
 from pyroute2 import AsyncIPRoute, NetlinkError
 
 from vrrp import netlink
-from vrrp.config import IPInterface
+from vrrp.config import IPInterface, Scope
 from vrrp.hands import AddressError, Interface
 
 REQUEST_TIMEOUT_S: Final = 2.0
@@ -50,6 +50,15 @@ _IPV6_OPTIONS: Final[dict[str, Any]] = {
 
 
 _ByIndex = dict[int, list[IPInterface]]
+_SCOPES: Final = {Scope.GLOBAL: 0, Scope.SITE: 200, Scope.LINK: 253, Scope.HOST: 254}
+"""linux/rtnetlink.h. Of IPv6 the kernel makes the scope from the address."""
+
+
+def _options(address: IPInterface, scope: Scope, label: str | None) -> dict[str, Any]:
+    """Return how an address is added."""
+    if address.version == 6:
+        return _IPV6_OPTIONS
+    return {"scope": _SCOPES[scope], **({"label": label} if label is not None else {})}
 
 
 class Interfaces:
@@ -73,6 +82,10 @@ class Interfaces:
     def __getitem__(self, name: str) -> Interface:
         """Return the snapshot of a watched interface."""
         return self._snapshots[name]
+
+    def get(self, name: str) -> Interface | None:
+        """Return the snapshot of an interface, if it is watched."""
+        return self._snapshots.get(name)
 
     async def watch(self, names: frozenset[str]) -> None:
         """Watch exactly these interfaces; their snapshots are there when this returns."""
@@ -100,7 +113,14 @@ class Interfaces:
         self._watch.close()
         self._route.close()
 
-    async def add(self, name: str, address: IPInterface) -> None:
+    async def add(
+        self,
+        name: str,
+        address: IPInterface,
+        *,
+        scope: Scope = Scope.GLOBAL,
+        label: str | None = None,
+    ) -> None:
         """Put `address` on an interface; fine if it is there already. Raises AddressError."""
         async with self._exclusive:
             snapshot = self._snapshots[name]
@@ -113,7 +133,7 @@ class Interfaces:
                         index=snapshot.index,
                         address=str(address.ip),
                         prefixlen=address.network.prefixlen,
-                        **(_IPV6_OPTIONS if address.version == 6 else {}),
+                        **_options(address, scope, label),
                     )
             except NetlinkError as error:
                 if error.code != errno.EEXIST:

@@ -13,16 +13,25 @@ This module never decides when to announce.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
-from collections.abc import Iterable
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from vrrp.packet import IPAddress, internet_checksum, pseudo_header
 
-BURST: Final = 3
-"""Frames per address and announcement."""
+AT_ONCE_MAX: Final = 1000
+"""Frames that may be sent in one go; a takeover of hundreds of addresses needs that many."""
+PER_S_MAX: Final = 500.0
+"""Frames per second beyond those."""
+WAITING_MAX: Final = 20_000
+"""Frames that may wait; further ones are left out, being repetitions for the most part."""
+TURN_S: Final = 0.05
 
 _ETHERTYPE_ARP: Final = 0x0806
 _ETHERTYPE_IPV6: Final = 0x86DD
@@ -60,28 +69,85 @@ def neighbor_advertisement(address: IPv6Address, hardware_address: bytes) -> byt
     return ethernet + header + address.packed + _ALL_NODES.packed + message
 
 
-class Announcer:
-    """Sends announcements on any interface of this network namespace."""
+class Allowance:
+    """How much may be sent by now: so much at once, and so much per second after that. Pure."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int, per_s: float) -> None:
+        self._most = most
+        self._per_s = per_s
+        self._left = float(most)
+        self._at = float("-inf")
+
+    def take(self, now: float) -> bool:
+        """Tell whether one more may be sent at `now`, and count it if so."""
+        self._left = min(self._most, self._left + (now - self._at) * self._per_s)
+        self._at = now
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True
+
+
+class Announcer:
+    """Sends announcements on any interface of this network namespace, at a bounded rate."""
+
+    def __init__(self, is_here: Callable[[str, IPAddress], bool]) -> None:
+        """Say whom to ask whether an address is still here when its turn comes."""
+        self._is_here = is_here
+        self._allowance = Allowance(AT_ONCE_MAX, PER_S_MAX)
+        self._waiting: deque[tuple[str, IPAddress, bytes]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         # Protocol 0: this socket never receives, so nothing piles up in it.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         self._socket.setblocking(False)
 
     def announce(
-        self, interface: str, hardware_address: bytes, addresses: Iterable[IPAddress]
+        self,
+        interface: str,
+        hardware_address: bytes,
+        addresses: Iterable[IPAddress],
+        count: int,
     ) -> None:
-        """Send a burst for each address. Raises OSError when the interface cannot send."""
-        frames = [
-            (_ETHERTYPE_ARP, gratuitous_arp(address, hardware_address))
-            if isinstance(address, IPv4Address)
-            else (_ETHERTYPE_IPV6, neighbor_advertisement(address, hardware_address))
-            for address in addresses
-        ]
-        for _ in range(BURST):  # round by round, so that every address is told once very soon
-            for ethertype, frame in frames:
-                self._socket.sendto(frame, (interface, ethertype))
+        """Send `count` frames for each address, or have them wait for their turn.
+
+        Raises OSError when the interface cannot send.
+        """
+        frames = [(address, _frame(address, hardware_address)) for address in addresses]
+        for _ in range(count):  # round by round, so that every address is told once very soon
+            for address, frame in frames:
+                if not self._waiting and self._allowance.take(time.monotonic()):
+                    self._send(interface, frame)
+                elif len(self._waiting) < WAITING_MAX:
+                    self._waiting.append((interface, address, frame))
+        self._continue_later()
 
     def close(self) -> None:
         """Close the socket."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._socket.close()
+
+    def _send(self, interface: str, frame: bytes) -> None:
+        ethertype = int.from_bytes(frame[12:14])
+        self._socket.sendto(frame, (interface, ethertype))
+
+    def _continue_later(self) -> None:
+        if self._waiting and self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(TURN_S, self._take_turn)
+
+    def _take_turn(self) -> None:
+        """Send what may be sent by now of what waits, unless it has become untrue."""
+        self._timer = None
+        while self._waiting and self._allowance.take(time.monotonic()):
+            interface, address, frame = self._waiting.popleft()
+            if self._is_here(interface, address):
+                with suppress(OSError):  # the interface is gone: `addresses` tells
+                    self._send(interface, frame)
+        self._continue_later()
+
+
+def _frame(address: IPAddress, hardware_address: bytes) -> bytes:
+    if isinstance(address, IPv4Address):
+        return gratuitous_arp(address, hardware_address)
+    return neighbor_advertisement(address, hardware_address)

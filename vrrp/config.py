@@ -42,6 +42,22 @@ class ChecksumChoice(StrEnum):
     PLAIN = "plain"
 
 
+class Scope(StrEnum):
+    """How far an address is valid (ip-address(8)); the kernel chooses senders by it."""
+
+    GLOBAL = "global"
+    SITE = "site"
+    LINK = "link"
+    HOST = "host"
+
+
+class OnLoss(StrEnum):
+    """What is done when another program deletes a virtual address."""
+
+    RESTORE = "restore"
+    YIELD = "yield"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualRouter:
     """One virtual router: a VRID on an interface, and the addresses that move with it."""
@@ -147,6 +163,43 @@ class VirtualRouter:
         Le(TTL),
         doc("Unicast: the greatest TTL, for peers that are known to send less than 255."),
     ] = TTL
+    excluded: Annotated[
+        tuple[IPInterface, ...],
+        MaxLen(1024),
+        doc(
+            "Addresses, of either family, that move with the others but are not in the"
+            " advertisements: more than those can carry, or than another director should see."
+        ),
+    ] = ()
+    scope: Annotated[
+        Scope,
+        doc(
+            "Scope of the IPv4 addresses on the interface. One that differs from the scope of the"
+            " host's own address needs another prefix length, such as /32."
+        ),
+    ] = Scope.GLOBAL
+    label: Annotated[
+        str | None,
+        MinLen(1),
+        MaxLen(INTERFACE_NAME_MAX),
+        doc("Label of the IPv4 addresses for older tools: the interface, a colon and a word."),
+    ] = None
+    on_loss: Annotated[
+        OnLoss,
+        doc(
+            "When another program deletes an address: `restore` it, or `yield` to the other"
+            " director (which then keeps it only without `preempt`, or for `preempt_delay`)."
+        ),
+    ] = OnLoss.RESTORE
+    announce_count: Annotated[
+        int, Ge(1), Le(20), doc("Gratuitous ARP (neighbor advertisements) sent at once, each.")
+    ] = 3
+    announce_repeat: Annotated[
+        Seconds, Ge(0), Le(60), doc("As many again after this time, for who missed them. 0s: none.")
+    ] = 5.0
+    announce_refresh: Annotated[
+        Seconds, Ge(0), Le(86400), doc("And again and again, this far apart. 0s: never.")
+    ] = 0.0
     group: Annotated[
         str | None,
         doc("Virtual routers with the same group change together, as both sides of NAT must."),
@@ -190,10 +243,25 @@ class VirtualRouter:
         if not self.hmac_keys and not self.hmac_required:
             raise ValueError("hmac_required: without hmac_keys nothing is required")
         self._check_peers()
+        self._check_holding()
         if self.checksum is not ChecksumChoice.FOLLOW and (self.version == 2 or self.family == 6):
             raise ValueError("checksum: only version 3 over IPv4 has a choice")
         if self.preempt_delay and not self.preempt:
             raise ValueError("preempt_delay: nothing is delayed, since preempt is false")
+
+    def _check_holding(self) -> None:
+        own = set(self.plain_addresses)
+        for address in self.excluded:
+            if address.ip in own:
+                raise ValueError(f"excluded: {address.ip} stands in a list already")
+            own.add(address.ip)
+        if self.label is not None:
+            if not any(address.version == 4 for address in self.all_addresses):
+                raise ValueError("label: only IPv4 addresses have one")
+            if self.label != self.interface and not self.label.startswith(f"{self.interface}:"):
+                raise ValueError(f'label: it begins with the interface: "{self.interface}:..."')
+        if 0 < self.announce_refresh < 1:
+            raise ValueError("announce_refresh: 1s is the least")
 
     def _check_interval(self) -> None:
         written = f"{self.advertise * 1000:g}ms"
@@ -247,6 +315,11 @@ class VirtualRouter:
     def interval_cs(self) -> int:
         """The advertisement interval as it goes on the wire, in centiseconds."""
         return round(self.advertise * 100)
+
+    @property
+    def all_addresses(self) -> tuple[IPInterface, ...]:
+        """What is held while active: the addresses advertised and those excluded from that."""
+        return (*self.addresses, *self.excluded)
 
     @property
     def plain_addresses(self) -> tuple[IPAddress, ...]:

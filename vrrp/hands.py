@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from vrrp.config import IPInterface
+from vrrp.config import IPInterface, Scope
 from vrrp.messages import Message, RouterWill, RunHooks
 from vrrp.packet import IPAddress
 from vrrp.priority import Reading
@@ -62,11 +62,13 @@ class Hands(Protocol):
         """Send an advertisement. Raises OSError."""
         ...
 
-    def announce(self, interface: str, addresses: Iterable[IPAddress]) -> None:
-        """Tell the neighbours where addresses are. Raises OSError."""
+    def announce(self, interface: str, addresses: Iterable[IPAddress], count: int) -> None:
+        """Tell the neighbours so many times where addresses are. Raises OSError."""
         ...
 
-    async def add(self, interface: str, address: IPInterface) -> None:
+    async def add(
+        self, interface: str, address: IPInterface, *, scope: Scope, label: str | None
+    ) -> None:
         """Put an address on an interface. Raises AddressError."""
         ...
 

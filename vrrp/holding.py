@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from vrrp.config import IPInterface, RouterSettings
+from vrrp.config import IPInterface, OnLoss, RouterSettings
 from vrrp.events import State
 from vrrp.hands import Hands
 from vrrp.machine import Machine
@@ -40,6 +40,8 @@ class Holding:
     announce: bool = False
     """The neighbours shall be told as soon as the addresses are there."""
     restored_at: float = float("-inf")
+    lost: str | None = None
+    """An address is gone and the virtual router shall yield; the sentence says why."""
 
     @property
     def settings(self) -> RouterSettings:
@@ -53,7 +55,7 @@ class Holding:
 
     def wants(self, address: IPInterface) -> bool:
         """Tell whether this address should be on the interface now."""
-        return self.active and address in self.settings.addresses
+        return self.active and address in self.settings.all_addresses
 
 
 async def settle(holdings: Iterable[Holding], hands: Hands, again: Callable[[], None]) -> None:
@@ -74,19 +76,26 @@ async def settle(holdings: Iterable[Holding], hands: Hands, again: Callable[[], 
 
 async def _add_missing(member: Holding, hands: Hands, again: Callable[[], None]) -> None:
     interface = member.settings.interface
-    for address in member.settings.addresses:
+    for address in member.settings.all_addresses:
         if not member.wants(address):
             return  # not active, or not any more
         if address in hands.interface(interface).addresses:
             member.held.add(address)
             continue
         lost = address in member.held
+        if lost and member.settings.on_loss is OnLoss.YIELD:
+            member.held.discard(address)
+            member.lost = f"{address} on {interface} was deleted by another program"
+            _tell(hands, member, "address-lost", member.lost)
+            return
         if lost and not _may_restore(member, hands.now(), again):
             continue
         if lost:
             text = f"{address} on {interface} was deleted by another program"
             _tell(hands, member, "address-lost", text)
-        await hands.add(interface, address)
+        settings = member.settings
+        label = settings.label if address.version == 4 else None
+        await hands.add(interface, address, scope=settings.scope, label=label)
         member.held.add(address)
         if lost:
             member.announce = True
@@ -106,7 +115,8 @@ def _may_restore(member: Holding, now: float, again: Callable[[], None]) -> bool
 def _announce(member: Holding, hands: Hands) -> None:
     interface = member.settings.interface
     try:
-        hands.announce(interface, member.settings.plain_addresses)
+        addresses = [address.ip for address in member.settings.all_addresses]
+        hands.announce(interface, addresses, member.settings.announce_count)
     except OSError as error:
         text = f"cannot announce on {interface}: {error.strerror or error}"
         _tell(hands, member, "announce-failed", text)
@@ -126,7 +136,7 @@ async def _remove_surplus(member: Holding, hands: Hands, again: Callable[[], Non
         if member.wants(address):
             again()  # it became active meanwhile
         member.held.discard(address)
-        if address not in member.settings.addresses:
+        if address not in member.settings.all_addresses:
             member.managed.discard(address)
 
 

@@ -72,8 +72,6 @@ from vrrp.peers import differences, own_address
 from vrrp.rivalry import Rivalry
 from vrrp.transitions import TRANSITIONS, Action, Trigger
 
-ANNOUNCE_AGAIN_S: Final = 5.0
-"""Neighbours that missed the first announcement get another one after this time."""
 REANNOUNCE_SPACING_S: Final = 1.0
 """Hearing a weaker active router makes us announce again, but not more often than this."""
 
@@ -201,7 +199,7 @@ class Machine:
             effects += self.rivalry.hear(event, now, self.settings.advertise)
         effects += self.rivalry.tick(now)
         if self._announce_again_at is not None and now >= self._announce_again_at:
-            self._announce_again_at = None
+            self._announce_later(now, 0.0)
             effects.append(Announce(self.settings.name))
         return effects
 
@@ -215,8 +213,11 @@ class Machine:
         """
         if settings.identity != self.settings.identity:
             raise LocalProtocolError(f"{settings.name} cannot become another virtual router")
+        refreshed = settings.announce_refresh != self.settings.announce_refresh
         reprioritised = settings.priority != self.settings.priority
         self.settings = settings
+        if self.state is State.ACTIVE and refreshed:
+            self._announce_later(now, 0.0)
         if self.state is State.ACTIVE and self._deadline is not None:
             soon = now if reprioritised else now + settings.advertise
             self._deadline = min(self._deadline, soon)
@@ -327,7 +328,7 @@ class Machine:
                 return [HandOver(name)]
             case Action.ANNOUNCE:
                 self._announced_at = now
-                self._announce_again_at = now + ANNOUNCE_AGAIN_S
+                self._announce_later(now, self.settings.announce_repeat)
                 return [Announce(name)]
             case Action.REANNOUNCE:
                 if now - self._announced_at < REANNOUNCE_SPACING_S:
@@ -347,6 +348,11 @@ class Machine:
             case _:
                 assert_never(action)
         return []
+
+    def _announce_later(self, now: float, repeat_s: float) -> None:
+        """Neighbours that missed an announcement get another one: repeated, then refreshed."""
+        delay_s = repeat_s or self.settings.announce_refresh
+        self._announce_again_at = now + delay_s if delay_s else None
 
     def _learn(self, now: float) -> None:
         """Adopt the interval of the active router heard last, and remember whom we wait for."""

@@ -132,7 +132,7 @@ class Router:
                 self._group.configure(replace(settings, priority=known.settings.priority), now)
                 if other_hooks:
                     self._replay(known)
-            self._members[settings.name].holding.managed.update(settings.addresses)
+            self._members[settings.name].holding.managed.update(settings.all_addresses)
         self._weigh(now)
         self._hands.wills_changed()
         self._work.set()
@@ -253,12 +253,22 @@ class Router:
                 holdings = [member.holding for member in self._members.values()]
                 await settle(holdings, self._hands, self._work.set)
                 complaint = ""
+                self._yield_what_was_lost()
             except AddressError as error:
                 if str(error) != complaint:  # once, although tried again every second
                     complaint = str(error)
                     self._tell_event("address-failed", None, complaint)
                 asyncio.get_running_loop().call_later(RETRY_S, self._work.set)
             self.report()
+
+    def _yield_what_was_lost(self) -> None:
+        """Leave the election where an address was taken away, and come back as a backup."""
+        for member in list(self._members.values()):
+            sentence, member.holding.lost = member.holding.lost, None
+            if sentence is not None:
+                member.told = Down(sentence)
+                self._handle(member.settings.name, member.told)
+                self._look(member)
 
     # -------------------------------------------------------------- the election
 
@@ -402,7 +412,7 @@ class Router:
             new=machine.state,
             reason=machine.reason,
             priority=settings.priority,
-            addresses=tuple(str(address) for address in settings.addresses),
+            addresses=tuple(str(address) for address in settings.all_addresses),
             at=member.since,
             replayed=replayed,
         )
@@ -452,8 +462,8 @@ class Router:
             since=member.since,
             reason=machine.reason,
             active_peer=None if machine.active_peer is None else str(machine.active_peer),
-            addresses=tuple(str(address) for address in settings.addresses),
-            held=tuple(str(address) for address in settings.addresses if address in present),
+            addresses=tuple(str(address) for address in settings.all_addresses),
+            held=tuple(str(address) for address in settings.all_addresses if address in present),
             counters=dict(member.ledger.counters),
             peers=member.ledger.by_peer(),
             arithmetic=member.sum.sentence,
@@ -479,7 +489,7 @@ def _will_of(machine: Machine) -> RouterWill:
         interface=settings.interface,
         source=machine.source,
         goodbyes=goodbyes,
-        addresses=settings.addresses,
+        addresses=settings.all_addresses,
         hmac_keys=settings.hmac_keys,
         linger_s=machine.skew_s + settings.advertise,
     )

@@ -38,7 +38,7 @@ class Action(Enum):
     ADVERTISE = auto()  # send, and arm the timer for the next one
     TAKE = auto()
     RELEASE = auto()
-    ANNOUNCE = auto()  # now, and once more after ANNOUNCE_AGAIN_S
+    ANNOUNCE = auto()  # now, and once more after the time configured
     REANNOUNCE = auto()  # now, unless just done
     RESIGN = auto()  # send priority 0
     HAND_OVER = auto()

@@ -35,7 +35,7 @@ from typing import Final
 from vrrp import packet, process, sysctl, will
 from vrrp.addresses import Interfaces
 from vrrp.announce import Announcer
-from vrrp.config import IPInterface, RouterSettings
+from vrrp.config import IPInterface, RouterSettings, Scope
 from vrrp.events import Heard
 from vrrp.hands import Interface
 from vrrp.line import Line
@@ -80,7 +80,7 @@ class Worker:
         self._tracking = Tracking(
             self.interface, self._readings_changed, self._chores_started, self.tell
         )
-        self._announcer = Announcer()
+        self._announcer = Announcer(self._is_here)
         # By interface and version of IP; whether multicast is spoken there; what kept one shut.
         self._channels: dict[tuple[str, int], Channel] = {}
         self._multicast: dict[tuple[str, int], bool] = {}
@@ -154,14 +154,21 @@ class Worker:
             raise OSError(f"{interface} is not open")
         channel.send(payload, source, destination)
 
-    def announce(self, interface: str, addresses: Iterable[IPAddress]) -> None:
-        """Tell the neighbours where addresses are. Raises OSError."""
+    def announce(self, interface: str, addresses: Iterable[IPAddress], count: int) -> None:
+        """Send gratuitous ARP, or neighbour advertisements. Raises OSError."""
         hardware_address = self._interfaces[interface].hardware_address
-        self._announcer.announce(interface, hardware_address, addresses)
+        self._announcer.announce(interface, hardware_address, addresses, count)
 
-    async def add(self, interface: str, address: IPInterface) -> None:
+    def _is_here(self, interface: str, address: IPAddress) -> bool:
+        """Tell whether an address is on an interface now."""
+        present = self._interfaces.get(interface)
+        return present is not None and any(one.ip == address for one in present.addresses)
+
+    async def add(
+        self, interface: str, address: IPInterface, *, scope: Scope, label: str | None
+    ) -> None:
         """Put an address on an interface. Raises AddressError."""
-        await self._interfaces.add(interface, address)
+        await self._interfaces.add(interface, address, scope=scope, label=label)
 
     async def remove(self, interface: str, address: IPInterface) -> None:
         """Take an address off an interface. Raises AddressError."""

@@ -85,10 +85,12 @@ def _duplicate_vrid(top: FileDraft, findings: Findings) -> None:
 def _vips(top: FileDraft) -> Iterator[tuple[Address, str, Node, str]]:
     """Every virtual address with its interface, node and path."""
     for router in top.routers:
-        node, path = router.draft.at("addresses"), router.draft.path_of("addresses")
-        for index, address in enumerate(router.draft.get("addresses", tuple) or ()):
-            item = node.items[index] if isinstance(node, Sequence) else node
-            yield address.ip, router.draft.get("interface", str) or "", item, f"{path}[{index}]"
+        interface = router.draft.get("interface", str) or ""
+        for name in ("addresses", "excluded"):
+            node, path = router.draft.at(name), router.draft.path_of(name)
+            for index, address in enumerate(router.draft.get(name, tuple) or ()):
+                item = node.items[index] if isinstance(node, Sequence) else node
+                yield address.ip, interface, item, f"{path}[{index}]"
 
 
 def _duplicate_vip(top: FileDraft, findings: Findings) -> None:

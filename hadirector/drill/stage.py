@@ -230,7 +230,7 @@ class Stage:
     # Addresses, by the kernel's own notifications
 
     def _addresses(self) -> list[Interface]:
-        return [a for router in self.config.virtual_routers for a in router.addresses]
+        return [a for router in self.config.virtual_routers for a in router.all_addresses]
 
     def _look(self) -> None:
         self._possession.add(self._observer.collect())

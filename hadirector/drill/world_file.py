@@ -70,7 +70,7 @@ def extra_server(config: Config) -> Server:
         named |= {server.address for server in each.servers}
         named |= {each.fallback.address} if each.fallback else set()
         named |= {each.listen.address} if isinstance(each.listen, VirtualAddress) else set()
-    named |= {address.ip for router in config.virtual_routers for address in router.addresses}
+    named |= {address.ip for router in config.virtual_routers for address in router.all_addresses}
     first = service.servers[0]
     return replace(first, address=_free_address(first.address, named))
 

@@ -214,7 +214,7 @@ class _Builder:
         """One network per interface name; addresses that fit nowhere bring their subnet along."""
         virtual: dict[str, list[Interface]] = {}
         for router in self._config.virtual_routers:
-            virtual.setdefault(router.interface, []).extend(router.addresses)
+            virtual.setdefault(router.interface, []).extend(router.all_addresses)
         virtual = virtual or {DEFAULT_INTERFACE: []}
         subnets = {
             name: [subnet_of(each) for each in found if not is_link_local(each)]

@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Address, IPv6Address
 
-from vrrp.announce import gratuitous_arp, neighbor_advertisement
+from vrrp.announce import Allowance, gratuitous_arp, neighbor_advertisement
 from vrrp.packet import internet_checksum, pseudo_header
 
 
@@ -26,3 +26,12 @@ def test_an_advertisement_to_all_nodes_with_override() -> None:
     assert (message[:2].hex(), message[4:8].hex()) == ("8800", "a0000000")  # router, override
     assert message[8:] == vip.packed + bytes.fromhex("020102005e000201")
     assert internet_checksum(pseudo_header(vip, all_nodes, len(message), 58) + message) == 0
+
+
+def test_so_much_at_once_and_then_so_much_per_second() -> None:
+    allowance = Allowance(3, 10.0)
+    assert [allowance.take(5.0) for _ in range(4)] == [True, True, True, False]
+    assert not allowance.take(5.05)
+    assert allowance.take(5.15)
+    assert not allowance.take(5.16)
+    assert [allowance.take(99.0) for _ in range(4)] == [True, True, True, False]

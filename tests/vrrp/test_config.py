@@ -92,3 +92,22 @@ def test_what_does_not_go_together_is_refused_by_field(
 def test_a_source_of_the_other_family_is_refused() -> None:
     with pytest.raises(ValueError, match="source: advertisements go over IPv6"):
         RouterSettings.of(SIX, priority=254, source=IPv4Address("192.0.2.11"))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"excluded": (IPv4Interface("192.0.2.100/32"),)}, "excluded: 192.0.2.100 stands in a li"),
+        ({"label": "vip"}, 'label: it begins with the interface: "eth0:..."'),
+        ({"announce_refresh": 0.5}, "announce_refresh: 1s is the least"),
+    ],
+)
+def test_addresses_that_cannot_be_held_so_are_refused(
+    values: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        dataclasses.replace(ROUTER, **values)
+
+
+def test_the_label_may_be_that_of_the_interface() -> None:
+    assert dataclasses.replace(ROUTER, label="eth0").label == "eth0"

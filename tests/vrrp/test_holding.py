@@ -7,7 +7,7 @@ from ipaddress import IPv4Interface, ip_interface
 import pytest
 
 from tests.vrrp.stories import OURS, heard, settings
-from vrrp.config import IPInterface
+from vrrp.config import IPInterface, OnLoss, Scope
 from vrrp.events import Down, Tick, Up
 from vrrp.hands import AddressError, Interface
 from vrrp.holding import Holding, settle
@@ -50,10 +50,12 @@ class MemoryHands:
     ) -> None:
         raise AssertionError("addresses have nothing to send")
 
-    def announce(self, interface: str, addresses: Iterable[IPAddress]) -> None:
+    def announce(self, interface: str, addresses: Iterable[IPAddress], count: int) -> None:
         self.done += [f"announce {address}" for address in addresses]
 
-    async def add(self, interface: str, address: IPInterface) -> None:
+    async def add(
+        self, interface: str, address: IPInterface, *, scope: Scope, label: str | None
+    ) -> None:
         if self.refuse:
             raise AddressError("not permitted")
         self.done.append(f"add {address}")
@@ -207,3 +209,26 @@ async def test_a_refusal_is_passed_on() -> None:
     hands = MemoryHands(refuse=True)
     with pytest.raises(AddressError, match="not permitted"):
         await settle([holding(active=True)], hands, nothing)
+
+
+@pytest.mark.asyncio
+async def test_excluded_addresses_are_held_and_announced_like_the_others() -> None:
+    hands, member = MemoryHands(), holding(active=True)
+    more = IPv4Interface("198.51.100.7/32")
+    member.machine.settings = replace(member.settings, excluded=(more,))
+    await settle([member], hands, nothing)
+    assert hands.present == [OWN, VIP, more]
+    assert hands.done[-1] == "announce 198.51.100.7"
+    assert member.machine.goodbye().addresses == (VIP.ip,)
+
+
+@pytest.mark.asyncio
+async def test_a_lost_address_is_left_alone_where_the_router_shall_yield() -> None:
+    hands, member = MemoryHands(), holding(active=True)
+    member.machine.settings = replace(member.settings, on_loss=OnLoss.YIELD)
+    await settle([member], hands, nothing)
+    hands.present.remove(VIP)
+    await settle([member], hands, nothing)
+    assert hands.present == [OWN]
+    assert hands.events == ["address-lost"]
+    assert member.lost == "192.0.2.100/24 on eth0 was deleted by another program"

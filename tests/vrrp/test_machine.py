@@ -69,6 +69,28 @@ def test_nobody_there_becomes_active_in_the_right_order() -> None:
     assert machine.next_deadline() == pytest.approx(4.61)
 
 
+def test_announces_again_as_configured() -> None:
+    machine = active(replace(settings(), announce_repeat=2.0, announce_refresh=10.0))
+    announced = []
+    while (deadline := machine.next_deadline()) is not None and deadline < 30:
+        if any(isinstance(effect, Announce) for effect in machine.handle(Tick(), deadline)):
+            announced.append(deadline)
+    assert announced == pytest.approx([2.0, 12.0, 22.0])
+
+
+def test_announces_only_once_if_so_configured() -> None:
+    machine = active(replace(settings(), announce_repeat=0.0))
+    while (deadline := machine.next_deadline()) is not None and deadline < 30:
+        assert kinds(machine.handle(Tick(), deadline)) == ["Send"]
+    machine.configure(replace(settings(), announce_refresh=3.0), 30.0)
+    assert [
+        e
+        for at in (31.0, 32.0, 33.0)
+        for e in machine.handle(Tick(), at)
+        if isinstance(e, Announce)
+    ] == [Announce("front")]
+
+
 def test_the_owner_starts_active() -> None:
     machine = Machine(settings(priority=255))
     effects = machine.handle(Up(OURS), 0.0)

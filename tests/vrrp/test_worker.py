@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, ip_interface
 
 import pytest
 
 from tests.prerequisites import require
 from tests.vrrp.world import Executor, Host, WorkerProcess, World, eventually
-from vrrp.config import RouterSettings
+from vrrp.config import OnLoss, RouterSettings, Scope
 from vrrp.messages import Event, Hold, Stop
 
 VIP = "192.0.2.100/24"
@@ -219,6 +219,60 @@ def test_a_deleted_address_comes_back_at_once(hosts: tuple[Host, Host], start: S
     worker.wait_event("address-restored")
     assert VIP in hosts[0].addresses()
     assert worker.state() == "active"
+
+
+def test_where_the_router_shall_yield_a_deleted_address_goes_to_the_peer(
+    hosts: tuple[Host, Host], start: StartWorker
+) -> None:
+    one = start(hosts[0], replace(front(254), on_loss=OnLoss.YIELD, preempt=False))
+    one.wait_state("active")
+    wait_held(one, VIP)
+    other = start(hosts[1], replace(front(253), on_loss=OnLoss.YIELD, preempt=False))
+    other.wait(lambda: _peer(other) == "192.0.2.11", "lb2 hears lb1")
+    hosts[0].run("ip", "address", "del", VIP, "dev", "eth0")
+    other.wait_state("active")
+    wait_held(other, VIP)
+    assert other.reports["front"].reason.startswith("heard priority 0 from 192.0.2.11")
+    one.wait_state("backup")
+    fault = f"active to fault: {VIP} on eth0 was deleted by another program"
+    assert fault in [event.sentence for event in one.events]
+    assert VIP not in hosts[0].addresses()
+
+
+def test_addresses_get_their_label_and_scope_and_excluded_ones_come_along(
+    pair: tuple[WorkerProcess, WorkerProcess],
+) -> None:
+    one, other = pair
+    excluded = tuple(map(ip_interface, ("198.51.100.7/32", "2001:db8::7/128")))
+    # The kernel takes two scopes within one subnet only where the prefix lengths differ.
+    host_only = "192.0.2.100/32"
+    settings = replace(front(254, host_only), label="eth0:vip", scope=Scope.LINK, excluded=excluded)
+    one.configure(front(254, "192.0.2.101/32"))
+    wait_held(one, "192.0.2.101/32")
+    one.configure(settings)
+    wait_held(one, host_only, "198.51.100.7/32", "2001:db8::7/128")
+    shown = one.host.run("ip", "-4", "address", "show", "dev", "eth0")
+    for address in (host_only, "198.51.100.7/32"):
+        assert f"inet {address} scope link eth0:vip" in shown
+    one.kill()
+    executor = Executor(one.host)
+    executor.execute(one.will)
+    assert "removed 3 of 3 addresses" in executor.finish()[0]
+    other.wait_state("active")
+    wait_held(other, VIP)
+
+
+def test_a_renamed_interface_is_waited_for(hosts: tuple[Host, Host], start: StartWorker) -> None:
+    host, worker = hosts[0], start(hosts[0], front(254))
+    worker.wait_state("active")
+    wait_held(worker, VIP)
+    for old, new in (("eth0", "lan0"), ("lan0", "eth0")):
+        host.run("ip", "link", "set", old, "down")
+        host.run("ip", "link", "set", old, "name", new)
+        host.run("ip", "link", "set", new, "up")
+        worker.wait_state("fault" if new == "lan0" else "active")
+    wait_held(worker, VIP)
+    assert worker.process.poll() is None
 
 
 def test_only_the_virtual_address_is_removed_even_if_it_is_the_first(

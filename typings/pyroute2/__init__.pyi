@@ -37,6 +37,8 @@ class AsyncIPRoute:
         index: int,
         address: str,
         prefixlen: int,
+        scope: int = ...,
+        label: str = ...,
         flags: int = ...,
         preferred: int = ...,
         valid: int = ...,
