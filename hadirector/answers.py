@@ -7,7 +7,7 @@ are the API's and the `--json` of the commands; `docs/status.md` describes them 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import cast
 
 from checkers.scheduler import CheckView
@@ -18,7 +18,7 @@ from hadirector.ipvs.model import DestinationKey, Table
 from hadirector.pool import Member, Pool, server_key
 from hadirector.reconciler import Turn
 from vrrp.config import VirtualRouter
-from vrrp.messages import RouterReport
+from vrrp.messages import RouterReport, Timing
 
 Json = dict[str, object]
 RESULTS_TOLD = 10
@@ -41,6 +41,7 @@ class Present:
     pools: Mapping[str, Pool] = field(default_factory=dict)  # by service name
     checks: Mapping[str, CheckView] = field(default_factory=dict)  # by server_key
     routers: dict[str, RouterReport] = field(default_factory=dict)
+    timing: Timing | None = None  # of the VRRP worker
     processes: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
     actual: Table = field(default_factory=Table)
     turn: Turn | None = None
@@ -59,6 +60,7 @@ def status(present: Present) -> Json:
         "started_at": present.started_at,
         "loaded_at": present.loaded_at,
         "processes": {name: dict(facts) for name, facts in present.processes.items()},
+        "timing": None if present.timing is None else asdict(present.timing),
         "routers": [_router(present, router) for router in present.config.virtual_routers],
         "services": [_service(present, pool) for pool in present.pools.values()],
         "table": _table(present.turn),

@@ -312,6 +312,7 @@ class Director:
             # Its last reports are history: whatever it held, it holds no more.
             self._present.trouble["vrrp"] = "the VRRP worker is down: this node takes no part"
             self._present.routers.clear()
+            self._present.timing = None
         else:
             self._present.trouble.pop("vrrp", None)
 
@@ -325,6 +326,8 @@ class Director:
             # A virtual router taken out of the file may have a last word: it is not kept.
             if any(message.name == router.name for router in self._present.config.virtual_routers):
                 self._present.routers[message.name] = message
+        elif isinstance(message, vrrp_messages.Timing):
+            self._present.timing = message
         elif isinstance(message, vrrp_messages.Event):
             self._journal.add(message.kind, message.sentence, subject=message.router)
 

@@ -165,7 +165,9 @@ class Supervisor:
                 self._reports[message.name] = line
                 if self._director_lives:  # a new one is greeted with the newest of each
                     self._tell(messages.FromVrrp(line.decode()))
-            case vrrp_messages.Event():
+            case vrrp_messages.Timing() if not self._director_lives:
+                pass  # the next one comes in some seconds
+            case vrrp_messages.Event() | vrrp_messages.Timing():
                 self._tell(messages.FromVrrp(line.decode()))
         return False
 

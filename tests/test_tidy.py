@@ -62,6 +62,7 @@ PURE = (
     "vrrp.events",
     "vrrp.group",
     "vrrp.hooks",
+    "vrrp.lateness",
     "vrrp.machine",
     "vrrp.messages",
     "vrrp.packet",

@@ -20,6 +20,7 @@ from vrrp.messages import (
     Message,
     MessageError,
     RouterReport,
+    Timing,
     decode,
     encode,
 )
@@ -46,7 +47,9 @@ class Line:
         if self._writer.is_closing():
             return
         unread = self._writer.transport.get_write_buffer_size()
-        if unread > UNREAD_BYTES_MAX and isinstance(message, RouterReport | Heartbeat | Event):
+        if unread > UNREAD_BYTES_MAX and isinstance(
+            message, RouterReport | Heartbeat | Event | Timing
+        ):
             return
         self._writer.write(encode(message))
 

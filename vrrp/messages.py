@@ -93,6 +93,21 @@ class Goodbye:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Worker to supervisor, now and then: how well it keeps its time."""
+
+    wakes: int
+    """How often a timer was to wake it, since it started."""
+    within_ms: dict[str, int]
+    """How many of those were at most so many milliseconds late."""
+    worst_ms: float
+    lately_ms: float
+    """The worst of the last minute or two."""
+    refused: tuple[str, ...]
+    """What the kernel has not granted that would make it more punctual, as sentences."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouterWill:
     """What has to be done to leave one virtual router's addresses in good order."""
 
@@ -187,6 +202,7 @@ Message = (
     | Hold
     | Facts
     | Heartbeat
+    | Timing
     | LastWill
     | RouterReport
     | Event
@@ -202,6 +218,7 @@ _TYPES: Final[Mapping[str, type[Message]]] = MappingProxyType(
         "hold": Hold,
         "facts": Facts,
         "heartbeat": Heartbeat,
+        "timing": Timing,
         "last-will": LastWill,
         "router-report": RouterReport,
         "event": Event,

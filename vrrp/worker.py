@@ -38,6 +38,7 @@ from vrrp.announce import Announcer
 from vrrp.config import IPInterface, RouterSettings, Scope
 from vrrp.events import Heard
 from vrrp.hands import Interface
+from vrrp.lateness import Lateness
 from vrrp.line import Line
 from vrrp.messages import (
     Configure,
@@ -51,6 +52,7 @@ from vrrp.messages import (
     RouterWill,
     RunHooks,
     Stop,
+    Timing,
 )
 from vrrp.packet import Datagram, IPAddress
 from vrrp.priority import Reading
@@ -60,6 +62,7 @@ from vrrp.tracking import Tracking
 from vrrp.transport import Channel
 
 REPORT_INTERVAL_S: Final = 1.0
+REPORTS_PER_TIMING: Final = 5
 
 
 class _Ending(Enum):
@@ -98,14 +101,17 @@ class Worker:
         self._heartbeat_s = 1.0
         self._held = False
         self._lateness_s = 0.0
+        self._lateness = Lateness()
+        self._refused: tuple[str, ...] = ()
 
     async def run(self) -> None:
         """Work until told to stop or left alone."""
         self._loop.set_exception_handler(self._fail)
         self._loop.add_signal_handler(signal.SIGTERM, self._terminated)
-        for refused in (process.claim_realtime(), process.lock_memory()):
-            if refused:
-                self.tell(Event(kind="unprivileged", router=None, sentence=refused))
+        asked = (process.claim_realtime(), process.lock_memory())
+        self._refused = tuple(sentence for sentence in asked if sentence)
+        for sentence in self._refused:
+            self.tell(Event(kind="unprivileged", router=None, sentence=sentence))
         async with asyncio.TaskGroup() as self._tasks:
             background = [
                 self._tasks.create_task(self._listen()),
@@ -205,6 +211,7 @@ class Worker:
     def woken(self, late_s: float) -> None:
         """Note how late a timer was."""
         self._lateness_s = max(self._lateness_s, late_s)
+        self._lateness.note(late_s, self.now())
 
     # ----------------------------------------------------------- the supervisor
 
@@ -306,9 +313,19 @@ class Worker:
     async def _report(self) -> None:
         """Tell about counters that changed, not too often; changes of state are told at once."""
         while True:
-            await asyncio.sleep(REPORT_INTERVAL_S)
-            for router in self._routers.values():
-                router.report()
+            for _ in range(REPORTS_PER_TIMING):
+                await asyncio.sleep(REPORT_INTERVAL_S)
+                for router in self._routers.values():
+                    router.report()
+            self.tell(
+                Timing(
+                    wakes=self._lateness.wakes,
+                    within_ms=self._lateness.within(),
+                    worst_ms=round(self._lateness.worst_ms, 3),
+                    lately_ms=round(self._lateness.lately_ms(self.now()), 3),
+                    refused=self._refused,
+                )
+            )
 
     # ------------------------------------------------------------------ the ends
 
