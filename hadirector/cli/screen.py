@@ -89,6 +89,9 @@ def _foot(status: dict[str, Any], width: int, now: float) -> Iterator[Text]:
     facts = status["processes"].items()
     processes = ", ".join(_process(name, process, now) for name, process in facts)
     yield from _wrapped(processes, width, "", "processes: ", "bold")
+    if status["timing"]:
+        late = f"the VRRP worker was woken at most {status['timing']['lately_ms']:g} ms late lately"
+        yield from _wrapped("; ".join([late, *status["timing"]["refused"]]), width, "", "timing: ")
 
 
 def _process(name: str, facts: dict[str, Any], now: float) -> str:

@@ -21,7 +21,7 @@ from hadirector.reconciler import Turn
 from tests.hadirector.test_pool import DOWN, FIRST, SECOND, UP, WEB
 from vrrp import events
 from vrrp.config import VirtualRouter
-from vrrp.messages import RouterReport
+from vrrp.messages import RouterReport, Timing
 
 FALLBACK = "web/198.51.100.29:80"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "status.md"
@@ -153,6 +153,14 @@ def test_a_virtual_router_shows_how_its_priority_came_to_be(present: Present) ->
         "192.0.2.12 is active",
     ]
     assert "this director preempts in 3.00 s" in answer["because"]
+
+
+def test_how_punctual_the_vrrp_worker_is(present: Present) -> None:
+    assert status(present)["timing"] is None
+    told = Timing(wakes=7, within_ms={"1": 7}, worst_ms=0.5, lately_ms=0.4, refused=("no",))
+    present.timing = told
+    timing = cast("dict[str, Any]", status(present)["timing"])
+    assert (timing["wakes"], timing["lately_ms"], list(timing["refused"])) == (7, 0.4, ["no"])
 
 
 def test_a_second_active_router_is_trouble(present: Present) -> None:

@@ -517,6 +517,15 @@ def test_a_peer_that_does_not_hear_us_is_told_as_a_split_brain_until_it_is_silen
     assert worker.state() == "active"
 
 
+def test_it_tells_how_late_it_was_woken(hosts: tuple[Host, Host], start: StartWorker) -> None:
+    worker = start(hosts[0], front(254))
+    worker.wait(lambda: worker.timing is not None, "it tells")
+    assert worker.timing is not None
+    assert worker.timing.wakes > 30  # an advertisement every 100 ms
+    assert worker.timing.within_ms["500"] <= worker.timing.wakes
+    assert 0 < worker.timing.lately_ms <= worker.timing.worst_ms
+
+
 def test_a_wrong_command_line_says_how() -> None:
     command = [sys.executable, "-m", "vrrp.worker"]
     outcome = subprocess.run(command, capture_output=True, text=True, timeout=15, check=False)

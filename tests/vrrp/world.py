@@ -27,6 +27,7 @@ from vrrp.messages import (
     LastWill,
     Message,
     RouterReport,
+    Timing,
     decode,
     encode,
 )
@@ -174,6 +175,7 @@ class WorkerProcess:
         self.events: list[Event] = []
         self.will = LastWill(routers=())
         self.heartbeats = 0
+        self.timing: Timing | None = None
         self.ended = False
         ours, theirs = socket.socketpair()
         self.socket = ours
@@ -241,6 +243,8 @@ class WorkerProcess:
                 self.reports[message.name] = message
             case Event():
                 self.events.append(message)
+            case Timing():
+                self.timing = message
             case LastWill():
                 self.will = message
             case _:

@@ -71,6 +71,7 @@ STATUS: Json = {
     "ready": True,
     "started_at": NOW - 200_000,
     "loaded_at": NOW - 90,
+    "timing": None,
     "processes": {
         "supervisor": {"pid": 811, "restarts": 0, "since": None},
         "vrrp": {"pid": None, "restarts": 0, "since": NOW - 200_000},
