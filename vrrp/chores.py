@@ -8,6 +8,10 @@ look at (Assign) and says what it sees (Seen); it is told of changes of state (R
 the hooks to run) and runs those of one virtual router one after the other, in order. When the
 worker is gone, for whatever reason, it runs the hooks for that, too, and ends.
 
+After a crash of the worker, a new one may be at work while the hooks for the end of the old one
+still run. So whoever runs hooks holds a name in the network namespace, and its successor waits for
+that, within the same bound.
+
 Everything is bounded: one run of a script at a time and within its timeout, a number of changes
 that wait per virtual router, retries, and the time after the worker's end.
 
@@ -42,7 +46,10 @@ WAITING_MAX: Final = 64
 RETRY_FIRST_S: Final = 1.0
 RETRY_MAX_S: Final = 30.0
 FAREWELL_S: Final = 15.0
-"""How long hooks may go on after the worker's end."""
+"""How long hooks may go on after the worker's end, and how long a successor waits for them."""
+_TURN: Final = "\0vrrp-hooks"
+"""An abstract socket: the kernel lets go of it with the process, and keeps it per namespace."""
+_TURN_POLL_S: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -61,6 +68,9 @@ class Chores:
         self._line = line
         self._trackers: dict[Tracker, asyncio.Task[None]] = {}
         self._hooks: dict[str, _Hooks] = {}
+        self._turn = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._may_run_hooks = asyncio.Event()
+        self._waiting_for_turn: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Work until the worker is gone."""
@@ -132,7 +142,21 @@ class Chores:
         if hooks.task is None or hooks.task.done():
             hooks.task = asyncio.create_task(self._work_off(hooks))
 
+    async def _wait_for_turn(self) -> None:
+        """Let the hooks of a worker that was here before come to their end."""
+        give_up = time.monotonic() + FAREWELL_S
+        while time.monotonic() < give_up:
+            try:
+                self._turn.bind(_TURN)
+                break
+            except OSError:
+                await asyncio.sleep(_TURN_POLL_S)
+        self._may_run_hooks.set()
+
     async def _work_off(self, hooks: _Hooks) -> None:
+        if self._waiting_for_turn is None:
+            self._waiting_for_turn = asyncio.create_task(self._wait_for_turn())
+        await self._may_run_hooks.wait()
         while hooks.waiting:
             told = hooks.waiting.popleft()
             for hook in told.hooks:
@@ -175,7 +199,10 @@ class Chores:
         _, late = await asyncio.wait(tasks, timeout=FAREWELL_S) if tasks else (set(), set())
         for task in late:
             task.cancel()
+        if self._waiting_for_turn is not None:
+            self._waiting_for_turn.cancel()
         await asyncio.gather(*late, return_exceptions=True)
+        self._turn.close()
 
 
 def _work_of(hook: Hook, change: Change) -> Sequence[str] | Callable[[], int]:

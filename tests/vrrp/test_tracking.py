@@ -310,6 +310,26 @@ def test_hooks_are_told_of_a_crash(
     eventually(lambda: changes(path)[-1] == "active to init", "the hook is told of the end")
 
 
+def test_hooks_for_the_end_of_a_worker_come_before_those_of_its_successor(
+    hosts: tuple[Host, Host], start: StartWorker, place: Path
+) -> None:
+    path = place / "told"
+    slow = Hook(command=("/bin/sh", "-c", f"sleep 0.7; cat >> {path}; echo >> {path}"))
+    first = start(hosts[0], front(150, hooks=(slow,)))
+    first.wait_state("active")
+    eventually(lambda: changes(path)[-1:] == ["backup to active"], "the hook is told")
+    first.kill()
+    second = start(hosts[0], front(150, hooks=(slow,)))
+    second.wait_state("active")
+    eventually(lambda: changes(path)[-1] == "backup to active", "and of the new worker")
+    ends = [index for index, change in enumerate(changes(path)) if change == "active to init"]
+    [end] = ends
+    assert [event["new"] for event in told(path)[end:]] in (
+        ["init", "backup", "active"],
+        ["init", "active"],  # it started to run hooks when the worker was active already
+    )
+
+
 def test_a_hook_that_hangs_holds_nobody_up(
     hosts: tuple[Host, Host], start: StartWorker, place: Path
 ) -> None:
