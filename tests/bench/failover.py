@@ -56,17 +56,18 @@ def spread(values: list[float | None]) -> str:
 
 
 def ratio(ours: list[float | None], theirs: list[float | None]) -> str:
-    """Keepalived's median over ours."""
+    """Keepalived's median over ours; nothing where one of them is zero."""
     mine = [value for value in ours if value is not None]
     others = [value for value in theirs if value is not None]
     if not mine or not others:
         return ""
-    return f"{statistics.median(others) / max(statistics.median(mine), 0.1):.1f} x"
+    medians = statistics.median(mine), statistics.median(others)
+    return f"{medians[1] / medians[0]:.1f} x" if min(medians) >= 0.5 else ""
 
 
 def row(what: str, ours: str, theirs: str, compared: str) -> None:
     """Print one row."""
-    print(f"{what:<58}{ours:>20}{theirs:>22}{compared:>9}", flush=True)
+    print(f"{what:<50}{ours:>20}{theirs:>28}{compared:>9}", flush=True)
 
 
 def heading(title: str) -> None:

@@ -7,6 +7,7 @@ the kernel of whoever holds the address answers: so what is measured is the way 
 a server. It prints one line per thing that happened, `TIME KIND DETAIL`, with the time in seconds
 of the monotonic clock, the same in all namespaces of a host:
 
+    sent       a request was sent
     answered   a request that was answered, at the time it was sent
     advert     a VRRP advertisement: source and priority, at the time the kernel saw it
 """
@@ -58,6 +59,7 @@ def main() -> None:
         if time.monotonic() >= due:
             number = (number + 1) & 0xFFFF
             sent[number] = time.monotonic()
+            print(f"{sent[number]:.6f} sent", flush=True)
             due = max(due + period_ms / 1000, time.monotonic())
             with suppress(OSError):  # nobody answers for the address just now
                 echo.sendto(_request(number), (address, 0))

@@ -72,6 +72,7 @@ class Pair:
         self._world = World()
         self._programs: dict[str, subprocess.Popen[str]] = {}
         self._adverts: list[tuple[float, str, int]] = []
+        self._sent: list[float] = []
         self._answered: list[float] = []
         self._left: list[float] = []
 
@@ -191,8 +192,6 @@ class Pair:
         put_back = fault()
         time.sleep(4 * self.interval_s + 1.5)
         ended = time.monotonic()
-        answered = [at for at in self._answered if began - 0.2 < at < ended]
-        gaps = [(b - a) * 1000 for a, b in pairwise(answered)]
         peers = [
             at
             for at, source, priority in self._adverts
@@ -201,10 +200,23 @@ class Pair:
         left = [at for at in self._left if at > began]
         put_back()
         return Measured(
-            outage_ms=max(gaps) if gaps and answered[-1] > ended - 0.3 else None,
+            outage_ms=self._outage_ms(began, ended - 0.2),
             peer_active_ms=(peers[0] - began) * 1000 if peers else None,
             address_left_ms=(left[0] - began) * 1000 if left else None,
         )
+
+    def _outage_ms(self, began: float, ended: float) -> float | None:
+        """The longest time from a request that was lost to the next one that was not.
+
+        Not the longest gap between answers: where the client itself stood still, nothing was lost.
+        """
+        answered, worst_s, lost_since = set(self._answered), 0.0, None
+        for at in [at for at in self._sent if began - 0.2 < at < ended]:
+            if at not in answered:
+                lost_since = at if lost_since is None else lost_since
+            elif lost_since is not None:
+                worst_s, lost_since = max(worst_s, at - lost_since), None
+        return None if lost_since is not None else worst_s * 1000
 
     def advert_lateness_ms(self, seconds: float) -> list[float]:
         """How much later than the interval each advert came after the one before it."""
@@ -244,7 +256,9 @@ class Pair:
 
     def _observed(self, line: str) -> None:
         at, kind, *rest = line.split()
-        if kind == "answered":
+        if kind == "sent":
+            self._sent.append(float(at))
+        elif kind == "answered":
             self._answered.append(float(at))
         elif rest[0] in SOURCES.values():
             self._adverts.append((float(at), rest[0], int(rest[1])))
