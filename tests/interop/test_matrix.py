@@ -302,6 +302,23 @@ def judge(capture: Capture, router: RouterSettings) -> None:
     assert {fields[2] for fields in seen} == {"255", str(router.min_ttl)}
     goodbyes = capture.show("vrrp.prio == 0", "ipv6.src" if six else "ip.src")
     assert len({fields[0] for fields in goodbyes}) == 2, "both said goodbye"
+    for address in router.plain_addresses:
+        assert _announcers(capture, address) == 2, f"both told the neighbours of {address}"
+
+
+def _announcers(capture: Capture, address: IPAddress) -> int:
+    """Count the hosts that announced an address, and see to it that it was done rightly."""
+    if address.version == 4:
+        told = f"arp.isgratuitous == 1 and arp.src.proto_ipv4 == {address}"
+        return len({fields[0] for fields in capture.show(told, "eth.src")})
+    told = (
+        f"icmpv6.type == 136 and ipv6.dst == ff02::1 and icmpv6.nd.na.target_address == {address}"
+    )
+    shown = capture.show(
+        told, "eth.src", "icmpv6.checksum.status", "icmpv6.nd.na.flag.o", "icmpv6.nd.na.flag.s"
+    )
+    assert {tuple(fields[1:]) for fields in shown} <= {("1", "1", "0"), ("1", "True", "False")}
+    return len({fields[0] for fields in shown})
 
 
 @pytest.fixture(scope="module")
