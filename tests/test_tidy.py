@@ -71,6 +71,7 @@ PURE = (
     "vrrp.reception",
     "vrrp.source",
     "vrrp.ledger",
+    "vrrp.paths",
     "vrrp.peers",
     "vrrp.speakers",
     "vrrp.transitions",

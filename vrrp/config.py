@@ -20,6 +20,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen, Unit, doc
 from vrrp.hooks import Hook
 from vrrp.keys import HmacKey
 from vrrp.packet import INTERVAL_CS_MAX, PASSWORD_LENGTH, TTL, IPAddress
+from vrrp.paths import Path, PolicyRule, Route
 from vrrp.tracked import Tracker
 
 IPInterface = IPv4Interface | IPv6Interface
@@ -171,6 +172,14 @@ class VirtualRouter:
             " advertisements: more than those can carry, or than another director should see."
         ),
     ] = ()
+    routes: Annotated[
+        tuple[Route, ...], MaxLen(256), doc("Routes that are there while the addresses are.")
+    ] = ()
+    rules: Annotated[
+        tuple[PolicyRule, ...],
+        MaxLen(256),
+        doc("Rules of policy routing that are there while the addresses are."),
+    ] = ()
     scope: Annotated[
         Scope,
         doc(
@@ -320,6 +329,11 @@ class VirtualRouter:
     def all_addresses(self) -> tuple[IPInterface, ...]:
         """What is held while active: the addresses advertised and those excluded from that."""
         return (*self.addresses, *self.excluded)
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The routes and rules that come and go with the addresses, in the order to add them."""
+        return (*self.routes, *self.rules)
 
     @property
     def plain_addresses(self) -> tuple[IPAddress, ...]:

@@ -13,6 +13,7 @@ from typing import Protocol
 from vrrp.config import IPInterface, Scope
 from vrrp.messages import Message, RouterWill, RunHooks
 from vrrp.packet import IPAddress
+from vrrp.paths import Path
 from vrrp.priority import Reading
 from vrrp.tracked import Tracker
 
@@ -74,6 +75,14 @@ class Hands(Protocol):
 
     async def remove(self, interface: str, address: IPInterface) -> None:
         """Take an address off an interface. Raises AddressError."""
+        ...
+
+    def add_path(self, interface: str, path: Path) -> bool:
+        """Add a route or rule; tell whether it was missing. Raises AddressError."""
+        ...
+
+    def remove_path(self, interface: str, path: Path) -> None:
+        """Remove a route or rule of ours; fine if it is gone. Raises AddressError."""
         ...
 
     def reading(self, tracker: Tracker) -> Reading:

@@ -23,6 +23,7 @@ from vrrp.events import State
 from vrrp.hands import Hands
 from vrrp.machine import Machine
 from vrrp.messages import Event
+from vrrp.paths import Path
 
 RESTORE_SPACING_S: Final = 0.2
 """A program that deletes an address again and again is not answered more often than this."""
@@ -40,6 +41,9 @@ class Holding:
     announce: bool = False
     """The neighbours shall be told as soon as the addresses are there."""
     restored_at: float = float("-inf")
+    managed_paths: set[Path] = field(default_factory=set)
+    """Routes and rules configured now or before: what may be removed."""
+    held_paths: set[Path] = field(default_factory=set)
     lost: str | None = None
     """An address is gone and the virtual router shall yield; the sentence says why."""
 
@@ -67,10 +71,13 @@ async def settle(holdings: Iterable[Holding], hands: Hands, again: Callable[[], 
     for member in members:
         await _add_missing(member, hands, again)
     for member in members:
+        _add_paths(member, hands)
+    for member in members:
         if member.announce and member.active:
             _announce(member, hands)
         member.announce = False
     for member in members:
+        _remove_paths(member, hands)
         await _remove_surplus(member, hands, again)
 
 
@@ -100,6 +107,27 @@ async def _add_missing(member: Holding, hands: Hands, again: Callable[[], None])
         if lost:
             member.announce = True
             _tell(hands, member, "address-restored", f"{address} is on {interface} again")
+
+
+def _add_paths(member: Holding, hands: Hands) -> None:
+    interface = member.settings.interface
+    for path in member.settings.paths:
+        if not member.active:
+            return
+        if hands.add_path(interface, path) and path in member.held_paths:
+            text = f"{path} was removed by another program and is there again"
+            _tell(hands, member, "path-restored", text)
+        member.managed_paths.add(path)
+        member.held_paths.add(path)
+
+
+def _remove_paths(member: Holding, hands: Hands) -> None:
+    """Rules first: they lead to tables that are still filled then."""
+    for path in sorted(member.managed_paths, key=str, reverse=True):
+        if not member.active or path not in member.settings.paths:
+            hands.remove_path(member.settings.interface, path)
+            member.managed_paths.discard(path)
+            member.held_paths.discard(path)
 
 
 def _may_restore(member: Holding, now: float, again: Callable[[], None]) -> bool:

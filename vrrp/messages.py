@@ -34,6 +34,7 @@ from vrrp.events import State
 from vrrp.hooks import Change, Hook
 from vrrp.keys import HmacKey
 from vrrp.packet import IPAddress
+from vrrp.paths import PolicyRule, Route
 from vrrp.tracked import Tracker
 
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
@@ -122,6 +123,8 @@ class RouterWill:
     """The first one signs the goodbyes, at the moment when they are sent."""
     linger_s: float
     """How long the addresses stay if no peer is heard: one skew and one interval."""
+    routes: tuple[Route, ...] = ()
+    rules: tuple[PolicyRule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
@@ -50,6 +51,8 @@ _UNHEARD: Final = (
     "we take what it sends, so it does not hear us or does not take what we send (a link that works"
     " one way only, a firewall, or its log tells)"
 )
+PATHS_AUDIT_S: Final = 5.0
+"""Nobody tells of routes and rules that another program removed; they are added again by then."""
 RETRY_S: Final = 1.0
 """After the kernel refused a change of addresses."""
 
@@ -133,6 +136,7 @@ class Router:
                 if other_hooks:
                     self._replay(known)
             self._members[settings.name].holding.managed.update(settings.all_addresses)
+            self._members[settings.name].holding.managed_paths.update(settings.paths)
         self._weigh(now)
         self._hands.wills_changed()
         self._work.set()
@@ -244,7 +248,7 @@ class Router:
         """Make the addresses follow the election until cancelled."""
         complaint = ""
         while True:
-            await self._work.wait()
+            await self._until_work()
             self._work.clear()
             if self._stopped:
                 continue
@@ -260,6 +264,13 @@ class Router:
                     self._tell_event("address-failed", None, complaint)
                 asyncio.get_running_loop().call_later(RETRY_S, self._work.set)
             self.report()
+
+    async def _until_work(self) -> None:
+        """Wait for something to do; routes are looked after from time to time besides."""
+        has_paths = any(member.holding.held_paths for member in self._members.values())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATHS_AUDIT_S if has_paths else None):
+                await self._work.wait()
 
     def _yield_what_was_lost(self) -> None:
         """Leave the election where an address was taken away, and come back as a backup."""
@@ -490,6 +501,8 @@ def _will_of(machine: Machine) -> RouterWill:
         source=machine.source,
         goodbyes=goodbyes,
         addresses=settings.all_addresses,
+        routes=settings.routes,
+        rules=settings.rules,
         hmac_keys=settings.hmac_keys,
         linger_s=machine.skew_s + settings.advertise,
     )

@@ -30,10 +30,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from vrrp import authentication, netlink, packet, sysctl
+from vrrp import authentication, kernel_paths, netlink, packet, sysctl
 from vrrp.events import format_duration
 from vrrp.messages import Goodbye, LastWill, RouterWill
 from vrrp.packet import Advertisement, IPAddress
+from vrrp.paths import Path
 from vrrp.transport import Channel
 
 GRACE_S: Final = 0.2
@@ -199,6 +200,12 @@ async def _leave(handover: _Handover, sentences: list[str]) -> None:
 def _remove_addresses(will: RouterWill) -> str:
     """Remove the addresses of a will and say what became of them."""
     removed, failed = 0, []
+    paths: tuple[Path, ...] = (*will.rules, *will.routes)
+    for path in paths:
+        try:
+            kernel_paths.remove(will.interface, path)
+        except OSError as error:
+            failed.append(f"{path} stays: {error.strerror or error}")
     for address in will.addresses:
         if address.ip == will.source:
             continue  # the owner of the address: it is the host's own

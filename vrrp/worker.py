@@ -32,12 +32,12 @@ from contextlib import suppress
 from enum import Enum, auto
 from typing import Final
 
-from vrrp import packet, process, sysctl, will
+from vrrp import kernel_paths, packet, process, sysctl, will
 from vrrp.addresses import Interfaces
 from vrrp.announce import Announcer
 from vrrp.config import IPInterface, RouterSettings, Scope
 from vrrp.events import Heard
-from vrrp.hands import Interface
+from vrrp.hands import AddressError, Interface
 from vrrp.lateness import Lateness
 from vrrp.line import Line
 from vrrp.messages import (
@@ -55,6 +55,7 @@ from vrrp.messages import (
     Timing,
 )
 from vrrp.packet import Datagram, IPAddress
+from vrrp.paths import Path
 from vrrp.priority import Reading
 from vrrp.router import Router
 from vrrp.tracked import Tracker
@@ -179,6 +180,20 @@ class Worker:
     async def remove(self, interface: str, address: IPInterface) -> None:
         """Take an address off an interface. Raises AddressError."""
         await self._interfaces.remove(interface, address)
+
+    def add_path(self, interface: str, path: Path) -> bool:
+        """Add a route or rule; tell whether it was missing. Raises AddressError."""
+        try:
+            return kernel_paths.add(interface, path)
+        except OSError as error:
+            raise AddressError(f"cannot add {path} on {interface}: {error.strerror}") from error
+
+    def remove_path(self, interface: str, path: Path) -> None:
+        """Remove a route or rule of ours; fine if it is gone. Raises AddressError."""
+        try:
+            kernel_paths.remove(interface, path)
+        except OSError as error:
+            raise AddressError(f"cannot remove {path}: {error.strerror}") from error
 
     def reading(self, tracker: Tracker) -> Reading:
         """Return what is known of something that a priority depends on."""

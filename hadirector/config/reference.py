@@ -23,6 +23,7 @@ from hadirector.config.explain import Bounds
 from hadirector.config.schema import schema
 from hadirector.config.tuning_shape import IpvsShape
 from vrrp.hooks import Hook
+from vrrp.paths import PolicyRule, Route
 from vrrp.tracked import Tracker
 
 _INTRODUCTION = """\
@@ -59,6 +60,8 @@ _TITLES: Mapping[str, str] = {
     "NodeShape": "`nodes.NAME`: a director",
     "VirtualRouter": "`virtual_routers[]`: a virtual router",
     "Tracker": "`virtual_routers[].track[]`: what the priority depends on",
+    "Route": "`virtual_routers[].routes[]`: routes that move along",
+    "PolicyRule": "`virtual_routers[].rules[]`: rules that move along",
     "Hook": "`virtual_routers[].hooks[]`: what is run on a change",
     "DefaultsShape": "`defaults`",
     "IpvsShape": "`ipvs`: settings of the kernel",
@@ -74,6 +77,8 @@ _LINKS = {
     "Node": "[a director](#nodesname-a-director)",
     "VirtualRouter": "[virtual routers](#virtual_routers-a-virtual-router)",
     "Tracker": "[a mapping](#virtual_routerstrack-what-the-priority-depends-on)",
+    "Route": "[a mapping](#virtual_routersroutes-routes-that-move-along)",
+    "PolicyRule": "[a mapping](#virtual_routersrules-rules-that-move-along)",
     "Hook": "[a mapping](#virtual_routershooks-what-is-run-on-a-change)",
     "Service": "[services](#services-a-virtual-service)",
     "Server": "[a mapping](#servicesservers-a-real-server)",
@@ -93,6 +98,8 @@ def reference_text() -> str:
         IpvsShape,
         model_from(Tracker, name="Tracker"),
         model_from(Hook, name="Hook"),
+        model_from(Route, name="Route"),
+        model_from(PolicyRule, name="PolicyRule"),
         shape.DefaultsShape,
         shape.ServiceShape,
         shape.ServerShape,

@@ -14,6 +14,7 @@ from vrrp.holding import Holding, settle
 from vrrp.machine import Machine
 from vrrp.messages import Event, Message, RouterWill, RunHooks
 from vrrp.packet import IPAddress
+from vrrp.paths import Path, Route
 from vrrp.priority import Reading
 from vrrp.tracked import Tracker
 
@@ -28,6 +29,7 @@ class MemoryHands:
     present: list[IPInterface] = field(default_factory=lambda: [OWN])
     done: list[str] = field(default_factory=list)
     events: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     time: float = 100.0
     refuse: bool = False
     meanwhile: Callable[[], object] | None = None
@@ -68,6 +70,14 @@ class MemoryHands:
         self.present.remove(address)
         if self.meanwhile is not None:
             self.meanwhile()
+
+    def add_path(self, interface: str, path: Path) -> bool:
+        missing = str(path) not in self.paths
+        self.paths.append(str(path))
+        return missing
+
+    def remove_path(self, interface: str, path: Path) -> None:
+        self.paths = [one for one in self.paths if one != str(path)]
 
     def reading(self, tracker: Tracker) -> Reading:
         raise AssertionError("addresses depend on no tracker")
@@ -232,3 +242,18 @@ async def test_a_lost_address_is_left_alone_where_the_router_shall_yield() -> No
     assert hands.present == [OWN]
     assert hands.events == ["address-lost"]
     assert member.lost == "192.0.2.100/24 on eth0 was deleted by another program"
+
+
+@pytest.mark.asyncio
+async def test_routes_come_and_go_with_the_addresses() -> None:
+    hands, member = MemoryHands(), holding(active=True)
+    member.machine.settings = replace(member.settings, routes=(Route(to="10.0.0.0/8"),))
+    await settle([member], hands, nothing)
+    assert hands.paths == ["route 10.0.0.0/8"]
+    hands.paths.clear()  # another program
+    await settle([member], hands, nothing)
+    assert hands.paths == ["route 10.0.0.0/8"]
+    assert hands.events == ["path-restored"]
+    member.machine.handle(heard(200), 11.0)
+    await settle([member], hands, nothing)
+    assert hands.paths == []

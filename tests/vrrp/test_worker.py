@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Interface, ip_interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_interface
 
 import pytest
 
@@ -15,6 +15,7 @@ from tests.prerequisites import require
 from tests.vrrp.world import Executor, Host, WorkerProcess, World, eventually
 from vrrp.config import OnLoss, RouterSettings, Scope
 from vrrp.messages import Event, Hold, Stop
+from vrrp.paths import PolicyRule, Route
 
 VIP = "192.0.2.100/24"
 BACK_VIP = "198.51.100.1/24"
@@ -260,6 +261,55 @@ def test_addresses_get_their_label_and_scope_and_excluded_ones_come_along(
     assert "removed 3 of 3 addresses" in executor.finish()[0]
     other.wait_state("active")
     wait_held(other, VIP)
+
+
+def test_routes_and_rules_move_along_and_the_hosts_own_stay(
+    pair: tuple[WorkerProcess, WorkerProcess],
+) -> None:
+    one, other = pair
+    one.host.run("ip", "route", "add", "10.0.0.0/8", "via", "192.0.2.2")  # the host's own
+
+    def ways(host: Host) -> list[str]:
+        routes = host.run("ip", "route", "show", "proto", "112", "table", "all")
+        rules = host.run("ip", "rule", "show", "priority", "77")
+        return [" ".join(line.split()) for line in (routes + rules).splitlines()]
+
+    more = {
+        "excluded": (ip_interface("2001:db8::100/64"),),
+        "routes": (
+            Route(to="10.0.0.0/8", via=IPv4Address("192.0.2.1"), metric=50),
+            Route(
+                to="0.0.0.0/0",
+                via=IPv4Address("192.0.2.1"),
+                table=1000,
+                source=IPv4Address("192.0.2.100"),
+            ),
+            Route(to="2001:db8:7::/48", via=IPv6Address("2001:db8::1")),
+        ),
+        "rules": (PolicyRule(priority=77, source="192.0.2.100/32", table=1000),),
+    }
+    for worker, priority in ((one, 254), (other, 253)):
+        worker.configure(replace(front(priority), **more))  # type: ignore[arg-type]
+    expected = [
+        "default via 192.0.2.1 dev eth0 table 1000 src 192.0.2.100",
+        "10.0.0.0/8 via 192.0.2.1 dev eth0 metric 50",
+        "2001:db8:7::/48 via 2001:db8::1 dev eth0 metric 1024 pref medium",
+        "77: from 192.0.2.100 lookup 1000 proto 112",
+    ]
+    eventually(lambda: ways(one.host) == expected, f"{expected}, not {ways(one.host)}")
+    assert ways(other.host) == []
+    one.host.run("ip", "rule", "del", "priority", "77")
+    assert one.wait_event("path-restored").sentence == (
+        "rule 77 to table 1000 was removed by another program and is there again"
+    )
+    one.kill()
+    executor = Executor(one.host)
+    executor.execute(one.will)
+    executor.finish()
+    assert ways(one.host) == []
+    assert "10.0.0.0/8 via 192.0.2.2 dev eth0" in one.host.run("ip", "route")
+    other.wait_state("active")
+    eventually(lambda: ways(other.host) == expected, "the peer has them")
 
 
 def test_a_renamed_interface_is_waited_for(hosts: tuple[Host, Host], start: StartWorker) -> None:
