@@ -209,6 +209,10 @@ def _server(present: Present, pool: Pool, member: Member) -> Json:
         "state": str(view.state) if view else None,
         "since": view.since if view else None,
         "outlook": view.outlook if view else None,
+        "overrides": [
+            {"order": str(one.order), "weight": one.weight, "by": one.by, "since": one.since}
+            for one in member.overrides
+        ],
         "connections": _connections(present, pool, member),
     }
 

@@ -4,6 +4,8 @@ a check's verdict means for a pool. Pure.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from checkers.base import Advice, Check, Target
 from checkers.health import State
 from checkers.scheduler import CheckView
@@ -24,8 +26,12 @@ def checks_of(config: Config) -> dict[str, Check]:
     return checks
 
 
-def serving(config: Config, actual: Table) -> set[str]:
-    """The servers of a configuration that the kernel sends clients to already."""
+def serving(config: Config, actual: Table, drained: Collection[str] = ()) -> set[str]:
+    """The servers of a configuration that the kernel sends clients to already.
+
+    Those of `drained` (server keys) have weight 0 by order, and were up when they were drained: to
+    hold them for unknown after a restart would cut the connections that a drain is to spare.
+    """
     found: set[str] = set()
     for service in config.services:
         entry = actual.get(service.listen)
@@ -33,8 +39,9 @@ def serving(config: Config, actual: Table) -> set[str]:
             continue
         for server in service.servers:
             present = entry.destinations.get(DestinationKey(server.address, server.port))
-            if present is not None and present.usable:
-                found.add(pool.server_key(service, server))
+            key = pool.server_key(service, server)
+            if present is not None and (present.usable or key in drained):
+                found.add(key)
     return found
 
 

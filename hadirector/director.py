@@ -31,6 +31,8 @@ from hadirector.config.model import Config, Service
 from hadirector.ipvs.dataplane import Dataplane, DataplaneError
 from hadirector.ipvs.model import ServiceKey, Table
 from hadirector.journal import Journal
+from hadirector.names import server_called
+from hadirector.overrides import Command, OverrideStore
 from hadirector.pool import Pool
 from hadirector.reconciler import HEALTH, Reconciler, Turn
 from hadirector.tuner import Tuner
@@ -46,6 +48,7 @@ class Director:
         self._channel = channel
         self._runtime_dir = Path(told.runtime_dir)
         self._journal = Journal(Path(told.state_dir) / "journal.ndjson")
+        self._overrides = OverrideStore(self._runtime_dir, self._journal)
         self._scheduler = Scheduler(
             on_transition=self._transition,
             on_result=self._result,
@@ -118,7 +121,9 @@ class Director:
         checks = checks_of(config)
         for gone in self._advice.keys() - checks.keys():
             del self._advice[gone]
-        self._scheduler.update(checks, initially_up=serving(config, actual))
+        self._overrides.keep_only(checks.keys())
+        up = serving(config, actual, self._overrides.drained)
+        self._scheduler.update(checks, initially_up=up)
 
     async def _say_when_ready(self) -> None:
         await self._scheduler.first_round.wait()
@@ -186,9 +191,8 @@ class Director:
         keys = [pool.server_key(service, server) for server in service.servers]
         views = {key: self._scheduler.view(key) for key in keys}
         advice = self._advice
-        return pool.build(
-            service, {key: health_of(view, advice.get(key)) for key, view in views.items()}
-        )
+        health = {key: health_of(view, advice.get(key)) for key, view in views.items()}
+        return pool.build(service, health, self._overrides.held)
 
     def _journal_quorum(self, pools: Mapping[str, Pool]) -> None:
         for name, now in pools.items():
@@ -241,12 +245,16 @@ class Director:
         if outcome.config is None:
             return outcome.reply()
         self._adopt(outcome.config)
+        table, failures = await self._turn_told("reload")
+        return outcome.reply(table=table, failures=failures)
+
+    async def _turn_told(self, why: str) -> tuple[str, tuple[str, ...]]:
+        """Have a turn taken for somebody who waits: its sentence, and what failed."""
         try:
-            turn = await self._turns.ask_and_wait("reload")
+            turn = await self._turns.ask_and_wait(why)
         except DataplaneError as error:
-            sentence = f"the table cannot be kept: {error}; {error.remedy}"
-            return outcome.reply(table=sentence, failures=(str(error),))
-        return outcome.reply(table=turn.sentence, failures=turn.failures)
+            return f"the table cannot be kept: {error}; {error.remedy}", (str(error),)
+        return turn.sentence, turn.failures
 
     def _adopt(self, config: Config) -> None:
         """Go by another configuration from now on."""
@@ -354,6 +362,14 @@ class Director:
         """Read the configuration again; what is wrong with it changes nothing."""
         return await self._reloads.ask_and_wait(asked_by)
 
+    async def override(self, what: str, command: Command, *, by: str) -> Json:
+        """Take an administrator's order for a server; raises UnknownSubjectError."""
+        key = server_called(self._present.config, what)
+        changed, sentence = self._overrides.give(key, command, by=by)
+        table, failures = await self._turn_told(command.verb)
+        told: Json = {"server": key, "changed": changed, "sentence": sentence, "table": table}
+        return {**told, "failures": list(failures), "now": self.explain(key)}
+
     def _refreshed(self) -> Present:
         present = self._present
         present.checks = {
@@ -361,8 +377,9 @@ class Director:
             for service in present.config.services
             for server in service.servers
         }
-        if self._journal.trouble:
-            present.trouble["journal"] = self._journal.trouble
-        else:
-            present.trouble.pop("journal", None)
+        troubles = {"journal": self._journal.trouble, "overrides": self._overrides.trouble}
+        for about, sentence in troubles.items():
+            present.trouble.pop(about, None)
+            if sentence:
+                present.trouble[about] = sentence
         return present

@@ -7,14 +7,20 @@ repair and a change of health all go through it and cannot disagree.
 A server that no check has passed yet stays out (it is *unknown*, not up). A server that is down is
 taken out of the table. One that is up has its configured weight, or the one it asks for itself
 through a check that can carry it (agent, script, file); with weight 0 it is drained: the
-connections it has go on. The fallback server serves when no server takes new connections; while
-some are still unknown it waits, so that a start does not flash the fallback page at the clients.
+connections it has go on. What an administrator orders by hand (`Override`) is a layer of its own,
+above both: it takes a server out, drains it or gives it another weight, and never brings one in
+that its check does not hold for up.
+
+The fallback server serves when no server takes new connections; while some are still unknown it
+waits, so that a start does not flash the fallback page at the clients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
 
 from checkers.base import Advice
 from hadirector.config import model as config
@@ -30,6 +36,38 @@ class Health:
     advice: Advice | None = None  # of a server that is up: the weight it asks for
 
 
+class Order(StrEnum):
+    """What an administrator may order for one server, whatever its check says."""
+
+    DRAIN = "drain"  # weight 0 while it is up: no new connections, the present ones go on
+    DISABLE = "disable"  # not in the table
+    WEIGHT = "weight"  # this weight while it is up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """An order that holds until it is taken back."""
+
+    order: Order
+    weight: int | None = None  # of Order.WEIGHT alone
+    by: str  # who gave it
+    since: float  # unix time, seconds
+
+    def __str__(self) -> str:
+        """`drained by hand (root)`."""
+        words = {Order.DRAIN: "drained", Order.DISABLE: "disabled"}
+        return f"{words.get(self.order, f'weight {self.weight}')} by hand ({self.by})"
+
+    @property
+    def takes_no_new_connections(self) -> bool:
+        """Whether a server under this order gets no new client."""
+        return self.order is not Order.WEIGHT or self.weight == 0
+
+
+Overrides = tuple[Override, ...]
+"""Of one server: at most one that drains or disables it, then at most one weight."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """One server of a service: whether it is in the table, with which weight, and why."""
@@ -38,6 +76,7 @@ class Member:
     in_table: bool
     weight: int  # 0 while it is not in the table
     reason: str
+    overrides: Overrides = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,29 +91,44 @@ class Pool:
     sentence: str
 
 
+NO_OVERRIDES: Mapping[str, Overrides] = MappingProxyType({})
+
+
 def server_key(service: config.Service, server: config.Server) -> str:
     """The name of a server in health states, messages and `explain`: `web/198.51.100.21:8080`."""
     return f"{service.name}/{server}"
 
 
-def build(service: config.Service, health: Mapping[str, Health]) -> Pool:
-    """Decide one service. `health` is keyed by `server_key`; a missing one counts as unknown."""
-    known = [
-        (server, health.get(server_key(service, server), Health(None, "no check has run yet")))
-        for server in service.servers
-    ]
-    members = tuple(_member(server, state) for server, state in known)
+def build(
+    service: config.Service,
+    health: Mapping[str, Health],
+    overrides: Mapping[str, Overrides] = NO_OVERRIDES,
+) -> Pool:
+    """Decide one service. Both mappings are keyed by `server_key`.
+
+    A server without health counts as unknown, one without overrides as it is configured.
+    """
+    known = []
+    for server in service.servers:
+        key = server_key(service, server)
+        state = health.get(key, Health(None, "no check has run yet"))
+        known.append((server, state, overrides.get(key, ())))
+    members = tuple(_member(server, state, orders) for server, state, orders in known)
     up = sum(member.in_table for member in members)
-    unknown = sum(state.up is None for _, state in known)
+    unknown = [orders for _, state, orders in known if state.up is None]
     quorum_met = up >= service.quorum
     sentence = (
         f"{up} of {len(members)} servers up, quorum {service.quorum} "
         f"{'met' if quorum_met else 'not met'}"
     )
     if unknown:
-        sentence += f", {unknown} not checked yet"
+        sentence += f", {len(unknown)} not checked yet"
+    if overridden := sum(bool(member.overrides) for member in members):
+        sentence += f", {overridden} overridden by hand"
     usable = sum(member.weight > 0 for member in members)
-    fallback = _fallback(service, usable=usable, unknown=unknown)
+    # What will take no clients when it is up is not worth waiting for.
+    awaited = sum(not any(order.takes_no_new_connections for order in o) for o in unknown)
+    fallback = _fallback(service, usable=usable, unknown=awaited)
     if fallback is not None and fallback.in_table:
         sentence += f", fallback server {fallback.server} serves"
     return Pool(
@@ -100,14 +154,30 @@ def everything_up(service: config.Service) -> Pool:
     )
 
 
-def _member(server: config.Server, state: Health) -> Member:
-    if not state.up:
-        return Member(server=server, in_table=False, weight=0, reason=state.reason)
-    weight = advised_weight(server.weight, state.advice)
+def _member(server: config.Server, state: Health, orders: Overrides) -> Member:
+    disabled = any(order.order is Order.DISABLE for order in orders)
+    in_table = bool(state.up) and not disabled
+    weight = ordered_weight(server.weight, state.advice, orders) if in_table else 0
     reason = state.reason
-    if state.advice is not None:
+    if state.up and state.advice is not None:
         reason += f"; {describe(state.advice)}: weight {weight}, configured {server.weight}"
-    return Member(server=server, in_table=True, weight=weight, reason=reason)
+    if orders:
+        reason = f"{', '.join(map(str, orders))}; its check: {reason}"
+    return Member(server=server, in_table=in_table, weight=weight, reason=reason, overrides=orders)
+
+
+def ordered_weight(configured: int, advice: Advice | None, orders: Overrides) -> int:
+    """The weight of a server that is up, by what was ordered and by what it asks for itself.
+
+    A weight by hand goes before any number that the server asks for; but one that asks for no new
+    connections gets none, since it alone knows why.
+    """
+    if any(order.takes_no_new_connections for order in orders):
+        return 0
+    by_hand = next((order.weight for order in orders if order.weight is not None), None)
+    if by_hand is None:
+        return advised_weight(configured, advice)
+    return by_hand if advised_weight(1, advice) else 0
 
 
 def advised_weight(configured: int, advice: Advice | None) -> int:

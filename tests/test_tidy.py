@@ -53,6 +53,7 @@ PURE = (
     "hadirector.ipvs.hashing",
     "hadirector.ipvs.schedulers",
     "hadirector.ipvs.tuning",
+    "hadirector.names",
     "hadirector.plan",
     "hadirector.pool",
     "hadirector.watch",

@@ -8,6 +8,8 @@ whatever a command prints can be read here by any program, e.g. with `curl --uni
 from __future__ import annotations
 
 import re
+import socket
+import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
@@ -16,9 +18,12 @@ from aiohttp import web
 
 from hadirector import limits
 from hadirector.answers import Json, UnknownSubjectError
+from hadirector.overrides import Command, OrderError
 
 EVENTS_DEFAULT = 50
 COUNT = re.compile("[0-9]{1,9}")
+ACCOUNT = re.compile(r"[\w.@-]{1,32}")
+PEER = struct.Struct("iII")  # struct ucred: pid, uid, gid; unix(7)
 
 
 class Answers(Protocol):
@@ -35,6 +40,9 @@ class Answers(Protocol):
 
     async def reload(self, asked_by: str) -> Json:
         """Read the configuration again: `accepted`, a `sentence`, and `diagnostics`."""
+
+    async def override(self, what: str, command: Command, *, by: str) -> Json:
+        """Take an administrator's order for one server; raises UnknownSubjectError."""
 
 
 ANSWERS: web.AppKey[Answers] = web.AppKey("answers")
@@ -63,6 +71,30 @@ async def _reload(request: web.Request) -> web.Response:
     return web.json_response(await request.app[ANSWERS].reload("hadirector reload"))
 
 
+async def _override(request: web.Request) -> web.Response:
+    asked = request.query
+    try:
+        command = Command.parse(asked.get("order", ""), asked.get("weight", ""))
+        by = _who(request, asked.get("for", ""))
+        answers = request.app[ANSWERS]
+        return web.json_response(await answers.override(asked.get("what", ""), command, by=by))
+    except OrderError as error:
+        return web.json_response({"error": str(error)}, status=400)
+    except UnknownSubjectError as error:
+        return web.json_response({"error": str(error)}, status=404)
+
+
+def _who(request: web.Request, account: str) -> str:
+    """Who is at the other end, by the kernel's word; `account` is what that process says."""
+    end = request.transport.get_extra_info("socket") if request.transport else None
+    if end is None:
+        return "unknown"
+    _, uid, _ = PEER.unpack(end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
+    # No look-up of other accounts: a directory service may take its time, and this is the loop.
+    name = "root" if uid == 0 else f"uid {uid}"
+    return f"{name} for {account}" if ACCOUNT.fullmatch(account) else name
+
+
 @web.middleware
 async def _refusals_in_json(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -85,6 +117,7 @@ def make_app(answers: Answers) -> web.Application:
     app.router.add_get("/explain", _explain)
     app.router.add_get("/events", _events)
     app.router.add_post("/reload", _reload)
+    app.router.add_post("/override", _override)
     return app
 
 

@@ -40,6 +40,10 @@ def execute(args: argparse.Namespace) -> int:
     print(f"{reply['kind']} {reply['name']}{state}")
     for sentence in cast("list[str]", reply["because"]):
         print(f"  {sentence}")
+    for one in cast("list[dict[str, object]]", reply.get("overrides", [])):
+        ordered = time.localtime(cast(float, one["since"]))
+        at = time.strftime("%Y-%m-%d %H:%M:%S", ordered)
+        print(f"  {one['order']} was ordered at {at} by {one['by']}")
     for result in cast("list[dict[str, object]]", reply.get("results", [])):
         at = time.strftime("%H:%M:%S", time.localtime(cast(float, result["at"])))
         verdict = "pass" if result["healthy"] else "FAIL"

@@ -24,6 +24,7 @@ STATE_STYLES = {
     "fault": "bold red",
 }
 OTHER_STYLE = "yellow"
+HELD = {"drain": "drained", "disable": "disabled"}  # beside the state of the check
 GAP = "  "
 
 
@@ -155,20 +156,24 @@ def _service(
 def _server(server: dict[str, Any], state: str, now: float) -> Row:
     connections = server["connections"] or {"active": "–", "inactive": "–"}
     is_fallback = state == "fallback"
+    orders = server["overrides"]
+    ordered = ", ".join(f"{one['order']} {ago(one['since'], now)} ago" for one in orders)
     return Row(
         cells=(
             server["server"],
-            state,
+            " ".join([state, *(HELD.get(one["order"], "") for one in orders)]).rstrip(),
             ago(server["since"], now),
             str(server["weight"]) if server["in_table"] else "out",
             str(connections["active"]),
             str(connections["inactive"]),
         ),
-        style=STATE_STYLES.get(
-            state, "dim" if is_fallback and not server["in_table"] else "yellow"
+        style=OTHER_STYLE
+        if orders
+        else STATE_STYLES.get(
+            state, "dim" if is_fallback and not server["in_table"] else OTHER_STYLE
         ),
-        reason=server["reason"],
-        as_it_should_be=server["in_table"] != is_fallback,
+        reason=f"{server['reason']} ({ordered})" if ordered else server["reason"],
+        as_it_should_be=server["in_table"] != is_fallback and not orders,
     )
 
 

@@ -212,6 +212,7 @@ def test_counters_of_the_kernel_and_trouble_in_order(present: Present) -> None:
     first, second = answer["services"][0]["servers"]
     assert first["connections"] == {"active": 3, "inactive": 4}
     assert second["connections"] is None
+    assert first["overrides"] == []
     assert answer["trouble"] == ["a", "b"]
     assert answer["services"][0]["quorum"] == {"needed": 1, "met": True}
 

@@ -43,6 +43,7 @@ def test_a_server_of_weight_zero_or_of_another_service_does_not() -> None:
     first = DestinationKey(ip_address("198.51.100.21"), 80)
     drained = Table.of((SERVED[WEB.listen].service, [Destination(first, weight=0)]))
     assert serving(CONFIG, drained) == set()
+    assert serving(CONFIG, drained, {FIRST, SECOND}) == {FIRST}  # by order: it was up before
     foreign = replace(WEB, name="other", servers=WEB.servers[:1])
     assert serving(replace(CONFIG, services=(foreign,)), SERVED) == {"other/198.51.100.21:80"}
 

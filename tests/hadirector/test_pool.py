@@ -40,6 +40,10 @@ def service(
     )
 
 
+DRAIN = pool.Override(order=pool.Order.DRAIN, by="root", since=1.0)
+DISABLE = pool.Override(order=pool.Order.DISABLE, by="root", since=1.0)
+WEIGHT = pool.Override(order=pool.Order.WEIGHT, weight=5, by="root", since=1.0)
+
 WEB = service(server(21), server(22, weight=3), fallback=server(29))
 FIRST, SECOND = "web/198.51.100.21:80", "web/198.51.100.22:80"
 
@@ -160,3 +164,63 @@ def test_drained_servers_stay_in_the_table_and_the_fallback_serves() -> None:
         "198.51.100.29:80": 1,
     }
     assert built.quorum_met
+
+
+@pytest.mark.parametrize(
+    ("orders", "reason", "weight"),
+    [
+        ((DRAIN,), "drained by hand (root)", 0),
+        ((DISABLE,), "disabled by hand (root)", None),
+        ((WEIGHT,), "weight 5 by hand (root)", 5),
+        ((DRAIN, WEIGHT), "drained by hand (root), weight 5 by hand (root)", 0),
+    ],
+)
+def test_an_override_is_a_layer_of_its_own(
+    orders: pool.Overrides, reason: str, weight: int | None
+) -> None:
+    built = pool.build(WEB, {FIRST: UP, SECOND: UP}, {SECOND: orders})
+    there = {} if weight is None else {"198.51.100.22:80": weight}
+    assert weights(built) == {"198.51.100.21:80": 1, **there}
+    assert built.members[1].reason == f"{reason}; its check: 2 passes in a row"
+    assert built.sentence.endswith(", 1 overridden by hand")
+
+
+@given(
+    st.sampled_from([DOWN, UNKNOWN]),
+    st.sampled_from([(), (DRAIN,), (DISABLE,), (WEIGHT,), (DRAIN, WEIGHT), (DISABLE, WEIGHT)]),
+)
+def test_no_override_brings_in_a_server_that_is_not_up(
+    state: pool.Health, orders: pool.Overrides
+) -> None:
+    built = pool.build(WEB, {FIRST: UP, SECOND: state}, {SECOND: orders})
+    assert weights(built) == {"198.51.100.21:80": 1}
+
+
+@pytest.mark.parametrize(
+    ("advice", "weight"),
+    [
+        (None, 5),
+        (Advice(percent=50), 5),
+        (Advice(weight=9), 5),
+        (Advice(percent=0), 0),
+        (Advice(weight=0), 0),
+        (Advice(drain=True), 0),
+    ],
+)
+def test_a_weight_by_hand_goes_before_numbers_but_not_before_a_wish_to_be_spared(
+    advice: Advice | None, weight: int
+) -> None:
+    assert pool.ordered_weight(3, advice, (WEIGHT,)) == weight
+    assert pool.ordered_weight(0, advice, (WEIGHT,)) == weight
+    assert pool.ordered_weight(3, advice, (DRAIN, WEIGHT)) == 0
+
+
+def test_the_fallback_does_not_wait_for_who_is_drained_or_disabled() -> None:
+    built = pool.build(WEB, {FIRST: DOWN}, {SECOND: (DISABLE,)})
+    assert weights(built) == {"198.51.100.29:80": 1}
+    assert weights(pool.build(WEB, {FIRST: DOWN}, {SECOND: (WEIGHT,)})) == {}
+
+
+def test_a_service_without_active_servers_has_its_fallback() -> None:
+    built = pool.build(WEB, {FIRST: UP, SECOND: UP}, {FIRST: (DRAIN,), SECOND: (DISABLE,)})
+    assert weights(built) == {"198.51.100.21:80": 0, "198.51.100.29:80": 1}

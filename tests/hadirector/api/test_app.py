@@ -16,6 +16,7 @@ from hadirector.answers import Json, UnknownSubjectError
 from hadirector.api.app import serve
 from hadirector.cli.client import SOCKET_NAME, ask
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_INVALID, CliError
+from hadirector.overrides import Command
 from hadirector.preflight import only_one
 from tests.prerequisites import require
 
@@ -56,6 +57,11 @@ class Parrot:
     async def reload(self, asked_by: str) -> Json:
         await self.patience.wait()
         return {"accepted": True, "asked_by": asked_by}
+
+    async def override(self, what: str, command: Command, *, by: str) -> Json:
+        if what != "web/198.51.100.21:80":
+            raise UnknownSubjectError('"web" has no such server; did you mean another?')
+        return {"order": command.verb, "weight": command.weight, "by": by}
 
 
 @asynccontextmanager
@@ -119,6 +125,46 @@ async def test_a_count_that_is_none_is_refused(tmp_path: Path, count: str) -> No
         error = await refused(tmp_path, f"/events?count={count}")
         assert error.message.startswith("count is not a number")
         assert len(error.message) < 100
+
+
+@pytest.mark.parametrize(
+    ("query", "answer"),
+    [
+        ("order=drain", {"order": "drain", "weight": None, "by": "root"}),
+        ("order=disable&for=alice", {"order": "disable", "weight": None, "by": "root for alice"}),
+        ("order=enable&for=%0Aevil+words", {"order": "enable", "weight": None, "by": "root"}),
+        ("order=weight&weight=5", {"order": "weight", "weight": 5, "by": "root"}),
+        ("order=weight&weight=0", {"order": "weight", "weight": 0, "by": "root"}),
+        ("order=weight&weight=default", {"order": "weight", "weight": None, "by": "root"}),
+    ],
+)
+@pytest.mark.asyncio
+async def test_orders_come_with_who_gave_them(tmp_path: Path, query: str, answer: Json) -> None:
+    async with served(tmp_path):
+        path = f"/override?what=web%2F198.51.100.21:80&{query}"
+        by = str(answer["by"]).replace("root", "root" if os.getuid() == 0 else f"uid {os.getuid()}")
+        assert await asked(tmp_path, path, method="POST") == {**answer, "by": by}
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("order=stop", 'nobody can order "stop"; there is: drain, disable, weight, enable'),
+        ("", 'nobody can order ""; there is: drain, disable, weight, enable'),
+        ("order=weight", '"" is no weight: a number from 0 on, or "default"'),
+        ("order=weight&weight=-1", '"-1" is no weight: a number from 0 on, or "default"'),
+        (
+            f"order=weight&weight={2**31}",
+            f'"{2**31}" is no weight: a number from 0 on, or "default"',
+        ),
+        ("order=drain&what=web", '"web" has no such server; did you mean another?'),
+    ],
+)
+@pytest.mark.asyncio
+async def test_what_cannot_be_ordered_is_refused(tmp_path: Path, query: str, sentence: str) -> None:
+    async with served(tmp_path):
+        error = await refused(tmp_path, f"/override?{query}", method="POST")
+        assert (error.message, error.code) == (sentence, EXIT_INVALID)
 
 
 @pytest.mark.asyncio

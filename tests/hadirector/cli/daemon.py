@@ -10,16 +10,19 @@ from hadirector.answers import Json, UnknownSubjectError
 from hadirector.api.app import serve
 from hadirector.cli.client import SOCKET_NAME
 from hadirector.cli.main import main
+from hadirector.overrides import Command
 from tests.hadirector.cli.made_up import STATUS
 
 
 @dataclass
 class Prepared:
-    """The answers; `what` and `count` are what was asked last."""
+    """The answers; `what`, `count` and `ordered` are what was asked last."""
 
     explained: Json = field(default_factory=dict)
     journal: list[Json] = field(default_factory=list)
     reloaded: Json = field(default_factory=dict)
+    overridden: Json = field(default_factory=dict)
+    ordered: tuple[str, Command, str] | None = None
     what: str = ""
     count: int = -1
 
@@ -38,6 +41,12 @@ class Prepared:
 
     async def reload(self, asked_by: str) -> Json:
         return self.reloaded
+
+    async def override(self, what: str, command: Command, *, by: str) -> Json:
+        self.ordered = (what, command, by)
+        if not self.overridden:
+            raise UnknownSubjectError(f'"web" has no server "{what}"')
+        return self.overridden
 
 
 @asynccontextmanager

@@ -79,6 +79,17 @@ def test_of_many_servers_the_bad_ones_are_always_shown() -> None:
     assert shown(status, width=80, all_servers=True).count("10.0.0.") == 200
 
 
+def test_what_is_overridden_by_hand_is_never_hidden_and_says_since_when() -> None:
+    status = copy.deepcopy(STATUS)
+    drained = server("198.51.100.9:80", weight=0, why="drained by hand (root); its check: 2 passes")
+    order = {"order": "drain", "weight": None, "by": "root", "since": NOW - 65}
+    drained["overrides"] = [order]
+    status["services"][0]["servers"] = [*(server(f"10.0.0.{n}:80") for n in range(99)), drained]
+    text = shown(status, width=80)
+    assert "198.51.100.9:80     up drained  1h 0m       0" in text
+    assert "      drained by hand (root); its check: 2 passes (drain 1m 5s ago)" in text
+
+
 def test_a_director_that_is_starting_says_so() -> None:
     status = {**STATUS, "ready": False, "routers": [], "services": [], "trouble": []}
     assert shown(status, width=80).splitlines()[1].startswith("starting: not every check")
