@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from hadirector.lab.world import OUTER_IPV6_DEVICE, Leg, Machine, World, is_link_local
+from hadirector.lab.world import Leg, Machine, World, is_link_local
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,8 @@ def _setup(machine: Machine) -> Iterator[str]:
     for leg in machine.legs:
         yield f"link set dev {leg.interface} up"
         yield from _addresses(leg)
+    yield from dict.fromkeys(line for end in machine.tunnels for line in end.lines)
     for device in _tunnel_devices(machine):
-        if device == OUTER_IPV6_DEVICE:
-            yield f"link add {device} type ip6tnl mode any local {machine.tunnel_end} remote ::"
         yield f"link set dev {device} up"
     for device, address in machine.silent:
         yield f"address add {address} dev {device}{' nodad' if address.version == 6 else ''}"
@@ -114,4 +113,4 @@ def _routes(machine: Machine) -> Iterator[str]:
 
 
 def _tunnel_devices(machine: Machine) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(device for device, _ in machine.silent if device != "lo"))
+    return tuple(dict.fromkeys(end.device for end in machine.tunnels))

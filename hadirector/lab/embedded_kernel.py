@@ -47,6 +47,7 @@ MODULES: Final = (
     "ipip",
     "ip6_tunnel",
     "sit",
+    "fou",
     "macvlan",
 )
 POLL_INTERVAL_S: Final = 0.02

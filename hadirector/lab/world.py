@@ -24,24 +24,16 @@ from dataclasses import dataclass, field
 from ipaddress import ip_interface
 from typing import Final
 
-from hadirector.config.model import Config, Service
+from hadirector.config.model import Config, Server, Service
 from hadirector.ipvs.model import Forward, VirtualAddress
 from hadirector.lab.errors import LabError
 from hadirector.lab.roles import Listener, listeners_of, server_addresses, servers_of
 from hadirector.lab.spares import Address, Interface, Spares, Subnet, subnet_of
+from hadirector.lab.tunnels import TunnelEnd, tunnel_end
 
 SERVERS_MAX: Final = 200
 """One namespace and one process per real server; more belong into a benchmark, not a rehearsal."""
 DEFAULT_INTERFACE: Final = "eth0"
-OUTER_IPV6_DEVICE: Final = "unwrap6"
-"""The kernel's own ip6tnl0 unwraps only IPv6 in IPv6; this one (mode any) is made by the lab."""
-TUNNEL_DEVICE: Final = {
-    (4, 4): "tunl0",
-    (4, 6): "sit0",
-    (6, 4): OUTER_IPV6_DEVICE,
-    (6, 6): OUTER_IPV6_DEVICE,
-}
-"""The device that unwraps, by IP version of the server (outside) and of the service (inside)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +70,7 @@ class Machine:
     """One namespace. `silent` are addresses that it holds on `lo` or a tunnel device, for itself.
 
     `sysctls` are set before the interfaces exist (they inherit `default`), below /proc/sys.
-    `tunnel_end` is where tunnels to it end: the address that the file names.
+    `tunnels` are what unwraps the packets that directors send it through tunnels.
     """
 
     name: str
@@ -87,7 +79,7 @@ class Machine:
     silent: tuple[tuple[str, Interface], ...] = ()
     routes: tuple[Route, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
-    tunnel_end: Address | None = None
+    tunnels: tuple[TunnelEnd, ...] = ()
 
     @property
     def addresses(self) -> tuple[Interface, ...]:
@@ -267,7 +259,7 @@ class _Builder:
         *,
         silent: Iterable[tuple[str, Interface]] = (),
         routes: Iterable[Route] = (),
-        tunnel_end: Address | None = None,
+        tunnels: Iterable[TunnelEnd] = (),
     ) -> Machine:
         legs = []
         for network in self._networks:
@@ -283,7 +275,7 @@ class _Builder:
             silent=tuple(dict.fromkeys(silent)),
             routes=tuple(dict.fromkeys(routes)),
             sysctls=sysctls,
-            tunnel_end=tunnel_end,
+            tunnels=tuple(dict.fromkeys(tunnels)),
         )
 
     def _director(self, name: str) -> Machine:
@@ -319,14 +311,17 @@ class _Builder:
         }
         silent: list[tuple[str, Interface]] = []
         routes: list[Route] = []
-        for service in self._services_of(address):
-            if service.forward == Forward.NAT:
+        tunnels: list[TunnelEnd] = []
+        for service, server in self._uses_of(address):
+            forward = service.forward if server.forward is None else server.forward
+            if forward == Forward.NAT:
                 routes.extend(self._reply_routes(address, network, subnet, client))
             elif isinstance(service.listen, VirtualAddress):
                 vip = service.listen.address
                 device = "lo"
-                if service.forward == Forward.TUN:
-                    device = TUNNEL_DEVICE[address.version, vip.version]
+                if forward == Forward.TUN:
+                    tunnels.append(tunnel_end(address, vip.version, server.tunnel))
+                    device = tunnels[-1].device
                 silent.append((device, ip_interface(vip)))
                 self._uplink(addresses, vip)
         sysctls = BASE_SYSCTLS | (SILENT_SYSCTLS if silent else {})
@@ -335,17 +330,19 @@ class _Builder:
             name=name,
             address=address,
             machine=self._machine(
-                name, addresses, sysctls, silent=silent, routes=routes, tunnel_end=address
+                name, addresses, sysctls, silent=silent, routes=routes, tunnels=tunnels
             ),
             listeners=listeners_of(self._config, address),
             udp_addresses=(address, *dict.fromkeys(each.ip for _, each in silent)),
         )
 
-    def _services_of(self, address: Address) -> list[Service]:
+    def _uses_of(self, address: Address) -> list[tuple[Service, Server]]:
+        """Each entry of a server in a service: it may say more than its service does."""
         return [
-            service
+            (service, server)
             for service in self._config.services
-            if any(server.address == address for server in servers_of(service))
+            for server in servers_of(service)
+            if server.address == address
         ]
 
     def _uplink(self, addresses: dict[str, list[Interface]], vip: Address) -> None:

@@ -8,6 +8,7 @@ from hadirector.config.loader import load
 from hadirector.config.model import Config, Node
 from hadirector.ipvs.model import FirewallMark, Forward
 from hadirector.lab.errors import LabError
+from hadirector.lab.tunnels import TunnelEnd
 from hadirector.lab.world import Machine, World, build_world
 from tests.lab.configurations import (
     BACK,
@@ -101,7 +102,18 @@ def test_tunnels_end_on_the_device_of_the_servers_ip_version() -> None:
     assert silent(world.servers["203.0.113.5"].machine) == ["tunl0 192.0.2.100/32"]
     inside_ipv6 = world.servers["2001:db8:5::21"].machine
     assert silent(inside_ipv6) == ["unwrap6 192.0.2.100/32"]
-    assert inside_ipv6.tunnel_end == ip_address("2001:db8:5::21")
+    assert inside_ipv6.tunnels == (
+        TunnelEnd(
+            "unwrap6", ("link add unwrap6 type ip6tnl mode any local 2001:db8:5::21 remote ::",)
+        ),
+    )
+
+
+def test_a_server_is_reached_as_it_says_itself_whatever_its_service_says() -> None:
+    own = replace(server("192.0.2.33", 82), forward=Forward.DR)
+    world = world_of(config_of(service("x", 82, Forward.NAT, server("192.0.2.32", 82), own)))
+    assert silent(world.servers["192.0.2.32"].machine) == []
+    assert silent(world.servers["192.0.2.33"].machine) == ["lo 192.0.2.100/32"]
 
 
 def test_a_udp_reply_can_come_from_the_address_that_was_asked() -> None:
