@@ -57,6 +57,23 @@ def _one_packet(service: ServiceDraft, findings: Findings) -> None:
         )
 
 
+def _one_packet_answers(service: ServiceDraft, findings: Findings) -> None:
+    """The connection is forgotten before the answer comes, so that nobody translates it back."""
+    draft = service.draft
+    forwards = [server.draft.get("forward", Forward) for server in service.servers]
+    usual = draft.get("forward", Forward)
+    is_nat = [(usual if own is None else own) is Forward.NAT for own in forwards]
+    listen = draft.get("listen", VirtualAddress)
+    if draft.get("one_packet", bool) and any(is_nat) and listen and listen.protocol is Protocol.UDP:
+        findings.warning(
+            Rule.ONE_PACKET_NAT,
+            draft.at("one_packet"),
+            path=draft.path_of("one_packet"),
+            message="with forward: nat the answers keep the server's address, not the virtual one",
+            hint="write forward: dr or tun, or translate the answers by a rule of your own",
+        )
+
+
 def _persistence(service: ServiceDraft, findings: Findings) -> None:
     draft, listen = service.persistence, listen_of(service)
     if draft is None or listen is None:
@@ -186,6 +203,7 @@ def _wrong_options(tunnel: Draft) -> list[tuple[str, str, str]]:
 _RULES: tuple[Callable[[ServiceDraft, Findings], None], ...] = (
     _scheduler_flags,
     _one_packet,
+    _one_packet_answers,
     _persistence,
     _thresholds,
     _unused_tunnel,

@@ -99,6 +99,7 @@ class Rule(StrEnum):
     SINGLE_NODE = "single-node"
     UNUSED_GROUP = "unused-group"
     MISSING_PROGRAM = "missing-program"
+    ONE_PACKET_NAT = "one-packet-nat"
     WEIGHT_WITHOUT_EFFECT = "weight-without-effect"
     WEIGHT_ZERO = "weight-zero"
     WEIGHT_IGNORED = "weight-ignored"
