@@ -21,6 +21,7 @@ SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 STATUS = Path("/proc/self/status")
 UID_MAP = Path("/proc/self/uid_map")
+KERNELS_LOADER = Path("/proc/sys/kernel/modprobe")
 MODPROBE_TIMEOUT_S = 20.0
 
 
@@ -49,7 +50,11 @@ def has_ipvs() -> bool:
 
 def load_modules(*names: str) -> None:
     """Ask the kernel to load modules; what cannot be loaded is seen by what is missing then."""
-    modprobe = shutil.which("modprobe", path=f"{os.environ.get('PATH', '')}:{SBIN}")
+    modprobe: str | None = None
+    with suppress(OSError):
+        modprobe = KERNELS_LOADER.read_text().strip()  # it knows where this kernel's modules are
+    if not modprobe or not os.access(modprobe, os.X_OK):
+        modprobe = shutil.which("modprobe", path=f"{os.environ.get('PATH', '')}:{SBIN}")
     if modprobe is not None:
         with suppress(OSError, subprocess.TimeoutExpired):
             subprocess.run(

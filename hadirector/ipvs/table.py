@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 
+from hadirector import host
 from hadirector.ipvs import messages
 from hadirector.ipvs.dataplane import (
     AppliedReport,
@@ -33,9 +34,12 @@ from hadirector.ipvs.model import (
     Destination,
     DestinationKey,
     Entry,
+    Forward,
+    Protocol,
     Service,
     Table,
     Traffic,
+    VirtualAddress,
 )
 from hadirector.ipvs.modules import schedulers
 from hadirector.ipvs.netlink import (
@@ -46,8 +50,12 @@ from hadirector.ipvs.netlink import (
     GenericNetlink,
     RefusedError,
 )
-from hadirector.ipvs.steps import AddService, SetService, Step
+from hadirector.ipvs.steps import AddDestination, AddService, SetDestination, SetService, Step
 from hadirector.ipvs.wire import WireError
+
+FTP_HELPER = "ip_vs_ftp"
+"""The kernel loads schedulers and engines when it needs them, but this module it waits for."""
+FTP_PORT = 21
 
 _SERVICES_PER_TURN = 32  # then other tasks get a turn: the answers come without any waiting
 
@@ -57,6 +65,7 @@ class KernelTable:
 
     def __init__(self, *, timeout_s: float = ANSWER_TIMEOUT_S) -> None:
         self._netlink = GenericNetlink(messages.FAMILY_NAME, timeout_s=timeout_s)
+        self._ftp_helped = False
 
     async def read(self, *, traffic: bool = False) -> Table:
         """The table as it is, with connection counters; ``traffic`` adds totals and rates.
@@ -95,6 +104,9 @@ class KernelTable:
         failures: list[Failure] = []
         remaining = iter(steps)
         while batch := list(islice(remaining, BATCH_MAX)):
+            if not self._ftp_helped and any(_needs_ftp_helper(step) for step in batch):
+                self._ftp_helped = True
+                await asyncio.to_thread(host.load_modules, FTP_HELPER)
             with translated():
                 answers = await self._netlink.execute([messages.encode(step) for step in batch])
             refused = [
@@ -143,6 +155,16 @@ class KernelTable:
         with translated():
             if await self._netlink.resolve() != before:
                 raise DataplaneUnsureError("the IPVS module was loaded anew meanwhile")
+
+
+def _needs_ftp_helper(step: Step) -> bool:
+    """Whether the data connections of clients would be lost without it (ip_vs_ftp.c: port 21)."""
+    return (
+        isinstance(step, AddDestination | SetDestination)
+        and isinstance(step.key, VirtualAddress)
+        and (step.key.protocol, step.key.port) == (Protocol.TCP, FTP_PORT)
+        and step.destination.forward is Forward.NAT
+    )
 
 
 def _with_schedulers(failure: Failure) -> Failure:

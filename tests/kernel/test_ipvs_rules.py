@@ -96,7 +96,7 @@ def as_saved(table: Table) -> Table:
 @pytest.mark.asyncio
 @given(drawn=tables())
 @settings(
-    max_examples=40,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
