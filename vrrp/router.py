@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final, assert_never
 
 from vrrp import authentication, hooks, messages, packet, priority, reception
@@ -366,7 +367,7 @@ class Router:
     def _send(self, member: _Member, effect: Send) -> None:
         source, interface = member.machine.source, member.settings.interface
         for destination in member.machine.destinations:
-            payload = packet.encode(effect.advertisement, source, destination, form=effect.form)
+            payload = _encoded(effect.advertisement, source, destination, form=effect.form)
             if member.settings.hmac_keys:
                 payload = member.seal(payload, destination)
             try:
@@ -482,6 +483,10 @@ class Router:
             rival=self._rival_of(machine),
             outlook=machine.outlook(self._hands.now()),
         )
+
+
+_encoded = lru_cache(maxsize=1024)(packet.encode)
+"""An active router says the same thing again and again."""
 
 
 def _will_of(machine: Machine) -> RouterWill:
