@@ -22,6 +22,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from ipaddress import IPv4Address, IPv6Address, ip_interface
 
+from vrrp import authentication
 from vrrp.config import RouterSettings
 from vrrp.packet import (
     MULTICAST_IPV4,
@@ -146,6 +147,7 @@ def received(rng: random.Random, family: int, data: bytes) -> str:
             spoken = [one for one in receivers if one.version == datagram.payload[0] >> 4]
             receivers = spoken or receivers
         heard = accept(datagram, rng.choice(receivers))
+        authentication.verify(datagram, [])
     except PacketError as error:
         return error.cause
     encode(heard.advertisement, heard.source, form=heard.form)
