@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 BENCHMARKS = {
-    "ipvs_program": "how fast a table reaches the kernel (ipvsadm)",
+    "ipvs_program": "how fast a table reaches the kernel (ipvsadm, keepalived)",
     "failover": "what a failover costs clients (keepalived)",
 }
 

@@ -1,27 +1,30 @@
-"""How fast a table reaches the kernel, beside ipvsadm, in one kernel and one run.
+"""How fast a table reaches the kernel, beside ipvsadm and keepalived, in one kernel and one run.
 
-Usage: python -m tests.bench.ipvs_program [SERVICESxSERVERS ...]     (default: 1000x10)
+Usage: python -m tests.bench.ipvs_program [SERVICESxSERVERS ...]     (default: 1000x10 5000x2)
 
 Runs here where the kernel has IPVS and we are root, else in the embedded kernel. Each side starts
-from an empty table in a network namespace of its own: hadirector plans, writes and plans again
-against what it reads back; ipvsadm restores the same rules from a file. Times in an embedded
-kernel mean nothing by themselves, so the last column is a ratio.
+from an empty table in a network namespace of its own: hadirector loads its file, plans, writes and
+plans again against what it reads back; ipvsadm restores the same rules, keepalived starts with them
+(without checks). Times in an embedded kernel mean nothing by themselves, hence the ratios.
 """
 
 import asyncio
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from hadirector.config.loader import load
 from hadirector.ipvs.model import (
     Destination,
     DestinationKey,
+    Forward,
     Protocol,
     Service,
     Table,
@@ -29,6 +32,9 @@ from hadirector.ipvs.model import (
 )
 from hadirector.ipvs.table import KernelTable
 from hadirector.plan import Plan, plan
+from hadirector.pool import desired_table, everything_up
+from tests.bench import table_peers
+from tests.bench.table_peers import Times
 from tests.kernel.ipvs_namespace import fresh_network
 
 _VIP = IPv4Address("10.0.0.0")
@@ -39,12 +45,26 @@ _SERVER = IPv4Address("10.128.0.0")
 class Row:
     what: str
     seconds: float
-    peer_seconds: float | None = None
+    ipvsadm: float | None = None
+    keepalived: float | None = None
 
     def __str__(self) -> str:
-        ratio = f"{self.peer_seconds / self.seconds:6.1f} x" if self.peer_seconds else ""
-        peer = f"{self.peer_seconds:9.3f}" if self.peer_seconds else " " * 9
-        return f"{self.what:<44}{self.seconds:9.3f}{peer}{ratio:>10}"
+        return f"{self.what:<44}{self.seconds:10.3f}" + "".join(
+            f"{peer:10.3f}{peer / self.seconds:7.1f} x" if peer else " " * 19
+            for peer in (self.ipvsadm, self.keepalived)
+        )
+
+
+class Clock:
+    """How long the last `with clock:` took, in seconds."""
+
+    seconds = 0.0
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds = time.perf_counter() - started
 
 
 def make_table(services: int, servers: int) -> Table:
@@ -58,14 +78,30 @@ def make_table(services: int, servers: int) -> Table:
     return Table.of(*entries)
 
 
-def rules(table: Table) -> str:
-    """The same table in ipvsadm's words."""
-    lines = []
-    for entry in table.values():
-        where = str(entry.service.key).removeprefix("tcp ")
-        lines.append(f"-A -t {where} -s {entry.service.scheduler}")
-        lines += [f"-a -t {where} -r {key} -m -w 1" for key in entry.destinations]
+def text_of(table: Table) -> str:
+    """The table as a configuration file."""
+    lines = [
+        "nodes: {lb1: {address: 192.0.2.11, priority: 254}}",
+        "virtual_routers: []",
+        "services:",
+    ]
+    for number, entry in enumerate(table.values()):
+        servers = ", ".join(f"'{key}'" for key in entry.destinations)
+        listen = str(entry.service.key).replace("tcp ", "tcp://")
+        lines.append(
+            f"- {{name: s{number}, listen: '{listen}', forward: nat, servers: [{servers}]}}"
+        )
     return "\n".join(lines) + "\n"
+
+
+def desired(text: str) -> Table:
+    """What a configuration text asks for, all servers being up."""
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place, "pair.yaml")
+        file.write_text(text)
+        loaded = load(file)
+    assert loaded.config is not None, loaded.render()[:500]
+    return desired_table(everything_up(service) for service in loaded.config.services)
 
 
 async def apply(kernel: KernelTable, made: Plan) -> None:
@@ -73,28 +109,64 @@ async def apply(kernel: KernelTable, made: Plan) -> None:
     assert report.ok, report.failures[:3]
 
 
-async def measure(table: Table) -> list[Row]:
-    """One row per thing measured."""
+def measure(table: Table) -> list[Row]:
+    """One row per thing measured, the peers first."""
+    changed, last = with_one_replaced(table)
+    theirs = table_peers.ipvsadm(table)
+    others = table_peers.keepalived(table, changed, last)
+    return asyncio.run(measure_ours(table, changed, theirs, others))
+
+
+async def measure_ours(table: Table, changed: Table, theirs: Times, others: Times) -> list[Row]:
+    """Our side of it."""
     size = f"{len(table)} x {len(next(iter(table.values())).destinations)}"
+    clock = Clock()
     rows = []
+
+    def row(what: str, *peers: float | None) -> None:
+        rows.append(Row(f"{size}: {what}", clock.seconds, *peers))
+
     with fresh_network():
         kernel = KernelTable()
-        started = time.perf_counter()
-        await apply(kernel, plan(table, await kernel.read()))
-        programmed = time.perf_counter() - started
-        started = time.perf_counter()
-        actual = await kernel.read()
-        rows.append(Row(f"{size}: read back", time.perf_counter() - started))
-        started = time.perf_counter()
-        assert not plan(table, actual)
-        rows.append(Row(f"{size}: plan against an equal table", time.perf_counter() - started))
-        rows.append(Row(f"{size}: one weight changed", await change_one(kernel, actual)))
-        started = time.perf_counter()
-        await apply(kernel, plan(Table(), await kernel.read(), declared_before=set(table)))
-        rows.append(Row(f"{size}: removed again", time.perf_counter() - started))
+        with clock():
+            wanted = desired(text_of(table))
+        row("file loaded and validated")
+        loaded = clock.seconds
+        with clock():
+            await apply(kernel, plan(wanted, await kernel.read()))
+        row("programmed, plan included", theirs.program, others.program)
+        clock.seconds += loaded
+        row("the same with the file loaded", None, others.program)
+        with clock():
+            actual = await kernel.read()
+        row("read back", theirs.read)
+        with clock():
+            assert not plan(wanted, actual)
+        row("plan against an equal table")
+        clock.seconds = await change_one(kernel, actual)
+        row("one weight changed", theirs.change)
+        text = text_of(changed)
+        with clock():
+            wanted = desired(text)
+            made = plan(wanted, await kernel.read())
+            await apply(kernel, made)
+        row(f"file with one server replaced: {len(made.steps)} writes", None, others.reload)
+        with clock():
+            await apply(kernel, plan(Table(), await kernel.read(), declared_before=set(table)))
+        row("removed again", theirs.remove, others.remove)
         assert not await kernel.read()
         kernel.close()
-    return [Row(f"{size}: programmed", programmed, restore(rules(table))), *rows]
+    return rows
+
+
+def with_one_replaced(table: Table) -> tuple[Table, tuple[VirtualAddress, DestinationKey]]:
+    """The table with another last server in its last service, and where that one is."""
+    key, entry = list(table.items())[-1]
+    assert isinstance(key, VirtualAddress)
+    fresh = Destination(DestinationKey(IPv4Address("10.255.0.1"), 8080), Forward.NAT)
+    kept = list(entry.destinations.values())[:-1]
+    replaced = replace(entry, destinations={each.key: each for each in (*kept, fresh)})
+    return Table({**table.entries, key: replaced}), (key, fresh.key)
 
 
 async def change_one(kernel: KernelTable, actual: Table) -> float:
@@ -105,16 +177,6 @@ async def change_one(kernel: KernelTable, actual: Table) -> float:
     started = time.perf_counter()
     await apply(kernel, plan(Table({**actual.entries, key: changed}), actual))
     return time.perf_counter() - started
-
-
-def restore(text: str) -> float:
-    """The seconds `ipvsadm -R` takes for these rules."""
-    with fresh_network(), tempfile.TemporaryFile("w+") as file:
-        file.write(text)
-        file.seek(0)
-        started = time.perf_counter()
-        subprocess.run(["ipvsadm", "-R"], stdin=file, check=True)
-        return time.perf_counter() - started
 
 
 def boot(sizes: list[str]) -> int:
@@ -129,7 +191,7 @@ def boot(sizes: list[str]) -> int:
             environment={"HOME": place, "PYTHONPATH": str(root)},
             output=Path(place, "output"),
             console_log=Path(place, "console"),
-            timeout_s=900,
+            timeout_s=1200,
         )
         status = run_in_embedded_kernel(work)
         print(work.output.read_text(), end="")
@@ -138,16 +200,16 @@ def boot(sizes: list[str]) -> int:
 
 def main() -> int:
     """Measure and print; exit status 0, or 3 where ipvsadm is missing."""
-    sizes = sys.argv[1:] or ["1000x10"]
+    sizes = sys.argv[1:] or ["1000x10", "5000x2"]
     if not Path("/proc/net/ip_vs").exists() or os.geteuid() != 0:
         return boot(sizes)
     if shutil.which("ipvsadm") is None:
         print("ipvsadm is not installed: apt-get install ipvsadm", file=sys.stderr)
         return 3
-    print(f"{'':<44}{'hadirector':>9}{'ipvsadm':>8}{'ratio':>10}   (seconds)")
+    print(f"{'seconds':<44}{'hadirector':>10}{'ipvsadm':>10}{'':9}{'keepalived':>10}")
     for size in sizes:
         services, servers = (int(number) for number in size.split("x"))
-        for row in asyncio.run(measure(make_table(services, servers))):
+        for row in measure(make_table(services, servers)):
             print(row, flush=True)
     return 0
 
