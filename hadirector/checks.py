@@ -45,7 +45,12 @@ def serving(config: Config, actual: Table, drained: Collection[str] = ()) -> set
     return found
 
 
-def health_of(view: CheckView, advice: Advice | None = None) -> pool.Health:
-    """What a check says, in the words of the pool; `advice` is that of its last pass."""
+def health_of(
+    view: CheckView, advice: Advice | None = None, back_for_s: float | None = None
+) -> pool.Health:
+    """What a check says, in the words of the pool; `advice` is that of its last pass.
+
+    `back_for_s`: since it came back after it had been away, in seconds.
+    """
     up = None if view.state is State.UNKNOWN else view.state is State.UP
-    return pool.Health(up, view.sentence, advice)
+    return pool.Health(up, view.sentence, advice, back_for_s)

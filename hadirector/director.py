@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from checkers.base import Advice, ProbeError, Result
-from checkers.health import Transition
+from checkers.health import State, Transition
 from checkers.scheduler import Scheduler
 from hadirector import answers, declared, limits, messages, pool
 from hadirector.answers import Json, Present
@@ -35,6 +35,7 @@ from hadirector.names import server_called
 from hadirector.overrides import Command, OverrideStore
 from hadirector.pool import Pool
 from hadirector.reconciler import HEALTH, Reconciler, Turn
+from hadirector.slow_start import Returns
 from hadirector.tuner import Tuner
 from hadirector.turns import TurnRequests
 from vrrp import messages as vrrp_messages
@@ -60,6 +61,8 @@ class Director:
         self._reloads = TurnRequests[Json]()
         self._told_quorums: dict[str, bool] | None = None
         self._advice: dict[str, Advice] = {}  # of each server's last pass, where it carried any
+        self._returns = Returns()  # by the loop's clock
+        self._grow: asyncio.TimerHandle | None = None
         self._remembered: frozenset[ServiceKey] = frozenset()
         config = config_from_json(told.config)
         now = time.time()
@@ -121,9 +124,9 @@ class Director:
         checks = checks_of(config)
         for gone in self._advice.keys() - checks.keys():
             del self._advice[gone]
+        self._returns.keep_only(checks.keys())
         self._overrides.keep_only(checks.keys())
-        up = serving(config, actual, self._overrides.drained)
-        self._scheduler.update(checks, initially_up=up)
+        self._scheduler.update(checks, serving(config, actual, self._overrides.drained))
 
     async def _say_when_ready(self) -> None:
         await self._scheduler.first_round.wait()
@@ -163,6 +166,7 @@ class Director:
         pools = {service.name: self._pool(service) for service in config.services}
         self._journal_quorum(pools)
         self._tell_quorums(pools)
+        self._expect_growth(pools)
         self._present.pools = pools  # what the checks say holds, whatever becomes of the table
         if why != HEALTH:
             await self._tune(config)
@@ -188,11 +192,19 @@ class Director:
             self._journal.add("setting", "; ".join(str(change) for change in ahead))
 
     def _pool(self, service: Service) -> Pool:
-        keys = [pool.server_key(service, server) for server in service.servers]
-        views = {key: self._scheduler.view(key) for key in keys}
-        advice = self._advice
-        health = {key: health_of(view, advice.get(key)) for key, view in views.items()}
+        now, advice, view = asyncio.get_running_loop().time(), self._advice, self._scheduler.view
+        health = {
+            key: health_of(view(key), advice.get(key), self._returns.back_for_s(key, now))
+            for key in (pool.server_key(service, server) for server in service.servers)
+        }
         return pool.build(service, health, self._overrides.held)
+
+    def _expect_growth(self, pools: Mapping[str, Pool]) -> None:
+        """Decide again when the next server in its slow start has earned more weight."""
+        if self._grow is not None:
+            self._grow.cancel()
+        due_s, loop = pool.growth_in_s(pools.values()), asyncio.get_running_loop()
+        self._grow = due_s if due_s is None else loop.call_later(due_s, self._turns.ask, HEALTH)
 
     def _journal_quorum(self, pools: Mapping[str, Pool]) -> None:
         for name, now in pools.items():
@@ -273,6 +285,9 @@ class Director:
         self._journal.add(
             "server", f"{key} is {transition.after}: {transition.sentence}", subject=key
         )
+        was_away = transition.before is State.DOWN or self._present.ready
+        up, now = transition.after is State.UP, asyncio.get_running_loop().time()
+        self._returns.note(key, came_back=up and was_away, now=now)
         self._turns.ask(HEALTH)
 
     def _result(self, key: str, result: Result) -> None:

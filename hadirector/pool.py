@@ -25,6 +25,7 @@ from types import MappingProxyType
 from checkers.base import Advice
 from hadirector.config import model as config
 from hadirector.ipvs import model as ipvs
+from hadirector.slow_start import ramped
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Health:
     up: bool | None
     reason: str
     advice: Advice | None = None  # of a server that is up: the weight it asks for
+    back_for_s: float | None = None  # since it came back, in seconds; None: it was never away
 
 
 class Order(StrEnum):
@@ -77,6 +79,7 @@ class Member:
     weight: int  # 0 while it is not in the table
     reason: str
     overrides: Overrides = ()
+    grows_in_s: float | None = None  # when to decide again, by its slow start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +116,7 @@ def build(
         key = server_key(service, server)
         state = health.get(key, Health(None, "no check has run yet"))
         known.append((server, state, overrides.get(key, ())))
-    members = tuple(_member(server, state, orders) for server, state, orders in known)
+    members = tuple(_member(service, *one) for one in known)
     up = sum(member.in_table for member in members)
     unknown = [orders for _, state, orders in known if state.up is None]
     quorum_met = up >= service.quorum
@@ -146,6 +149,12 @@ def desired_table(pools: Iterable[Pool]) -> ipvs.Table:
     return ipvs.Table.of(*(_entry(pool) for pool in pools))
 
 
+def growth_in_s(pools: Iterable[Pool]) -> float | None:
+    """In how many seconds a server in its slow start has earned more weight; None: none is."""
+    soon = (member.grows_in_s for pool in pools for member in pool.members)
+    return min((at for at in soon if at is not None), default=None)
+
+
 def everything_up(service: config.Service) -> Pool:
     """The service as it is when all its servers are up: what `plan` and `apply` go by."""
     reason = "no check was asked"
@@ -154,16 +163,40 @@ def everything_up(service: config.Service) -> Pool:
     )
 
 
-def _member(server: config.Server, state: Health, orders: Overrides) -> Member:
+def _member(
+    service: config.Service, server: config.Server, state: Health, orders: Overrides
+) -> Member:
     disabled = any(order.order is Order.DISABLE for order in orders)
     in_table = bool(state.up) and not disabled
     weight = ordered_weight(server.weight, state.advice, orders) if in_table else 0
-    reason = state.reason
+    weight, grows_in_s, started = _slow_start(service, weight, state, orders)
+    reason = state.reason + started
     if state.up and state.advice is not None:
         reason += f"; {describe(state.advice)}: weight {weight}, configured {server.weight}"
     if orders:
         reason = f"{', '.join(map(str, orders))}; its check: {reason}"
-    return Member(server=server, in_table=in_table, weight=weight, reason=reason, overrides=orders)
+    return Member(
+        server=server,
+        in_table=in_table,
+        weight=weight,
+        reason=reason,
+        overrides=orders,
+        grows_in_s=grows_in_s,
+    )
+
+
+def _slow_start(
+    service: config.Service, due: int, state: Health, orders: Overrides
+) -> tuple[int, float | None, str]:
+    """The weight for now, in how many seconds it grows, and a word on it; by hand goes before."""
+    by_hand = any(order.order is Order.WEIGHT for order in orders)
+    if state.back_for_s is None or by_hand:
+        return due, None, ""
+    weight, next_s = ramped(due, over_s=service.slow_start, elapsed_s=state.back_for_s)
+    if next_s is None:
+        return due, None, ""
+    told = f"; slow start over {service.slow_start:g} s: weight {weight} of {due} for now"
+    return weight, next_s - state.back_for_s, told
 
 
 def ordered_weight(configured: int, advice: Advice | None, orders: Overrides) -> int:

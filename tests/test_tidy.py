@@ -56,6 +56,7 @@ PURE = (
     "hadirector.names",
     "hadirector.plan",
     "hadirector.pool",
+    "hadirector.slow_start",
     "hadirector.watch",
     "vrrp.authentication",
     "vrrp.config",

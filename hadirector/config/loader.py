@@ -125,6 +125,7 @@ def _service(service: ServiceDraft) -> Service:
         quorum=_value(draft, "quorum", int),
         persistence=_persistence(service.persistence, listen.version),
         drift=_value(draft, "drift", Drift),
+        slow_start=draft.get("slow_start", float) or 0.0,
         flags=flags_of(
             draft.get("scheduler_flags", list) or [],
             one_packet=_value(draft, "one_packet", bool),

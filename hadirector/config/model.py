@@ -89,6 +89,7 @@ class Service:
     persistence: Persistence | None = None
     flags: ServiceFlag = ServiceFlag.NONE
     drift: Drift = Drift.REPAIR
+    slow_start: float = 0.0  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -259,6 +259,11 @@ class ServiceShape(BaseModel):
     quorum: Annotated[int, Ge(1)] = Field(
         default=1, description="Servers that must be up for the service to count as working."
     )
+    slow_start: Annotated[Duration, Ge(0), Le(3600)] = Field(
+        default=UNWRITTEN,
+        description="A server that comes back gets its weight little by little over this time, in "
+        "20 steps. It shows with weights well above 1 only, such as 100. Unwritten: all at once.",
+    )
     drift: Annotated[Drift, Strict(False)] = Field(
         default=Drift.REPAIR,
         description="What to do when another program changes this service or its servers in the "

@@ -65,6 +65,14 @@ def test_every_example_is_valid_without_a_warning(file: Path) -> None:
     assert load(file).diagnostics == ()
 
 
+def test_a_slow_start_is_a_duration_and_none_by_default(tmp_path: Path) -> None:
+    text = ISSUE_SHAPE.replace("fallback:", "slow_start: 30s\n    fallback:")
+    slow, usual = load_text(tmp_path, text).config, load_text(tmp_path, ISSUE_SHAPE).config
+    assert slow is not None
+    assert usual is not None
+    assert (slow.services[0].slow_start, usual.services[0].slow_start) == (30.0, 0.0)
+
+
 def test_defaults_fill_in_and_are_overridden(tmp_path: Path) -> None:
     text = HEAD + (
         "defaults: {scheduler: rr, forward: tun, weight: 5}\n"
