@@ -14,12 +14,11 @@ import asyncio
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final, assert_never
 
-from vrrp import authentication, hooks, messages, packet, priority, reception
-from vrrp.authentication import Sequences
+from vrrp import messages, packet, priority, reception
 from vrrp.config import RouterSettings
 from vrrp.events import (
     Announce,
@@ -42,62 +41,15 @@ from vrrp.events import (
 from vrrp.group import Group
 from vrrp.hands import AddressError, Hands
 from vrrp.holding import Holding, settle
-from vrrp.ledger import Ledger
-from vrrp.machine import Machine
-from vrrp.messages import Event, Goodbye, RouterReport, RouterWill
+from vrrp.member import Member, will_of
+from vrrp.messages import Event, RouterReport, RouterWill
 from vrrp.packet import Datagram, IPAddress
 from vrrp.source import usability
 
-_UNHEARD: Final = (
-    "we take what it sends, so it does not hear us or does not take what we send (a link that works"
-    " one way only, a firewall, or its log tells)"
-)
 PATHS_AUDIT_S: Final = 5.0
 """Nobody tells of routes and rules that another program removed; they are added again by then."""
 RETRY_S: Final = 1.0
 """After the kernel refused a change of addresses."""
-
-
-@dataclass(slots=True)
-class _Member:
-    """What the wiring remembers of one virtual router."""
-
-    holding: Holding
-    configured: RouterSettings
-    since: float
-    sum: priority.Sum
-    told: Up | Down | None = None
-    ledger: Ledger = field(default_factory=Ledger)
-    sequences: Sequences = field(default_factory=Sequences)
-    report: RouterReport | None = None
-
-    @property
-    def machine(self) -> Machine:
-        return self.holding.machine
-
-    @property
-    def settings(self) -> RouterSettings:
-        """The settings with the priority that trackers have made of the configured one."""
-        return self.holding.machine.settings
-
-    def seal(self, pdu: bytes, destination: IPAddress) -> bytes:
-        """Sign an advertisement."""
-        settings = self.settings
-        sequence = self.sequences.next(time.time_ns(), settings.hmac_window)
-        key = settings.hmac_keys[0]
-        return authentication.seal(
-            pdu, self.machine.source, destination, key=key, sequence=sequence
-        )
-
-    def authenticate(self, datagram: Datagram) -> None:
-        """Accept the signature of an advertisement. Raises PacketError."""
-        settings = self.settings
-        sequence = authentication.verify(datagram, settings.hmac_keys)
-        if sequence is not None:
-            wall_ns, window_s = time.time_ns(), settings.hmac_window
-            self.sequences.check(datagram.source, sequence, wall_ns=wall_ns, window_s=window_s)
-        elif settings.hmac_required:
-            raise packet.PacketError(packet.Rejection.AUTHENTICATION, "it has no keyed hash")
 
 
 class Router:
@@ -107,7 +59,7 @@ class Router:
         self.name = name
         self._hands = hands
         self._group = Group(name)
-        self._members: dict[str, _Member] = {}
+        self._members: dict[str, Member] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for: float | None = None
         self._work = asyncio.Event()
@@ -147,7 +99,7 @@ class Router:
         self._group.add(settings)
         machine = self._group.members[settings.name]
         plain = priority.add_up(settings.priority, ())
-        member = _Member(Holding(machine), settings, time.time(), plain)
+        member = Member(Holding(machine), settings, time.time(), plain)
         self._members[settings.name] = member
 
     def hold(self, held: bool) -> None:
@@ -220,7 +172,7 @@ class Router:
     def wills(self) -> list[RouterWill]:
         """Return what has to be done if this process ends now."""
         members = self._members.values()
-        return [_will_of(m.machine) for m in members if m.machine.state is State.ACTIVE]
+        return [will_of(m.machine) for m in members if m.machine.state is State.ACTIVE]
 
     def report(self) -> None:
         """Tell the supervisor about every member that changed since it was told."""
@@ -284,7 +236,7 @@ class Router:
 
     # -------------------------------------------------------------- the election
 
-    def _look(self, member: _Member) -> None:
+    def _look(self, member: Member) -> None:
         """Tell the group whether a member can take part."""
         known = self._usability(member)
         if known != member.told:
@@ -340,7 +292,7 @@ class Router:
                 case Send():
                     self._send(member, effect)
                 case HandOver(quietly=quietly):
-                    leave = _will_of(member.machine)
+                    leave = will_of(member.machine)
                     self._hands.hand_over(replace(leave, goodbyes=()) if quietly else leave)
                 case Take() | Release():
                     moved = True
@@ -364,7 +316,7 @@ class Router:
             self._hands.wills_changed()
             self._work.set()
 
-    def _send(self, member: _Member, effect: Send) -> None:
+    def _send(self, member: Member, effect: Send) -> None:
         source, interface = member.machine.source, member.settings.interface
         for destination in member.machine.destinations:
             payload = _encoded(effect.advertisement, source, destination, form=effect.form)
@@ -379,7 +331,7 @@ class Router:
             else:
                 member.ledger.count("sent")
 
-    def _note_change(self, member: _Member, change: Changed) -> None:
+    def _note_change(self, member: Member, change: Changed) -> None:
         member.since = time.time()
         member.ledger.count(f"became-{change.new}")
         text = f"{change.old} to {change.new}: {change.reason}"
@@ -388,49 +340,21 @@ class Router:
             self._tell_event("fault", change.router, change.reason)
         self._run_hooks(member, change.old, replayed=False)
 
-    def _note_rival(self, member: _Member, effect: Rival | RivalGone) -> None:
+    def _note_rival(self, member: Member, effect: Rival | RivalGone) -> None:
         """Tell who else is active, since when, and what may be the cause."""
-        name, lasted = member.settings.name, format_duration(effect.lasted_s)
-        if isinstance(effect, RivalGone):
-            if effect.persisted:
-                text = f"{effect.source} is not active any more, after {lasted}; announced again"
-                self._tell_event("split-brain-over", name, text)
-        elif effect.persists:
-            member.ledger.count("split-brain", str(effect.source))
-            causes = member.ledger.causes(str(effect.source))
-            text = (
-                f"{effect.source} (priority {effect.priority}, ours {member.settings.priority}) has"
-                f" been active as well for {lasted}: {causes or _UNHEARD}"
-            )
-            self._tell_event("split-brain", name, text)
-        else:
-            member.ledger.count("rival-heard", str(effect.source))
-            text = f"{effect.source} (priority {effect.priority}) was active as well until now"
-            self._tell_event("rival-heard", name, text)
+        told = member.tell_rival(effect)
+        if told is not None:
+            self._tell_event(*told)
 
-    def _replay(self, member: _Member) -> None:
+    def _replay(self, member: Member) -> None:
         self._run_hooks(member, member.machine.state, replayed=True)
 
-    def _run_hooks(self, member: _Member, old: State, *, replayed: bool) -> None:
-        settings, machine = member.settings, member.machine
-        if not member.configured.hooks:
-            return
-        change = hooks.Change(
-            router=settings.name,
-            vrid=settings.vrid,
-            interface=settings.interface,
-            group=settings.group,
-            old=old,
-            new=machine.state,
-            reason=machine.reason,
-            priority=settings.priority,
-            addresses=tuple(str(address) for address in settings.all_addresses),
-            at=member.since,
-            replayed=replayed,
-        )
-        self._hands.run_hooks(messages.RunHooks(change=change, hooks=member.configured.hooks))
+    def _run_hooks(self, member: Member, old: State, *, replayed: bool) -> None:
+        if member.configured.hooks:
+            change = member.change(old, replayed=replayed)
+            self._hands.run_hooks(messages.RunHooks(change=change, hooks=member.configured.hooks))
 
-    def _usability(self, member: _Member) -> Up | Down:
+    def _usability(self, member: Member) -> Up | Down:
         """Tell whether a virtual router can work on its interface, and from which address."""
         settings = member.settings
         obstacle = self._hands.obstacle(settings.interface, settings.family)
@@ -443,7 +367,7 @@ class Router:
 
     # ------------------------------------------------------------------ reporting
 
-    def _member_for(self, interface: str, datagram: Datagram) -> _Member | None:
+    def _member_for(self, interface: str, datagram: Datagram) -> Member | None:
         wanted = (interface, datagram.source.version, datagram.vrid)
         for member in self._members.values():
             settings = member.settings
@@ -451,63 +375,18 @@ class Router:
                 return member
         return None
 
-    def _warn_once(self, member: _Member, kind: str, about: str, sentence: str) -> None:
+    def _warn_once(self, member: Member, kind: str, about: str, sentence: str) -> None:
         if member.ledger.warn(kind, about):
             self._tell_event(kind, member.settings.name, sentence)
 
     def _tell_event(self, kind: str, router: str | None, sentence: str) -> None:
         self._hands.tell(Event(kind=kind, router=router or self.name, sentence=sentence))
 
-    def _rival_of(self, machine: Machine) -> str:
-        return "" if machine.rivalry.source is None else str(machine.rivalry.source)
-
-    def _report_of(self, member: _Member) -> RouterReport:
-        settings, machine = member.settings, member.machine
-        present = self._hands.interface(settings.interface).addresses
-        return RouterReport(
-            name=settings.name,
-            vrid=settings.vrid,
-            interface=settings.interface,
-            group=settings.group,
-            state=machine.state,
-            priority=settings.priority,
-            since=member.since,
-            reason=machine.reason,
-            active_peer=None if machine.active_peer is None else str(machine.active_peer),
-            addresses=tuple(str(address) for address in settings.all_addresses),
-            held=tuple(str(address) for address in settings.all_addresses if address in present),
-            counters=dict(member.ledger.counters),
-            peers=member.ledger.by_peer(),
-            arithmetic=member.sum.sentence,
-            trackers=tuple(self._hands.reading(t).phrase for t in member.configured.track),
-            rival=self._rival_of(machine),
-            outlook=machine.outlook(self._hands.now()),
-        )
+    def _report_of(self, member: Member) -> RouterReport:
+        present = self._hands.interface(member.settings.interface).addresses
+        phrases = tuple(self._hands.reading(tracker).phrase for tracker in member.configured.track)
+        return member.make_report(present, phrases, self._hands.now())
 
 
 _encoded = lru_cache(maxsize=1024)(packet.encode)
 """An active router says the same thing again and again."""
-
-
-def _will_of(machine: Machine) -> RouterWill:
-    """Return how to leave the addresses of `machine`, ready for whoever has to do it."""
-    settings = machine.settings
-    goodbyes = tuple(
-        Goodbye(
-            destination=to,
-            packet=packet.encode(machine.goodbye(), machine.source, to, form=machine.form).hex(),
-        )
-        for to in machine.destinations
-    )
-    return RouterWill(
-        name=settings.name,
-        vrid=settings.vrid,
-        interface=settings.interface,
-        source=machine.source,
-        goodbyes=goodbyes,
-        addresses=settings.all_addresses,
-        routes=settings.routes,
-        rules=settings.rules,
-        hmac_keys=settings.hmac_keys,
-        linger_s=machine.skew_s + settings.advertise,
-    )

@@ -1,0 +1,159 @@
+"""What is remembered of one virtual router, and what can be told of it.
+
+A member of a group is a machine (`machine`), its addresses (`holding`), what its peers sent
+(`ledger`), and the settings it goes by. This module puts them into the words of others: a report,
+a last will, what hooks hear, what is said of a rival. It signs and verifies with the clock of the
+wall, which the keyed hash asks for; it never sends and never decides an election.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Final
+
+from vrrp import authentication, hooks, packet, priority
+from vrrp.authentication import Sequences
+from vrrp.config import IPInterface, RouterSettings
+from vrrp.events import Down, Rival, RivalGone, State, Up, format_duration
+from vrrp.holding import Holding
+from vrrp.ledger import Ledger
+from vrrp.machine import Machine
+from vrrp.messages import Goodbye, RouterReport, RouterWill
+from vrrp.packet import Datagram, IPAddress
+
+_UNHEARD: Final = (
+    "we take what it sends, so it does not hear us or does not take what we send (a link that works"
+    " one way only, a firewall, or its log tells)"
+)
+
+
+@dataclass(slots=True)
+class Member:
+    """What the wiring remembers of one virtual router."""
+
+    holding: Holding
+    configured: RouterSettings
+    since: float
+    sum: priority.Sum
+    told: Up | Down | None = None
+    ledger: Ledger = field(default_factory=Ledger)
+    sequences: Sequences = field(default_factory=Sequences)
+    report: RouterReport | None = None
+
+    @property
+    def machine(self) -> Machine:
+        """The election of this virtual router."""
+        return self.holding.machine
+
+    @property
+    def settings(self) -> RouterSettings:
+        """The settings with the priority that trackers have made of the configured one."""
+        return self.holding.machine.settings
+
+    def seal(self, pdu: bytes, destination: IPAddress) -> bytes:
+        """Sign an advertisement."""
+        settings = self.settings
+        sequence = self.sequences.next(time.time_ns(), settings.hmac_window)
+        key = settings.hmac_keys[0]
+        return authentication.seal(
+            pdu, self.machine.source, destination, key=key, sequence=sequence
+        )
+
+    def authenticate(self, datagram: Datagram) -> None:
+        """Accept the signature of an advertisement. Raises PacketError."""
+        settings = self.settings
+        sequence = authentication.verify(datagram, settings.hmac_keys)
+        if sequence is not None:
+            wall_ns, window_s = time.time_ns(), settings.hmac_window
+            self.sequences.check(datagram.source, sequence, wall_ns=wall_ns, window_s=window_s)
+        elif settings.hmac_required:
+            raise packet.PacketError(packet.Rejection.AUTHENTICATION, "it has no keyed hash")
+
+    def tell_rival(self, effect: Rival | RivalGone) -> tuple[str, str, str] | None:
+        """Kind, virtual router and sentence of the event that another active router makes."""
+        name, lasted = self.settings.name, format_duration(effect.lasted_s)
+        if isinstance(effect, RivalGone):
+            if not effect.persisted:
+                return None
+            text = f"{effect.source} is not active any more, after {lasted}; announced again"
+            return "split-brain-over", name, text
+        if not effect.persists:
+            self.ledger.count("rival-heard", str(effect.source))
+            text = f"{effect.source} (priority {effect.priority}) was active as well until now"
+            return "rival-heard", name, text
+        self.ledger.count("split-brain", str(effect.source))
+        causes = self.ledger.causes(str(effect.source))
+        text = (
+            f"{effect.source} (priority {effect.priority}, ours {self.settings.priority}) has"
+            f" been active as well for {lasted}: {causes or _UNHEARD}"
+        )
+        return "split-brain", name, text
+
+    def change(self, old: State, *, replayed: bool) -> hooks.Change:
+        """What the hooks are told of the present state."""
+        settings, machine = self.settings, self.machine
+        return hooks.Change(
+            router=settings.name,
+            vrid=settings.vrid,
+            interface=settings.interface,
+            group=settings.group,
+            old=old,
+            new=machine.state,
+            reason=machine.reason,
+            priority=settings.priority,
+            addresses=tuple(str(address) for address in settings.all_addresses),
+            at=self.since,
+            replayed=replayed,
+        )
+
+    def make_report(
+        self, present: Collection[IPInterface], trackers: tuple[str, ...], now: float
+    ) -> RouterReport:
+        """How it is, and why. `present`: the interface's addresses; `trackers`: a phrase each."""
+        settings, machine = self.settings, self.machine
+        rival = machine.rivalry.source
+        return RouterReport(
+            name=settings.name,
+            vrid=settings.vrid,
+            interface=settings.interface,
+            group=settings.group,
+            state=machine.state,
+            priority=settings.priority,
+            since=self.since,
+            reason=machine.reason,
+            active_peer=None if machine.active_peer is None else str(machine.active_peer),
+            addresses=tuple(str(address) for address in settings.all_addresses),
+            held=tuple(str(address) for address in settings.all_addresses if address in present),
+            counters=dict(self.ledger.counters),
+            peers=self.ledger.by_peer(),
+            arithmetic=self.sum.sentence,
+            trackers=trackers,
+            rival="" if rival is None else str(rival),
+            outlook=machine.outlook(now),
+        )
+
+
+def will_of(machine: Machine) -> RouterWill:
+    """Return how to leave the addresses of `machine`, ready for whoever has to do it."""
+    settings = machine.settings
+    goodbyes = tuple(
+        Goodbye(
+            destination=to,
+            packet=packet.encode(machine.goodbye(), machine.source, to, form=machine.form).hex(),
+        )
+        for to in machine.destinations
+    )
+    return RouterWill(
+        name=settings.name,
+        vrid=settings.vrid,
+        interface=settings.interface,
+        source=machine.source,
+        goodbyes=goodbyes,
+        addresses=settings.all_addresses,
+        routes=settings.routes,
+        rules=settings.rules,
+        hmac_keys=settings.hmac_keys,
+        linger_s=machine.skew_s + settings.advertise,
+    )
