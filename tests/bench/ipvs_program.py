@@ -31,8 +31,10 @@ from hadirector.ipvs.model import (
     VirtualAddress,
 )
 from hadirector.ipvs.table import KernelTable
+from hadirector.journal import Journal
 from hadirector.plan import Plan, plan
-from hadirector.pool import desired_table, everything_up
+from hadirector.pool import Pool, desired_table, everything_up
+from hadirector.reconciler import HEALTH, Reconciler
 from tests.bench import table_peers
 from tests.bench.table_peers import Times
 from tests.kernel.ipvs_namespace import fresh_network
@@ -49,7 +51,7 @@ class Row:
     keepalived: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.what:<44}{self.seconds:10.3f}" + "".join(
+        return f"{self.what:<52}{self.seconds:10.3f}" + "".join(
             f"{peer:10.3f}{peer / self.seconds:7.1f} x" if peer else " " * 19
             for peer in (self.ipvsadm, self.keepalived)
         )
@@ -94,14 +96,14 @@ def text_of(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def desired(text: str) -> Table:
+def pools_of(text: str) -> list[Pool]:
     """What a configuration text asks for, all servers being up."""
     with tempfile.TemporaryDirectory() as place:
         file = Path(place, "pair.yaml")
         file.write_text(text)
         loaded = load(file)
     assert loaded.config is not None, loaded.render()[:500]
-    return desired_table(everything_up(service) for service in loaded.config.services)
+    return [everything_up(service) for service in loaded.config.services]
 
 
 async def apply(kernel: KernelTable, made: Plan) -> None:
@@ -129,7 +131,8 @@ async def measure_ours(table: Table, changed: Table, theirs: Times, others: Time
     with fresh_network():
         kernel = KernelTable()
         with clock():
-            wanted = desired(text_of(table))
+            pools = pools_of(text_of(table))
+            wanted = desired_table(pools)
         row("file loaded and validated")
         loaded = clock.seconds
         with clock():
@@ -143,11 +146,11 @@ async def measure_ours(table: Table, changed: Table, theirs: Times, others: Time
         with clock():
             assert not plan(wanted, actual)
         row("plan against an equal table")
-        clock.seconds = await change_one(kernel, actual)
-        row("one weight changed", theirs.change)
+        clock.seconds = await change_one(kernel, pools)
+        row("one weight changed by the running daemon", theirs.change)
         text = text_of(changed)
         with clock():
-            wanted = desired(text)
+            wanted = desired_table(pools_of(text))
             made = plan(wanted, await kernel.read())
             await apply(kernel, made)
         row(f"file with one server replaced: {len(made.steps)} writes", None, others.reload)
@@ -169,14 +172,18 @@ def with_one_replaced(table: Table) -> tuple[Table, tuple[VirtualAddress, Destin
     return Table({**table.entries, key: replaced}), (key, fresh.key)
 
 
-async def change_one(kernel: KernelTable, actual: Table) -> float:
-    """From a changed desired table to the kernel: plan and write, without reading again."""
-    key, entry = next(iter(actual.items()))
-    server = replace(next(iter(entry.destinations.values())), weight=2)
-    changed = replace(entry, destinations={**entry.destinations, server.key: server})
+async def change_one(kernel: KernelTable, pools: list[Pool]) -> float:
+    """From a changed pool to the kernel, as the daemon does it: it knows the table already."""
+    reconciler = Reconciler(kernel, Journal(None))
+    await reconciler.turn("start", pools)
+    first = pools[0].members[0]
+    members = (replace(first, weight=2), *pools[0].members[1:])
+    changed = [replace(pools[0], members=members), *pools[1:]]
     started = time.perf_counter()
-    await apply(kernel, plan(Table({**actual.entries, key: changed}), actual))
-    return time.perf_counter() - started
+    turn = await reconciler.turn(HEALTH, changed)
+    taken = time.perf_counter() - started
+    assert len(turn.steps) == 1, turn.steps
+    return taken
 
 
 def boot(sizes: list[str]) -> int:
@@ -206,7 +213,7 @@ def main() -> int:
     if shutil.which("ipvsadm") is None:
         print("ipvsadm is not installed: apt-get install ipvsadm", file=sys.stderr)
         return 3
-    print(f"{'seconds':<44}{'hadirector':>10}{'ipvsadm':>10}{'':9}{'keepalived':>10}")
+    print(f"{'seconds':<52}{'hadirector':>10}{'ipvsadm':>10}{'':9}{'keepalived':>10}")
     for size in sizes:
         services, servers = (int(number) for number in size.split("x"))
         for row in measure(make_table(services, servers)):
