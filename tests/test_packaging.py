@@ -1,13 +1,13 @@
 """The systemd unit: systemd understands it, and it keeps what the processes rely on."""
 
 import configparser
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from hadirector import limits
+from tests.prerequisites import require
 
 UNIT = Path(__file__).parent.parent / "packaging" / "hadirector.service"
 
@@ -21,16 +21,14 @@ def service() -> configparser.SectionProxy:
 
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
-    analyze = shutil.which("systemd-analyze")
-    if analyze is None:
-        pytest.skip("systemd-analyze is not installed; the other tests read the file themselves")
+    require("systemd-analyze")
     text = UNIT.read_text()
     for program in ("/usr/bin/hadirector", "/sbin/modprobe"):  # need not be installed here
         assert program in text
         text = text.replace(program, "/bin/true")
     (tmp_path / UNIT.name).write_text(text)
     verified = subprocess.run(
-        [analyze, "verify", "--man=no", str(tmp_path / UNIT.name)],
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / UNIT.name)],
         capture_output=True,
         check=False,
         text=True,

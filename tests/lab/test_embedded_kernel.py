@@ -26,7 +26,7 @@ from hadirector.lab.embedded_kernel import (
     run_in_embedded_kernel,
 )
 from hadirector.lab.errors import KernelStopped, LabTimeout, LabUnavailable
-from tests.prerequisites import require
+from tests.prerequisites import missing, require
 
 ROOT = Path(__file__).parents[2]
 KERNEL = Kernel(Path("/usr/bin/linux.uml"), Path("/usr/lib/uml/modules"), Path("/sbin/modprobe"))
@@ -210,7 +210,7 @@ def test_it_needs_neither_root_nor_a_home(tmp_path: Path) -> None:
         if tried.returncode == 0:
             break
     else:
-        pytest.skip(f"nobody can run none of {', '.join(programs)} with hadirector")
+        missing(f"nobody can run none of {', '.join(programs)} with hadirector")
     directory = Path(tempfile.mkdtemp(prefix="t", dir="/tmp"))
     directory.chmod(0o777)
     try:

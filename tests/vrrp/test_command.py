@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.prerequisites import require
 from tests.vrrp.world import eventually
 from vrrp.command import OUTPUT_BYTES_MAX, run
 
@@ -70,8 +71,8 @@ async def test_a_flood_is_thrown_away() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
 async def test_does_not_run_as_root_unless_that_is_said() -> None:
+    require(root=True)
     assert (await run(sh("id -un; id -Gn"), timeout_s=5)).sentence == "exit code 0: nobody nogroup"
     assert (await run(sh("id -un"), timeout_s=5, user="root")).sentence == "exit code 0: root"
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-
-import pytest
 
 from tests.prerequisites import require
 from tests.vrrp.stories import settings
@@ -47,9 +44,8 @@ def test_an_interface_that_is_not_there() -> None:
     assert outcome.stderr.startswith("there is no interface nosuch0; this host has lo")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="drops the privileges of root")
 def test_without_privilege_it_says_what_to_do() -> None:
-    require("setpriv")
+    require("setpriv", root=True)
     outcome = subprocess.run(
         ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", *PROGRAM, "listen", "lo"],
         capture_output=True,
