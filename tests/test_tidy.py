@@ -71,6 +71,7 @@ PURE = (
     "vrrp.messages",
     "vrrp.packet",
     "vrrp.reception",
+    "vrrp.rivalry",
     "vrrp.source",
     "vrrp.ledger",
     "vrrp.paths",
@@ -80,6 +81,7 @@ PURE = (
     "vrrp.priority",
     "vrrp.steady",
     "vrrp.tracked",
+    "vrrp.waiting",
 )
 """The decisions: no I/O, no clock, no asyncio, no logging."""
 

@@ -71,6 +71,7 @@ from vrrp.packet import (
 from vrrp.peers import differences, own_address
 from vrrp.rivalry import Rivalry
 from vrrp.transitions import TRANSITIONS, Action, Trigger
+from vrrp.waiting import Waiting
 
 REANNOUNCE_SPACING_S: Final = 1.0
 """Hearing a weaker active router makes us announce again, but not more often than this."""
@@ -95,13 +96,10 @@ class Machine:
         self._announce_again_at: float | None = None
         self._announced_at = float("-inf")
         self._advertised_at = float("-inf")
-        # Why we are waiting and since when; becomes the reason when the wait ends in a takeover.
-        self._waiting_for = "started"
-        self._waiting_since = 0.0
+        self._waiting = Waiting()
         self._heard: Heard | None = None
         self.rivalry = Rivalry(settings.name)
         self._speaker: IPAddress | None = None  # of the last advertisement but goodbyes
-        self._outbid: Heard | None = None  # the weaker active router we are about to replace
 
     # ------------------------------------------------------------------ questions
 
@@ -191,7 +189,8 @@ class Machine:
         trigger = self._trigger_of(event, now)
         was_active = self.state is State.ACTIVE
         if trigger is not None:
-            effects += self._follow_table(trigger, self._explain(trigger, event, now), now)
+            reason = self._waiting.explain(trigger, event, self.settings, now)
+            effects += self._follow_table(trigger, reason, now)
         if self.state is not State.ACTIVE:
             self.rivalry.step_back()
         elif was_active and trigger in (Trigger.INFERIOR, Trigger.LEAVING):
@@ -294,11 +293,8 @@ class Machine:
         if trigger is Trigger.START:
             self._active_interval_s = self.settings.advertise
         if trigger is Trigger.INFERIOR and state is State.BACKUP:
-            self._outbid = self._heard
-        if trigger in (Trigger.START, Trigger.FOLLOW, Trigger.LATE, Trigger.LEAVING):
-            self._waiting_for, self._waiting_since = reason, now
-        if trigger is Trigger.PEER_LEAVING and old is State.BACKUP:
-            self._waiting_for, self._waiting_since = reason, now
+            self._waiting.outbid(self._heard)
+        self._waiting.note(trigger, reason, now, backup=old is State.BACKUP)
         effects: list[Effect] = []
         for action in actions:
             effects += self._act(action, now)
@@ -339,7 +335,7 @@ class Machine:
                 self._learn(now)
             case Action.WAIT_SILENCE:
                 self._deadline = now + self.active_down_s
-                self._outbid = None
+                self._waiting.outbid(None)
             case Action.WAIT_SKEW:
                 skewed = now + self.skew_s
                 self._deadline = skewed if self._deadline is None else min(self._deadline, skewed)
@@ -360,8 +356,7 @@ class Machine:
             raise LocalProtocolError("there is nobody to learn from")
         self._active_interval_s = self._heard.advertisement.interval_cs / 100
         self.active_peer = self._heard.source
-        self._waiting_for = f"no advertisement from {self._heard.source}"
-        self._waiting_since = now
+        self._waiting.heard(self._heard, now)
 
     def _advertisement(self, priority: int) -> Advertisement:
         return Advertisement(
@@ -372,30 +367,3 @@ class Machine:
             interval_cs=self.settings.interval_cs,
             addresses=self.settings.plain_addresses,
         )
-
-    # ----------------------------------------------------------------- sentences
-
-    def _explain(self, trigger: Trigger, event: Event, now: float) -> str:
-        """Say for people why the transition happens."""
-        match event:
-            case Heard(advertisement, source):
-                heard = f"heard priority {advertisement.priority} from {source}"
-                if trigger is Trigger.SUPERIOR and advertisement.priority == self.settings.priority:
-                    return f"{heard}, equal to ours, and its address is higher"
-                if trigger is Trigger.SUPERIOR:
-                    return f"{heard}; ours is {self.settings.priority}"
-                return heard
-            case Up() if trigger is Trigger.START_AS_OWNER:
-                return "priority 255: this router owns the addresses"
-            case Up():
-                return f"{self.settings.interface} can be used"
-            case Tick() if self._outbid is not None:
-                theirs, ours = self._outbid.advertisement.priority, self.settings.priority
-                return f"priority {theirs} of {self._outbid.source} is lower than our {ours}"
-            case Tick():
-                waited = format_duration(now - self._waiting_since)
-                if self._waiting_for.startswith("no advertisement"):
-                    return f"{self._waiting_for} for {waited}"
-                return f"{self._waiting_for}; no other router for {waited}"
-            case _:
-                return event.sentence

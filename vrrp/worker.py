@@ -28,15 +28,16 @@ import socket
 import sys
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from enum import Enum, auto
 from typing import Final
 
-from vrrp import kernel_paths, packet, process, sysctl, will
+from vrrp import kernel_paths, process
 from vrrp.addresses import Interfaces
 from vrrp.announce import Announcer
+from vrrp.channels import Channels
 from vrrp.config import IPInterface, RouterSettings, Scope
-from vrrp.events import Heard
+from vrrp.directory import Directory, Key, key_of
+from vrrp.estate import Estate
 from vrrp.hands import AddressError, Interface
 from vrrp.lateness import Lateness
 from vrrp.line import Line
@@ -46,7 +47,6 @@ from vrrp.messages import (
     Facts,
     Heartbeat,
     Hold,
-    LastWill,
     Message,
     MessageError,
     RouterWill,
@@ -54,13 +54,12 @@ from vrrp.messages import (
     Stop,
     Timing,
 )
-from vrrp.packet import Datagram, IPAddress
+from vrrp.packet import IPAddress
 from vrrp.paths import Path
 from vrrp.priority import Reading
 from vrrp.router import Router
 from vrrp.tracked import Tracker
 from vrrp.tracking import Tracking
-from vrrp.transport import Channel
 
 REPORT_INTERVAL_S: Final = 1.0
 REPORTS_PER_TIMING: Final = 5
@@ -85,20 +84,11 @@ class Worker:
             self.interface, self._readings_changed, self._chores_started, self.tell
         )
         self._announcer = Announcer(self._is_here)
-        # By interface and version of IP; whether multicast is spoken there; what kept one shut.
-        self._channels: dict[tuple[str, int], Channel] = {}
-        self._multicast: dict[tuple[str, int], bool] = {}
-        self._obstacles: dict[tuple[str, int], str] = {}
-        self._routers: dict[tuple[str, str], Router] = {}
-        self._keepers: dict[tuple[str, str], asyncio.Task[None]] = {}
-        # Indexes over all routers, made anew by each Configure.
-        self._by_vrid: dict[tuple[str, int, int], Router] = {}
-        self._by_address: dict[tuple[str, IPAddress], Router] = {}
-        self._first: dict[tuple[str, int], Router] = {}
-        self._virtual: dict[str, frozenset[IPAddress]] = {}
-        self._leaving: list[RouterWill] = []
-        self._told_wills: tuple[RouterWill, ...] | None = None
-        self._wills_pending = False
+        self._directory = Directory()
+        self._channels = Channels(self._directory.receive, self._note)
+        self._routers: dict[Key, Router] = {}
+        self._keepers: dict[Key, asyncio.Task[None]] = {}
+        self._estate = Estate(self._wills, self.tell)
         self._heartbeat_s = 1.0
         self._held = False
         self._lateness_s = 0.0
@@ -112,7 +102,7 @@ class Worker:
         asked = (process.claim_realtime(), process.lock_memory())
         self._refused = tuple(sentence for sentence in asked if sentence)
         for sentence in self._refused:
-            self.tell(Event(kind="unprivileged", router=None, sentence=sentence))
+            self._note("unprivileged", sentence)
         async with asyncio.TaskGroup() as self._tasks:
             background = [
                 self._tasks.create_task(self._listen()),
@@ -127,10 +117,10 @@ class Worker:
             for task in [*background, *self._keepers.values()]:
                 task.cancel()
             if ending is _Ending.STOPPED:
-                self._told_wills = None
-                self._tell_wills()
+                self._estate.tell_finally()
             if ending is _Ending.ORPHANED or not await self._line.flush():
-                await self._execute_own_will()
+                for sentence in await self._estate.execute():
+                    print(sentence, file=sys.stderr)
             # Handovers in the background end by themselves, within their linger.
         self._close()
 
@@ -146,20 +136,17 @@ class Worker:
 
     def obstacle(self, interface: str, family: int) -> str | None:
         """Say why there is no socket for advertisements; None: there is one, or no interface."""
-        return self._obstacles.get((interface, family))
+        return self._channels.obstacle(interface, family)
 
     def virtual_addresses(self, interface: str) -> frozenset[IPAddress]:
         """Return the addresses that any virtual router manages on an interface."""
-        return self._virtual.get(interface, frozenset())
+        return self._directory.virtual_addresses(interface)
 
     def send(
         self, interface: str, payload: bytes, source: IPAddress, destination: IPAddress
     ) -> None:
         """Send an advertisement. Raises OSError."""
-        channel = self._channels.get((interface, source.version))
-        if channel is None:
-            raise OSError(f"{interface} is not open")
-        channel.send(payload, source, destination)
+        self._channels.send(interface, payload, source, destination)
 
     def announce(self, interface: str, addresses: Iterable[IPAddress], count: int) -> None:
         """Send gratuitous ARP, or neighbour advertisements. Raises OSError."""
@@ -208,20 +195,13 @@ class Worker:
         self._line.tell(message)
 
     def wills_changed(self) -> None:
-        """Hand the last will to the supervisor, in the next turn of the event loop.
-
-        Not at once: hundreds of routers may change in one turn. The tasks that take addresses are
-        woken after this call, so they come after it in that turn.
-        """
-        if not self._wills_pending:
-            self._wills_pending = True
-            self._loop.call_soon(self._tell_wills)
+        """Hand the last will to the supervisor before any address is taken."""
+        self._estate.changed()
 
     def hand_over(self, leaving: RouterWill) -> None:
         """Leave a virtual router that is not configured any more, in good order."""
         if self._tasks is not None:
-            self._leaving.append(leaving)
-            self._tasks.create_task(self._hand_over(leaving))
+            self._estate.hand_over(leaving, self._tasks)
 
     def woken(self, late_s: float) -> None:
         """Note how late a timer was."""
@@ -241,28 +221,27 @@ class Worker:
                 case Facts():
                     self._tracking.told(message)
                 case Stop(reason=reason):
-                    self.tell(Event(kind="stopping", router=None, sentence=reason))
+                    self._note("stopping", reason)
                     self._end(_Ending.STOPPED)
                 case MessageError():
-                    self.tell(Event(kind="message-error", router=None, sentence=str(message)))
+                    self._note("message-error", str(message))
                 case _:
-                    text = f"a {type(message).__name__} is not for the worker"
-                    self.tell(Event(kind="message-error", router=None, sentence=text))
+                    self._note("message-error", f"a {type(message).__name__} is not for the worker")
         self._end(_Ending.ORPHANED)
 
     async def _configure(self, message: Configure) -> None:
         """Run exactly the routers of `message`; those that stay the same are not disturbed."""
         self._heartbeat_s = message.heartbeat_s
-        wanted: dict[tuple[str, str], list[RouterSettings]] = {}
+        wanted: dict[Key, list[RouterSettings]] = {}
         for settings in message.routers:
-            wanted.setdefault(_key_of(settings), []).append(settings)
+            wanted.setdefault(key_of(settings), []).append(settings)
         interfaces = frozenset(settings.interface for settings in message.routers)
         trackers = [tracker for settings in message.routers for tracker in settings.track]
         tracked = frozenset(t.interface for t in trackers if t.interface is not None)
         leaving = [key for key in self._routers if key not in wanted]
         # Watch the new interfaces first, let go of the old ones last: routers look at both.
         await self._interfaces.watch(
-            interfaces | tracked | self._tracking.interfaces | {name for name, _ in self._channels}
+            interfaces | tracked | self._tracking.interfaces | self._channels.interfaces
         )
         has_hooks = any(settings.hooks for settings in message.routers)
         self._tracking.configure(trackers, has_hooks=has_hooks)
@@ -279,9 +258,8 @@ class Worker:
                     task = self._tasks.create_task(router.keep_addresses())
                     self._keepers[key] = task
             router.configure(members)
-        self._index(message.routers)
-        for unused in [key for key in self._channels if key not in self._multicast]:
-            self._channels.pop(unused).close()
+        self._directory.configure(message.routers, self._routers)
+        self._channels.configure(message.routers)
         for name in sorted(interfaces):
             self._interface_changed(name)
         await self._interfaces.watch(interfaces | tracked)
@@ -289,29 +267,12 @@ class Worker:
         gc.collect()
         gc.freeze()  # what lives now lives on: the collector need not look at it again
 
-    def _index(self, settings: Iterable[RouterSettings]) -> None:
-        """Make the indexes: which router a packet is for, how it comes, what is virtual."""
-        self._by_vrid, self._by_address, self._first, self._multicast = {}, {}, {}, {}
-        for one in settings:
-            channel, router = (one.interface, one.family), self._routers[_key_of(one)]
-            self._by_vrid[*channel, one.vrid] = router
-            self._by_address |= dict.fromkeys(
-                [(one.interface, address) for address in one.plain_addresses], router
-            )
-            self._first.setdefault(channel, router)
-            self._multicast[channel] = self._multicast.get(channel, False) or not one.peers
-        virtual: dict[str, set[IPAddress]] = {}
-        for router in self._routers.values():
-            for interface, address in router.managed_addresses:
-                virtual.setdefault(interface, set()).add(address)
-        self._virtual = {name: frozenset(addresses) for name, addresses in virtual.items()}
-
     def _hold(self, message: Hold) -> None:
         """Keep all routers from preempting, or let them again."""
         if message.held != self._held:
             self._held = message.held
             sentence = f"{'held' if message.held else 'released'}: {message.reason}"
-            self.tell(Event(kind="hold", router=None, sentence=sentence))
+            self._note("hold", sentence)
         for router in self._routers.values():
             router.hold(message.held)
 
@@ -361,53 +322,21 @@ class Worker:
         if not self._ending.done():
             self._ending.set_exception(error)
 
-    async def _execute_own_will(self) -> None:
-        """Leave in good order, because nobody else is there to do it."""
-        active = tuple(one for router in self._routers.values() for one in router.wills())
-        for sentence in await will.execute(LastWill(routers=active)):
-            print(sentence, file=sys.stderr)
-
     def _close(self) -> None:
-        for channel in self._channels.values():
-            channel.close()
+        self._channels.close()
         self._interfaces.close()
         self._announcer.close()
         self._line.close()
 
     # ------------------------------------------------------------------- routers
 
-    def _all_wills(self) -> tuple[RouterWill, ...]:
-        active = [one for router in self._routers.values() for one in router.wills()]
-        return (*self._leaving, *active)
-
-    def _tell_wills(self) -> None:
-        self._wills_pending = False
-        wills = self._all_wills()
-        if wills != self._told_wills:
-            self._told_wills = wills
-            self.tell(LastWill(routers=wills))
-
-    async def _hand_over(self, leaving: RouterWill) -> None:
-        """Execute the will of one virtual router while the others go on."""
-        sentences = await will.execute(LastWill(routers=(leaving,)))
-        self._leaving.remove(leaving)
-        self.wills_changed()
-        for sentence in sentences:
-            self.tell(Event(kind="handed-over", router=leaving.name, sentence=sentence))
+    def _wills(self) -> list[RouterWill]:
+        return [one for router in self._routers.values() for one in router.wills()]
 
     def _interface_changed(self, name: str) -> None:
         """See to the socket of an interface, then let the routers look at it."""
         self._tracking.interface_changed(name)
-        snapshot = self._interfaces[name]
-        for key in [key for key in self._multicast if key[0] == name]:
-            channel = self._channels.get(key)
-            wanted = (snapshot.index, self._multicast[key])
-            if channel is not None and (channel.index, channel.multicast) != wanted:
-                self._channels.pop(key).close()
-                channel = None
-            self._obstacles.pop(key, None)
-            if channel is None and snapshot.index:
-                self._open(key, snapshot.index)
+        self._channels.refresh(self._interfaces[name])
         for router in self._routers.values():
             router.interface_changed(name)
 
@@ -420,51 +349,10 @@ class Worker:
             router.replay()
 
     def _netlink_trouble(self, sentence: str) -> None:
-        self.tell(Event(kind="netlink-trouble", router=None, sentence=sentence))
+        self._note("netlink-trouble", sentence)
 
-    def _open(self, key: tuple[str, int], index: int) -> None:
-        """Open a socket on an interface, or note why that is impossible."""
-        name, family = key
-
-        def receive(datagram: Datagram) -> None:
-            self._receive(name, datagram)
-
-        try:
-            if sysctl.end_forgotten_silence(name):
-                text = f"{name} answered no ARP since a handover that was cut short; it does again"
-                self.tell(Event(kind="arp-restored", router=None, sentence=text))
-        except OSError:
-            pass  # read-only /proc/sys: then nobody can have changed it either
-        try:
-            self._channels[key] = Channel(
-                name, index, family, multicast=self._multicast[key], receiver=receive
-            )
-        except OSError as error:
-            text = f"cannot open a raw socket for IPv{family} on {name}: {error.strerror or error}"
-            self._obstacles[key] = text
-
-    def _receive(self, interface: str, datagram: Datagram) -> None:
-        """Hand an advertisement to its router; one for nobody here is only overheard."""
-        router = self._by_vrid.get((interface, datagram.source.version, datagram.vrid or 0))
-        if router is not None:
-            router.receive(interface, datagram)
-            return
-        with suppress(packet.PacketError):
-            source = datagram.source
-            advertisement, form = packet.decode(datagram.payload, source, datagram.destination)
-            about = {self._by_address.get((interface, one)) for one in advertisement.addresses}
-            about.discard(None)
-            # One about nobody's addresses is counted once: there may be hundreds of routers.
-            for router in about or {self._first.get((interface, source.version))}:
-                if router is not None:
-                    router.overhear(interface, Heard(advertisement, source, form))
-
-
-def _key_of(settings: RouterSettings) -> tuple[str, str]:
-    """Return under which key the group of a virtual router is kept."""
-    if settings.group is None:
-        return "router", settings.name
-    return "group", settings.group
+    def _note(self, kind: str, sentence: str) -> None:
+        self.tell(Event(kind=kind, router=None, sentence=sentence))
 
 
 async def _main(descriptor: int) -> None:
