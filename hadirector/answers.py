@@ -12,9 +12,9 @@ from typing import cast
 
 from checkers.scheduler import CheckView
 from hadirector import __version__
-from hadirector.config.addresses import format_listen
+from hadirector.config.addresses import format_listens
 from hadirector.config.model import Config
-from hadirector.ipvs.model import DestinationKey, Table
+from hadirector.ipvs.model import Table
 from hadirector.pool import Member, Pool, server_key
 from hadirector.reconciler import Turn
 from vrrp.config import VirtualRouter
@@ -187,7 +187,7 @@ def _service(present: Present, pool: Pool) -> Json:
     service = pool.service
     return {
         "name": service.name,
-        "listen": format_listen(service.listen),
+        "listen": format_listens(service.listens),
         "scheduler": service.scheduler,
         "forward": str(service.forward),
         "sentence": pool.sentence,
@@ -218,12 +218,19 @@ def _server(present: Present, pool: Pool, member: Member) -> Json:
 
 
 def _connections(present: Present, pool: Pool, member: Member) -> Json | None:
-    entry = present.actual.get(pool.service.listen)
-    key = DestinationKey(member.server.address, member.server.port)
-    counters = entry.counters.get(key) if entry else None
-    if counters is None:
+    """Over all that the service listens on; None where it has none of the kernel's entries."""
+    found = [
+        entry.counters[key]
+        for listen in pool.service.listens
+        if (entry := present.actual.get(listen)) is not None
+        and (key := member.server.behind(listen)) in entry.counters
+    ]
+    if not found:
         return None
-    return {"active": counters.active, "inactive": counters.inactive}
+    return {
+        "active": sum(counted.active for counted in found),
+        "inactive": sum(counted.inactive for counted in found),
+    }
 
 
 def _server_explained(present: Present, pool: Pool, member: Member) -> Json:

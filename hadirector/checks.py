@@ -11,7 +11,7 @@ from checkers.health import State
 from checkers.scheduler import CheckView
 from hadirector import pool
 from hadirector.config.model import Config
-from hadirector.ipvs.model import DestinationKey, Table
+from hadirector.ipvs.model import Table
 
 
 def checks_of(config: Config) -> dict[str, Check]:
@@ -34,13 +34,11 @@ def serving(config: Config, actual: Table, drained: Collection[str] = ()) -> set
     """
     found: set[str] = set()
     for service in config.services:
-        entry = actual.get(service.listen)
-        if entry is None:
-            continue
+        entries = [(key, actual[key]) for key in service.listens if key in actual]
         for server in service.servers:
-            present = entry.destinations.get(DestinationKey(server.address, server.port))
             key = pool.server_key(service, server)
-            if present is not None and (present.usable or key in drained):
+            places = (entry.destinations.get(server.behind(at)) for at, entry in entries)
+            if any(each is not None and (each.usable or key in drained) for each in places):
                 found.add(key)
     return found
 

@@ -171,7 +171,7 @@ class Director:
         if why != HEALTH:
             await self._tune(config)
         # Noted before it is done: what is killed in between must know its services again.
-        self._reconciler.declared |= {service.listen for service in config.services}
+        self._reconciler.declared.update(*(each.listens for each in config.services))
         self._remember_declared()
         turn = await self._reconciler.turn(why, pools.values(), undeclared=config.undeclared)
         self._present.actual = self._reconciler.actual

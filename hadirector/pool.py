@@ -17,7 +17,7 @@ waits, so that a start does not flash the fallback page at the clients.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -146,7 +146,7 @@ def build(
 
 def desired_table(pools: Iterable[Pool]) -> ipvs.Table:
     """The kernel table that these pools ask for."""
-    return ipvs.Table.of(*(_entry(pool) for pool in pools))
+    return ipvs.Table.of(*(entry for pool in pools for entry in _entries(pool)))
 
 
 def growth_in_s(pools: Iterable[Pool]) -> float | None:
@@ -255,19 +255,21 @@ def _fallback(service: config.Service, *, usable: int, unknown: int) -> Member |
     return Member(server=service.fallback, in_table=serves, weight=weight, reason=reason)
 
 
-def _entry(pool: Pool) -> tuple[ipvs.Service, list[ipvs.Destination]]:
+def _entries(pool: Pool) -> Iterator[tuple[ipvs.Service, list[ipvs.Destination]]]:
+    """One of the kernel's services for each that the pool's listens on."""
     service = pool.service
     members = [*pool.members, *([pool.fallback] if pool.fallback else [])]
-    destinations = [
-        _destination(service, member.server, member.weight) for member in members if member.in_table
-    ]
-    asked = ipvs.Service(service.listen, service.scheduler, service.persistence, service.flags)
-    return asked, destinations
+    present = [member for member in members if member.in_table]
+    for key in service.listens:
+        asked = ipvs.Service(key, service.scheduler, service.persistence, service.flags)
+        yield asked, [_destination(service, key, one.server, one.weight) for one in present]
 
 
-def _destination(service: config.Service, server: config.Server, weight: int) -> ipvs.Destination:
+def _destination(
+    service: config.Service, listen: ipvs.ServiceKey, server: config.Server, weight: int
+) -> ipvs.Destination:
     return ipvs.Destination(
-        ipvs.DestinationKey(server.address, server.port),
+        server.behind(listen),
         service.forward if server.forward is None else server.forward,
         weight,
         server.upper,

@@ -115,7 +115,7 @@ class Reconciler:
         self, asked: _Asked, actual: Table, left: Table | None, *, drift: tuple[Step, ...]
     ) -> Turn:
         """Plan and apply against this table, which need not have been read just now."""
-        policies = {pool.service.listen: pool.service.drift for pool in asked.pools}
+        policies = {key: pool.service.drift for pool in asked.pools for key in pool.service.listens}
         wanted = desired_table(asked.pools)
         desired = wanted
         if left is not None:

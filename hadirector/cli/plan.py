@@ -104,7 +104,9 @@ def look_ahead(config: Config, dataplane: Dataplane) -> Ahead:
         raise CliError(str(error), error.remedy, EXIT_CANNOT) from error
     desired = desired_table(everything_up(service) for service in config.services)
     ahead = plan(desired, actual, undeclared=config.undeclared)
-    quorums = {each.listen: Quorum(each.name, each.quorum) for each in config.services}
+    quorums = {
+        key: Quorum(each.name, each.quorum) for each in config.services for key in each.listens
+    }
     return Ahead(ahead, impact(ahead, actual, desired, quorums))
 
 

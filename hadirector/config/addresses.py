@@ -8,6 +8,7 @@ otherwise. Never resolve a name: what a director balances must not depend on a r
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
 
 from hadirector.config.diagnostics import Rule, UnfitError
@@ -25,12 +26,20 @@ FWMARK_MAX = 2**32 - 1
 
 ENDPOINT_PATTERN = r"^([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$"
 LISTEN_PATTERN = (
-    r"^((tcp|udp|sctp)://([0-9.]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}|fwmark6?:[0-9]{1,10})$"
+    r"^((tcp|udp|sctp)://([0-9.]+(-[0-9.]+)?|\[[0-9A-Fa-f:.]+\](-\[[0-9A-Fa-f:.]+\])?)"
+    r":[0-9]{1,5}(-[0-9]{1,5})?|fwmark6?:[0-9]{1,10})$"
 )
+LISTENS_MAX = 4096
+"""Kernel services that one service of the file may become: each costs a write and memory."""
 
 _MARKS = {4: "fwmark:", 6: "fwmark6:"}
 """The kernel keeps marks of IPv4 and of IPv6 packets apart."""
 _PROTOCOLS = {str(protocol): protocol for protocol in Protocol}
+_RANGES = re.compile(
+    r"(?P<first>[0-9.]+|\[[0-9A-Fa-f:.]+\])(-(?P<last>[0-9.]+|\[[0-9A-Fa-f:.]+\]))?"
+    r":(?P<port>[0-9]+)(-(?P<last_port>[0-9]+))?",
+    re.ASCII,
+)
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
@@ -70,6 +79,58 @@ def parse_endpoint(text: str) -> DestinationKey:
         parse_address(host)
         raise AddressError(f'"{text}" has no port', f"write {host}:80")
     return DestinationKey(parse_address(host), _port(port))
+
+
+def format_listens(keys: Sequence[ServiceKey]) -> str:
+    """What a service listens on, in short: `tcp://192.0.2.100:80 and 10 more`."""
+    more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+    return format_listen(keys[0]) + more
+
+
+def parse_listens(text: str) -> tuple[ServiceKey, ...]:
+    """Read what one line listens on, with ranges: `tcp://192.0.2.100-110:80`, `…:8000-8010`.
+
+    Every address with every port; raises AddressError.
+    """
+    scheme, separator, rest = text.partition("://")
+    match = _RANGES.fullmatch(rest) if separator and "-" in rest else None
+    if match is None:
+        return (parse_listen(text),)
+    first, last, port, last_port = match.group("first", "last", "port", "last_port")
+    low = parse_listen(f"{scheme}://{first}:{port}")
+    assert isinstance(low, VirtualAddress)
+    address = low.address if last is None else _last_address(first, last)
+    most = low.port if last_port is None else _port(last_port)
+    for begin, end in ((low.address, address), (low.port, most)):
+        if int(end) < int(begin):
+            raise AddressError(f"the range {begin} to {end} is empty", "write the lower one first")
+    if low.port == 0 and last_port is not None:
+        raise AddressError("port 0 is every port, and begins no range", "write 1, or 0 alone")
+    addresses, ports = int(address) - int(low.address) + 1, most - low.port + 1
+    check_listens(addresses * ports)
+    return tuple(
+        VirtualAddress(low.protocol, low.address + offset, number)
+        for offset in range(addresses)
+        for number in range(low.port, most + 1)
+    )
+
+
+def check_listens(count: int) -> None:
+    """Raise AddressError where one service would become too many of the kernel's."""
+    if count > LISTENS_MAX:
+        raise AddressError(
+            f"these are {count} services to the kernel, and at most {LISTENS_MAX} are made of one",
+            "write fwmark:1, and have the firewall mark these packets",
+        )
+
+
+def _last_address(first: str, last: str) -> Address:
+    """The end of a range: whole, or for IPv4 the last of the four numbers."""
+    if last.isdecimal():
+        last = f"{first.rpartition('.')[0]}.{last}"
+    if last.startswith("[") != first.startswith("["):
+        raise AddressError(f"{first} to {last} is no range", "begin and end in one IP version")
+    return parse_address(last.strip("[]"))
 
 
 def parse_listen(text: str) -> ServiceKey:

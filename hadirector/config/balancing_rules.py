@@ -16,7 +16,7 @@ from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Mapping, Sequence
 from hadirector.config.sections import ServerDraft, ServiceDraft
-from hadirector.config.service_rules import listen_of
+from hadirector.config.service_rules import version_of, virtual_addresses
 from hadirector.ipvs.model import Forward, Protocol, VirtualAddress
 
 
@@ -45,14 +45,20 @@ def _scheduler_flags(service: ServiceDraft, findings: Findings) -> None:
             )
 
 
+def _not_udp(service: ServiceDraft) -> VirtualAddress | None:
+    """The first that a service listens on for another protocol."""
+    keys = virtual_addresses(service)
+    return next((key for key in keys if key.protocol is not Protocol.UDP), None)
+
+
 def _one_packet(service: ServiceDraft, findings: Findings) -> None:
-    listen = service.draft.get("listen", VirtualAddress)
-    if service.draft.get("one_packet", bool) and listen and listen.protocol is not Protocol.UDP:
+    other = _not_udp(service)
+    if service.draft.get("one_packet", bool) and other:
         findings.error(
             Rule.ONE_PACKET,
             service.draft.at("one_packet"),
             path=service.draft.path_of("one_packet"),
-            message=f"one_packet does nothing for {listen.protocol}",
+            message=f"one_packet does nothing for {other.protocol}",
             hint="only UDP packets can be scheduled one by one",
         )
 
@@ -63,8 +69,8 @@ def _one_packet_answers(service: ServiceDraft, findings: Findings) -> None:
     forwards = [server.draft.get("forward", Forward) for server in service.servers]
     usual = draft.get("forward", Forward)
     is_nat = [(usual if own is None else own) is Forward.NAT for own in forwards]
-    listen = draft.get("listen", VirtualAddress)
-    if draft.get("one_packet", bool) and any(is_nat) and listen and listen.protocol is Protocol.UDP:
+    datagrams = bool(virtual_addresses(service)) and _not_udp(service) is None
+    if draft.get("one_packet", bool) and any(is_nat) and datagrams:
         findings.warning(
             Rule.ONE_PACKET_NAT,
             draft.at("one_packet"),
@@ -75,11 +81,11 @@ def _one_packet_answers(service: ServiceDraft, findings: Findings) -> None:
 
 
 def _persistence(service: ServiceDraft, findings: Findings) -> None:
-    draft, listen = service.persistence, listen_of(service)
-    if draft is None or listen is None:
+    draft, version = service.persistence, version_of(service)
+    if draft is None or version is None:
         return
     mask = draft.get("netmask", IPv4Address) or draft.get("netmask", int)
-    problem = _impossible_netmask(mask, listen.version)
+    problem = _impossible_netmask(mask, version)
     if problem:
         message, hint = problem
         findings.error(
@@ -89,8 +95,7 @@ def _persistence(service: ServiceDraft, findings: Findings) -> None:
             message=message,
             hint=hint,
         )
-    named = isinstance(listen, VirtualAddress) and listen.protocol is not Protocol.UDP
-    if draft.get("engine", str) == "sip" and named:
+    if draft.get("engine", str) == "sip" and _not_udp(service):
         findings.error(
             Rule.SIP_NEEDS_UDP,
             draft.at("engine"),

@@ -28,11 +28,9 @@ from hadirector.drift import Drift
 from hadirector.ipvs.model import (
     IPIP,
     DestinationKey,
-    FirewallMark,
     Forward,
     Persistence,
     Tunnel,
-    VirtualAddress,
 )
 from hadirector.plan import Undeclared
 
@@ -112,11 +110,12 @@ def _service(service: ServiceDraft) -> Service:
     draft = service.draft
     servers = tuple(_server(server, service) for server in service.servers)
     fallback = draft.get("fallback", DestinationKey)
-    listen = draft.get("listen", VirtualAddress) or _value(draft, "listen", FirewallMark)
+    listen, *also = [each.key for each in service.listens]
     assert service.check is not None
     return Service(
         name=_value(draft, "name", str),
         listen=listen,
+        also=tuple(also),
         scheduler=_value(draft, "scheduler", str),
         forward=_value(draft, "forward", Forward),
         check=service.check,

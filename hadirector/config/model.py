@@ -18,11 +18,13 @@ from hadirector.drift import Drift
 from hadirector.ipvs.model import (
     IPIP,
     Address,
+    DestinationKey,
     Forward,
     Persistence,
     ServiceFlag,
     ServiceKey,
     Tunnel,
+    VirtualAddress,
 )
 from hadirector.plan import Undeclared
 
@@ -73,10 +75,18 @@ class Server:
         """As written in the file."""
         return join(self.address, self.port)
 
+    def behind(self, listen: ServiceKey) -> DestinationKey:
+        """What the kernel calls it there: a server without a port has the one that clients use."""
+        port = listen.port if isinstance(listen, VirtualAddress) else 0
+        return DestinationKey(self.address, self.port or port)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """A virtual service, with every default merged in."""
+    """A virtual service, with every default merged in.
+
+    The kernel has one service for each of `listens`; its servers and their checks are the same.
+    """
 
     name: str
     listen: ServiceKey
@@ -90,6 +100,12 @@ class Service:
     flags: ServiceFlag = ServiceFlag.NONE
     drift: Drift = Drift.REPAIR
     slow_start: float = 0.0  # seconds
+    also: tuple[ServiceKey, ...] = ()  # what it listens on besides
+
+    @property
+    def listens(self) -> tuple[ServiceKey, ...]:
+        """All that it listens on, as written: at least one."""
+        return (self.listen, *self.also)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

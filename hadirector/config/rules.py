@@ -17,10 +17,10 @@ from hadirector.config.balancing_rules import check_balancing
 from hadirector.config.diagnostics import Rule, choices, did_you_mean
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Node, Sequence
-from hadirector.config.sections import FileDraft
-from hadirector.config.service_rules import check_service, first_of, listen_of, repeated
+from hadirector.config.sections import FileDraft, Listen
+from hadirector.config.service_rules import check_service, first_of, repeated
 from hadirector.config.tracking_rules import check_tracking
-from hadirector.ipvs.model import Address, VirtualAddress
+from hadirector.ipvs.model import Address, ServiceKey, VirtualAddress
 
 
 def check_rules(top: FileDraft, findings: Findings) -> None:
@@ -179,18 +179,24 @@ def _report_group(draft: Draft, group: str, hint: str, findings: Findings) -> No
 
 
 def _duplicate_listen(top: FileDraft, findings: Findings) -> None:
-    items: list[tuple[Draft, str, str | None]] = []
-    for service in top.services:
-        listen = listen_of(service)
-        items.append((service.draft, "listen", None if listen is None else format_listen(listen)))
-    for draft, name, value, earlier in repeated(items):
-        findings.error(
-            Rule.DUPLICATE_LISTEN,
-            draft.at(name),
-            path=draft.path_of(name),
-            message=f"a second service listens on {value}",
-            hint=first_of(earlier, draft, name),
-        )
+    """Of a range that overlaps with another, the first address is told."""
+    first: dict[ServiceKey, tuple[int, Listen]] = {}
+    told: set[tuple[int, int]] = set()
+    for number, service in enumerate(top.services):
+        for listen in service.listens:
+            owner, earlier = first.setdefault(listen.key, (number, listen))
+            if earlier is listen or (id(earlier.node), id(listen.node)) in told:
+                continue
+            told.add((id(earlier.node), id(listen.node)))
+            what = "a second service listens" if owner != number else "this service listens twice"
+            place = earlier.node.place.seen_from(listen.node.place)
+            findings.error(
+                Rule.DUPLICATE_LISTEN,
+                listen.node,
+                path=listen.path,
+                message=f"{what} on {format_listen(listen.key)}",
+                hint=f"the first is in {place}",
+            )
 
 
 def _unowned_vip(top: FileDraft, findings: Findings) -> None:
@@ -201,14 +207,20 @@ def _unowned_vip(top: FileDraft, findings: Findings) -> None:
         return  # one of those reported may be the owner
     owned = {str(address): None for address, *_ in _vips(top)}
     for service in top.services:
-        listen = service.draft.get("listen", VirtualAddress)
-        if listen is not None and str(listen.address) not in owned:
+        unowned: dict[int, tuple[Listen, list[str]]] = {}
+        for listen in service.listens:
+            if isinstance(listen.key, VirtualAddress) and str(listen.key.address) not in owned:
+                addresses = unowned.setdefault(id(listen.node), (listen, []))[1]
+                if str(listen.key.address) not in addresses[-1:]:
+                    addresses.append(str(listen.key.address))
+        for listen, addresses in unowned.values():
+            more = f" and {len(addresses) - 1} more" if len(addresses) > 1 else ""
             findings.error(
                 Rule.UNOWNED_VIP,
-                service.draft.at("listen"),
-                path=service.draft.path_of("listen"),
-                message=f"no virtual router owns {listen.address}",
-                hint=did_you_mean(str(listen.address), owned)
+                listen.node,
+                path=listen.path,
+                message=f"no virtual router owns {addresses[0]}{more}",
+                hint=did_you_mean(addresses[0], owned)
                 or "add it to the addresses of a virtual router",
             )
 

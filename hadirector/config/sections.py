@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from hadirector.config import shape
+from hadirector.config.addresses import AddressError, check_listens
 from hadirector.config.balancing import PersistenceShape, TunnelShape
 from hadirector.config.checks import Layer, add_layer, construct, default_layer, resolve
 from hadirector.config.diagnostics import Rule
@@ -21,10 +22,11 @@ from hadirector.config.explain import found
 from hadirector.config.model import HealthCheck
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken
 from hadirector.config.tuning_shape import IpvsShape
+from hadirector.ipvs.model import ServiceKey
 from vrrp.config import VirtualRouter
 
 _FILE_SECTIONS = frozenset({"nodes", "virtual_routers", "defaults", "services", "include", "ipvs"})
-_SERVICE_SECTIONS = frozenset({"check", "servers", "persistence", "tunnel"})
+_SERVICE_SECTIONS = frozenset({"listen", "check", "servers", "persistence", "tunnel"})
 _SERVER_SECTIONS = frozenset({"check", "tunnel"})
 _CHECK = frozenset({"check"})
 _INHERITED = ("forward", "upper", "lower")
@@ -43,15 +45,25 @@ class ServerDraft:
     tunnel: Draft | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """One thing that a service listens on, and where that is written."""
+
+    key: ServiceKey
+    node: Node
+    path: str
+
+
 @dataclass(slots=True)
 class ServiceDraft:
-    """A virtual service with its servers."""
+    """A virtual service with its servers. `listens` is empty where something in it is wrong."""
 
     draft: Draft
     check: HealthCheck | None
     servers: list[ServerDraft] = field(default_factory=list)
     persistence: Draft | None = None
     tunnel: Draft | None = None
+    listens: list[Listen] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -151,6 +163,7 @@ class _Services:
             resolve(layers, node.place, self._findings),
             persistence=self._persistence(node, path),
             tunnel=self._tunnel(node, path),
+            listens=self._listens(node, path),
         )
         for place, item in _items(node, "servers", path, self._findings):
             service.servers.append(self._server(item, place, service, layers))
@@ -160,6 +173,34 @@ class _Services:
                 Rule.MISSING_KEY, servers, path=f"{path}.servers", message="no server is listed"
             )
         return service
+
+    def _listens(self, service: Mapping, path: str) -> list[Listen]:
+        """What a service listens on: a text or a list of texts, each with its ranges resolved."""
+        node = service.entries.get("listen")
+        if node is None:
+            return []
+        place = f"{path}.listen"
+        parts = [(node, place)]
+        if isinstance(node, Sequence):
+            parts = [(item, f"{place}[{index}]") for index, item in enumerate(node.items)]
+        found: list[Listen] = []
+        for item, where in parts:
+            draft = Draft(item, where)
+            text = fields_of(shape.ServiceShape)["listen"]
+            check_field(draft, "listen", item, text, self._findings)
+            keys = draft.get("listen", tuple)
+            if keys is None:
+                return []
+            found += (Listen(key, item, where) for key in keys)
+        try:
+            check_listens(len(found))
+        except AddressError as error:
+            self._findings.error(error.rule, node, path=place, message=str(error), hint=error.hint)
+            return []
+        if not found:
+            message = "nothing is listed to listen on"
+            self._findings.error(Rule.MISSING_KEY, node, path=place, message=message)
+        return found
 
     def _inherit(self, draft: Draft, node: Mapping) -> None:
         for name in ("scheduler", "forward"):

@@ -47,10 +47,31 @@ def first_of(earlier: Draft, draft: Draft, name: str) -> str:
     return f"the first is in {earlier.at(name).place.seen_from(draft.at(name).place)}"
 
 
-def listen_of(service: ServiceDraft) -> VirtualAddress | FirewallMark | None:
-    """What a service listens on; None if that is wrong."""
-    draft = service.draft
-    return draft.get("listen", VirtualAddress) or draft.get("listen", FirewallMark)
+def version_of(service: ServiceDraft) -> int | None:
+    """The IP version of a service's clients; None if what it listens on is wrong or mixed."""
+    versions = {listen.key.version for listen in service.listens}
+    return versions.pop() if len(versions) == 1 else None
+
+
+def virtual_addresses(service: ServiceDraft) -> list[VirtualAddress]:
+    """What a service listens on, firewall marks left out."""
+    keys = (listen.key for listen in service.listens)
+    return [key for key in keys if isinstance(key, VirtualAddress)]
+
+
+def _mixed_clients(service: ServiceDraft, findings: Findings) -> None:
+    """The kernel keeps IPv4 and IPv6 services apart, and so do netmasks and most servers."""
+    for listen in service.listens[1:]:
+        if listen.key.version != service.listens[0].key.version:
+            first = service.listens[0].key.version
+            findings.error(
+                Rule.MIXED_FAMILIES,
+                listen.node,
+                path=listen.path,
+                message=f"IPv{listen.key.version} clients in a service of IPv{first}",
+                hint="write a service of its own for them",
+            )
+            return
 
 
 def _duplicate_server(service: ServiceDraft, findings: Findings) -> None:
@@ -58,6 +79,16 @@ def _duplicate_server(service: ServiceDraft, findings: Findings) -> None:
         (server.draft, "address", server.draft.get("address", DestinationKey))
         for server in service.servers
     ]
+    every = {key.address: draft for draft, _, key in items if key is not None and key.port == 0}
+    for draft, _, key in items:
+        if key is not None and key.port != 0 and key.address in every and len(service.listens) > 1:
+            findings.error(
+                Rule.DUPLICATE_SERVER,
+                draft.at("address"),
+                path=draft.path_of("address"),
+                message=f"{key} is in this service twice, once with every port of clients (0)",
+                hint=first_of(every[key.address], draft, "address").replace("first", "other"),
+            )
     for draft, name, value, earlier in repeated(items):
         findings.error(
             Rule.DUPLICATE_SERVER,
@@ -71,7 +102,11 @@ def _duplicate_server(service: ServiceDraft, findings: Findings) -> None:
 def _fallback_is_server(service: ServiceDraft, findings: Findings) -> None:
     fallback = service.draft.get("fallback", DestinationKey)
     servers = {server.draft.get("address", DestinationKey) for server in service.servers}
-    if fallback is not None and fallback in servers:
+    if fallback is None:
+        return
+    alike = {key for key in servers if key is not None and key.address == fallback.address}
+    several = len(service.listens) > 1 and 0 in (fallback.port, *(key.port for key in alike))
+    if fallback in alike or (alike and several):
         findings.error(
             Rule.FALLBACK_IS_SERVER,
             service.draft.at("fallback"),
@@ -125,32 +160,37 @@ def _server_address(service: ServiceDraft, findings: Findings) -> None:
 
 def _dr_port(service: ServiceDraft, findings: Findings) -> None:
     """Only NAT rewrites the port: with the others the packet arrives as the client sent it."""
-    listen = service.draft.get("listen", VirtualAddress)
-    if listen is None:
-        return
+    ports = list(dict.fromkeys(key.port for key in virtual_addresses(service)))
+    several = len(ports) > 1
     for each in _destinations(service):
-        if each.forward in (Forward.DR, Forward.TUN) and each.key.port != listen.port:
-            ports = f"port {listen.port} to {each.key.port}"
+        if each.forward not in (Forward.DR, Forward.TUN) or (several and each.key.port == 0):
+            continue
+        other = next((port for port in ports if port != each.key.port), None)
+        if other is not None:
+            right = "0, the client's own" if several else str(other)
             findings.error(
                 Rule.DR_PORT,
                 each.draft.at(each.name),
                 path=each.draft.path_of(each.name),
-                message=f"forward {each.forward} cannot change {ports}",
-                hint=f"write port {listen.port}, or forward: nat",
+                message=f"forward {each.forward} cannot change port {other} to {each.key.port}",
+                hint=f"write port {right}, or forward: nat",
             )
 
 
 def _port_zero(service: ServiceDraft, findings: Findings) -> None:
-    listen = listen_of(service)
-    if listen is None:
+    if not service.listens:
         return
-    every = isinstance(listen, FirewallMark) or listen.port == 0
+    ports = {key.port for key in virtual_addresses(service)}
+    # Behind a mark, or several ports, a server can have the port that the client came to.
+    every = len(ports) != 1 or 0 in ports
     persists = service.draft.at("persistence") is not service.draft.node
-    if isinstance(listen, VirtualAddress) and listen.port == 0 and not persists:
+    for listen in service.listens:
+        if not isinstance(listen.key, VirtualAddress) or listen.key.port or persists:
+            continue
         findings.error(
             Rule.PORT_ZERO,
-            service.draft.at("listen"),
-            path=service.draft.path_of("listen"),
+            listen.node,
+            path=listen.path,
             message="port 0 means every port, and that needs persistence",
             hint="write persistence: 5m, or a port",
         )
@@ -167,21 +207,22 @@ def _port_zero(service: ServiceDraft, findings: Findings) -> None:
 
 def _mixed_families(service: ServiceDraft, findings: Findings) -> None:
     """The kernel takes another IP version behind a service only through a tunnel (ip_vs_ctl.c)."""
-    listen = listen_of(service)
-    if listen is None:
+    expected = version_of(service)
+    if expected is None:
         return
     hint = "only forward: tun can do that"
+    listen = service.listens[0].key
     if isinstance(listen, FirewallMark):
         other = FirewallMark(listen.mark, 10 - listen.version)
         hint = f"write {format_listen(other)} for IPv{other.version} clients; {hint}"
     for each in _destinations(service):
         version = each.key.address.version
-        if version != listen.version and each.forward not in (None, Forward.TUN):
+        if version != expected and each.forward not in (None, Forward.TUN):
             findings.error(
                 Rule.MIXED_FAMILIES,
                 each.draft.at(each.name),
                 path=each.draft.path_of(each.name),
-                message=f"an IPv{version} server behind a service of IPv{listen.version}",
+                message=f"an IPv{version} server behind a service of IPv{expected}",
                 hint=hint,
             )
 
@@ -252,6 +293,7 @@ _RULES: tuple[Callable[[ServiceDraft, Findings], None], ...] = (
     _server_address,
     _dr_port,
     _port_zero,
+    _mixed_clients,
     _mixed_families,
     _quorum,
     _nothing_to_check,

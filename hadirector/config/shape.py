@@ -24,7 +24,7 @@ from hadirector.config.addresses import (
     AddressError,
     parse_address,
     parse_endpoint,
-    parse_listen,
+    parse_listens,
 )
 from hadirector.config.balancing import (
     UNWRITTEN,
@@ -106,8 +106,8 @@ def _endpoint(value: object) -> DestinationKey:
     return parse_endpoint(_as_text(value, "write 198.51.100.21:8080"))
 
 
-def _listen(value: object) -> ServiceKey:
-    return parse_listen(_as_text(value, "write tcp://192.0.2.100:80"))
+def _listen(value: object) -> tuple[ServiceKey, ...]:
+    return parse_listens(_as_text(value, "write tcp://192.0.2.100:80"))
 
 
 def _as_text(value: object, hint: str) -> str:
@@ -129,10 +129,15 @@ EndpointText = Annotated[
     PlainValidator(_endpoint),
     _json({"type": "string", "pattern": ENDPOINT_PATTERN, "examples": ["198.51.100.21:8080"]}),
 ]
+_LISTEN_JSON = {
+    "type": "string",
+    "pattern": LISTEN_PATTERN,
+    "examples": ["tcp://192.0.2.100:80", "tcp://192.0.2.100-110:8000-8010"],
+}
 ListenText = Annotated[
-    ServiceKey,
+    tuple[ServiceKey, ...],  # of one text, whose ranges are resolved; `sections` walks the list
     PlainValidator(_listen),
-    _json({"type": "string", "pattern": LISTEN_PATTERN, "examples": ["tcp://192.0.2.100:80"]}),
+    _json({"anyOf": [_LISTEN_JSON, {"type": "array", "items": _LISTEN_JSON, "minItems": 1}]}),
 ]
 Scheduler = Annotated[
     str, PlainValidator(_scheduler), _json({"type": "string", "enum": list(SCHEDULERS)})
@@ -226,7 +231,10 @@ class ServiceShape(BaseModel):
     listen: ListenText = Field(
         description="What clients connect to: `tcp://`, `udp://` or `sctp://` with address and "
         "port, or `fwmark:NUMBER` for all IPv4 packets that the firewall marked so, "
-        "`fwmark6:NUMBER` for those of IPv6. Port 0 (with `persistence`) means every port."
+        "`fwmark6:NUMBER` for those of IPv6. Port 0 (with `persistence`) means every port. Ranges "
+        "(`tcp://192.0.2.100-110:80`, `tcp://[2001:db8::1]-[2001:db8::9]:8000-8010`) and a list "
+        "of such texts make one service of several for the kernel, at most 4096, with the same "
+        "servers and one check for each; a server with port 0 then has the client's port."
     )
     scheduler: Scheduler = Field(default=SCHEDULER_DEFAULT, description=_SCHEDULER)
     scheduler_flags: SchedulerFlags = Field(

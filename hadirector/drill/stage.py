@@ -322,12 +322,13 @@ class Stage:
     def ipvsadm_names(self, service: Service, server: Server) -> list[str]:
         """How ipvsadm is told of a server: `-t VIP:PORT -r SERVER:PORT` and the method."""
         method = {"nat": "-m", "dr": "-g", "tun": "-i"}[str(service.forward)]
+        named = str(server.behind(service.listen))
         if isinstance(service.listen, FirewallMark):
-            return ["-f", str(service.listen.mark), "-r", str(server), method]
+            return ["-f", str(service.listen.mark), "-r", named, method]
         flag = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}[str(service.listen.protocol)]
         address = service.listen.address
         where = f"{address}" if address.version == 4 else f"[{address}]"
-        return [flag, f"{where}:{service.listen.port}", "-r", str(server), method]
+        return [flag, f"{where}:{service.listen.port}", "-r", named, method]
 
     # Before a scenario
 

@@ -69,7 +69,7 @@ def extra_server(config: Config) -> Server:
     for each in config.services:
         named |= {server.address for server in each.servers}
         named |= {each.fallback.address} if each.fallback else set()
-        named |= {each.listen.address} if isinstance(each.listen, VirtualAddress) else set()
+        named |= {key.address for key in each.listens if isinstance(key, VirtualAddress)}
     named |= {address.ip for router in config.virtual_routers for address in router.all_addresses}
     first = service.servers[0]
     return replace(first, address=_free_address(first.address, named))

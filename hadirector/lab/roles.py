@@ -70,9 +70,9 @@ def listeners_of(config: Config, address: Address) -> tuple[Listener, ...]:
 def _wanted(service: Service, server: Server) -> Iterable[Listener]:
     """The service's own port and, for a server that is checked, the check's."""
     # What a firewall mark selects is not in the file: such a service is answered over TCP.
-    listen = service.listen
-    protocol = Protocol.TCP if isinstance(listen, FirewallMark) else listen.protocol
-    yield Listener(protocol=protocol, port=server.port)
+    for listen in service.listens:
+        protocol = Protocol.TCP if isinstance(listen, FirewallMark) else listen.protocol
+        yield Listener(protocol=protocol, port=server.behind(listen).port)
     if server.check is not None:
         yield from _checked(server, server.check)
 

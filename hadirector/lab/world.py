@@ -199,8 +199,7 @@ class _Builder:
         yield from self._servers
         yield from (address.ip for network in self._networks for address in network.virtual)
         for service in self._config.services:
-            if isinstance(service.listen, VirtualAddress):
-                yield service.listen.address
+            yield from _addresses_of(service)
 
     def _find_networks(self) -> tuple[Network, ...]:
         """One network per interface name; addresses that fit nowhere bring their subnet along."""
@@ -214,9 +213,7 @@ class _Builder:
         }
         first, last = next(iter(subnets)), list(subnets)[-1]
         listening = [
-            service.listen.address
-            for service in self._config.services
-            if isinstance(service.listen, VirtualAddress)
+            address for service in self._config.services for address in _addresses_of(service)
         ]
         strangers: list[tuple[str, Address, str]] = [
             *(
@@ -292,9 +289,9 @@ class _Builder:
     def _client(self) -> Machine:
         addresses: dict[str, list[Interface]] = defaultdict(list)
         places = [
-            self._place_of(service.listen.address)
+            self._place_of(address)
             for service in self._config.services
-            if isinstance(service.listen, VirtualAddress)
+            for address in _addresses_of(service)
         ]
         for network, subnet in dict.fromkeys(places):
             addresses[network.interface].append(self._spares.take(subnet))
@@ -316,8 +313,8 @@ class _Builder:
             forward = service.forward if server.forward is None else server.forward
             if forward == Forward.NAT:
                 routes.extend(self._reply_routes(address, network, subnet, client))
-            elif isinstance(service.listen, VirtualAddress):
-                vip = service.listen.address
+                continue
+            for vip in _addresses_of(service):
                 device = "lo"
                 if forward == Forward.TUN:
                     tunnels.append(tunnel_end(address, vip.version, server.tunnel))
@@ -371,3 +368,9 @@ class _Builder:
             if each.ip in subnet:
                 # A client beside the server would be answered directly, past the director.
                 yield Route(str(each.ip), inside[0], network.interface)
+
+
+def _addresses_of(service: Service) -> Iterable[Address]:
+    """The addresses a service listens on; a firewall mark has none."""
+    keys = (key for key in service.listens if isinstance(key, VirtualAddress))
+    return dict.fromkeys(key.address for key in keys)

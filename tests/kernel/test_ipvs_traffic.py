@@ -66,6 +66,8 @@ EVERYBODY = [
     f"{web(80)}, {both(NAT_SERVERS, 8080)}",
     f"name: dr-dns, listen: 'udp://{VIP}:54', forward: dr, {both(DR_SERVERS, 54)}",
     f"name: dr-dns2, listen: 'udp://{VIP}:55', forward: dr, {both(DR_SERVERS, 55)}",
+    f"name: ports, listen: 'tcp://{VIP}:8310-8311', forward: dr, check: {{port: 8310}}, "
+    + both(DR_SERVERS, 0),
     f"name: tunnels, {tunnelled(VIP)}",
     f"name: tunnels6, {tunnelled(VIP6)}",
 ]
@@ -103,6 +105,21 @@ def test_a_client_comes_back_to_its_server(stage: Stage) -> None:
     assert OTHER_CLIENT in templates
     assert len(templates) == 2
     assert stage.proc()[0] == "TCP C0000264:005B rr persistent 30000 FFFFFFFF"
+
+
+def test_one_service_on_several_ports(stage: Stage) -> None:
+    """Each is a service to the kernel, and a server without a port has the client's."""
+    stage.program(
+        f"name: ports, listen: ['tcp://{VIP}:8310-8311', 'udp://{VIP}:54'], scheduler: rr, "
+        f"forward: dr, check: {{port: 8310}}, {both(DR_SERVERS, 0)}"
+    )
+    assert {stage.ask(port) for port in (8310, 8310)} == set(DR_SERVERS)
+    assert {stage.ask(port) for port in (8311, 8311)} == set(DR_SERVERS)
+    assert sorted(line.split()[1] for line in stage.proc() if line.startswith("->")) == sorted(
+        f"{server}:{port:04X}" for server in ("C000021F", "C0000220") for port in (54, 8310, 8311)
+    )
+    stage.program(f"{web(80)}, {both(NAT_SERVERS, 8080)}")
+    assert len(stage.proc()) == 3
 
 
 def test_clients_of_one_network_count_as_one(stage: Stage) -> None:
