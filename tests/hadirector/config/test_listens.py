@@ -78,13 +78,17 @@ def test_a_server_without_a_port_has_that_of_the_client(tmp_path: Path) -> None:
         ),
         (
             service("'tcp://[2001:db8::]-[2001:db8::ffff]:80'"),
-            "6:25 services[0].listen: these are 65536 services to the kernel, and at most 4096 "
-            "are made of one",
+            (
+                "6:25 services[0].listen: these are 65536 services to the kernel, and at most 4096 "
+                "are made of one"
+            ),
         ),
         (
             service("['tcp://192.0.2.100:1-4000', 'udp://192.0.2.100:1-4000']"),
-            "6:25 services[0].listen: these are 8000 services to the kernel, and at most 4096 are "
-            "made of one",
+            (
+                "6:25 services[0].listen: these are 8000 services to the kernel, and at most 4096 "
+                "are made of one"
+            ),
         ),
         (
             service("'tcp://192.0.2.100-[2001:db8::1]:80'"),
@@ -126,8 +130,10 @@ def test_a_server_without_a_port_has_that_of_the_client(tmp_path: Path) -> None:
         ),
         (
             service("'tcp://192.0.2.100:80-81'", EVERY.replace("['", "['192.0.2.31:80', '")),
-            "6:96 services[0].servers[0]: 192.0.2.31:80 is in this service twice, once with "
-            "every port of clients (0)",
+            (
+                "6:96 services[0].servers[0]: 192.0.2.31:80 is in this service twice, once with "
+                "every port of clients (0)"
+            ),
         ),
         (
             service("'tcp://192.0.2.100:80-81'", f"fallback: '192.0.2.31:0', {EVERY}"),
