@@ -2,8 +2,9 @@
 
 A start, a reload, a change of health, an audit and a retry are the same turn: read the table,
 compare it with what the pools want, apply the difference, say in one sentence what was done. The
-kernel is the truth, so every turn begins with a fresh read, but for one: a change of health goes by
-the last reading and what was done since, so that it costs one exchange with the kernel, however
+kernel is the truth, so a turn begins with a fresh read, unless it is known which services changed
+since the last one (`Changes`: of health, by hand, in the file): such a turn looks at these alone,
+by the last reading and what was done since, so that it costs one exchange with the kernel, however
 large the table is. If the kernel then refuses a step, or after any doubt, it is read after all; and
 the audit reads in any case. What already matches is adopted without a write.
 
@@ -14,18 +15,18 @@ by the policy of its service it is repaired in the same turn, left and journaled
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hadirector.drift import Drift, tolerate
 from hadirector.ipvs.dataplane import Dataplane
-from hadirector.ipvs.model import ServiceKey, Table
+from hadirector.ipvs.model import Entry, ServiceKey, Table
 from hadirector.ipvs.steps import Step
 from hadirector.journal import Journal
 from hadirector.plan import Plan, Undeclared, after, plan
 from hadirector.pool import Pool, desired_table
 
-HEALTH = "health"  # why a turn is taken: checks have changed their verdict, and nothing else
+HEALTH = "health"  # why a turn is taken: checks have changed their verdict
 STEPS_TOLD_MAX = 20  # of a turn, in the journal; the rest is counted
 
 
@@ -45,12 +46,23 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
+class Changes:
+    """What is not as it was at the last turn: pools decided anew, and services that are gone."""
+
+    pools: tuple[Pool, ...] = ()
+    gone: frozenset[ServiceKey] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """What a turn is to bring about."""
+    """What a turn is to bring about: these pools, from this table, with others left as they are."""
 
     why: str
-    pools: list[Pool]
+    pools: Sequence[Pool]
     undeclared: Undeclared
+    actual: Table
+    left: Table | None  # as the last turn wanted it
+    others: Mapping[ServiceKey, Entry]  # what this turn is not about, as the last one wanted it
 
 
 class Reconciler:
@@ -77,25 +89,50 @@ class Reconciler:
         why: str,
         pools: Iterable[Pool],
         *,
+        changes: Changes | None = None,
         undeclared: Undeclared = Undeclared.REPORT,
     ) -> Turn:
         """Bring the table to what the pools ask for; raises DataplaneError.
 
-        A step that the kernel refuses is in `failures`; the other steps are done all the same.
+        `changes`: all that changed since the last turn; None where that is not known. A step that
+        the kernel refuses is in `failures`; the other steps are done all the same.
         """
-        asked = _Asked(why, list(pools), undeclared)
-        if not asked.pools and not self.declared and undeclared is not Undeclared.REMOVE:
-            return self._nothing_of_ours(why)
         tried: tuple[str, ...] = ()
-        if why == HEALTH and self._left is not None:
-            turn = await self._turn_from(asked, self.actual, self._left, drift=())
+        if changes is not None and self._left is not None:
+            part = self._part(why, changes, self._left, undeclared)
+            turn = await self._reach(part, known=self.last)
             if not turn.failures:
                 return self._finish(turn, undeclared)
             tried = turn.steps  # the table is not what it was: look, and plan again
+        wanted = tuple(pools)
+        if not wanted and not self.declared and undeclared is not Undeclared.REMOVE:
+            return self._nothing_of_ours(why)
         actual = await self.read()
-        drift = self._drift(actual)
-        turn = await self._turn_from(asked, actual, self._left, drift=drift)
+        asked = _Asked(
+            why=why,
+            pools=wanted,
+            undeclared=undeclared,
+            actual=actual,
+            left=self._left,
+            others={},
+        )
+        turn = await self._reach(asked, drift=self._drift(actual))
         return self._finish(replace(turn, steps=(*tried, *turn.steps)), undeclared)
+
+    def _part(self, why: str, changes: Changes, left: Table, undeclared: Undeclared) -> _Asked:
+        """A turn about some services only; the rest of the table is taken for what it was."""
+        about = changes.gone.union(*(pool.service.listens for pool in changes.pools))
+        others = dict(left.entries)
+        for key in about:
+            others.pop(key, None)
+        return _Asked(
+            why=why,
+            pools=changes.pools,
+            undeclared=undeclared,
+            actual=self.actual.only(about),
+            left=left.only(about),
+            others=others,
+        )
 
     def _nothing_of_ours(self, why: str) -> Turn:
         """A director that only keeps addresses needs no table, and perhaps has no IPVS."""
@@ -111,16 +148,18 @@ class Reconciler:
         )
         return self.last
 
-    async def _turn_from(
-        self, asked: _Asked, actual: Table, left: Table | None, *, drift: tuple[Step, ...]
+    async def _reach(
+        self, asked: _Asked, *, drift: tuple[Step, ...] = (), known: Turn | None = None
     ) -> Turn:
-        """Plan and apply against this table, which need not have been read just now."""
+        """Plan and apply; `known` has what was told of the services that this is not about."""
         policies = {key: pool.service.drift for pool in asked.pools for key in pool.service.listens}
         wanted = desired_table(asked.pools)
         desired = wanted
-        if left is not None:
-            desired = tolerate(wanted, left=left, actual=actual, policies=policies)
-        ahead = plan(desired, actual, undeclared=asked.undeclared, declared_before=self.declared)
+        if asked.left is not None:
+            desired = tolerate(wanted, left=asked.left, actual=asked.actual, policies=policies)
+        ahead = plan(
+            desired, asked.actual, undeclared=asked.undeclared, declared_before=self.declared
+        )
         # From here on until all is known to be done, a difference is no proof of somebody else.
         self._left = None
         self.declared |= set(wanted)
@@ -129,18 +168,20 @@ class Reconciler:
             report = await self._dataplane.apply(ahead.steps)
             failures = tuple(str(failure) for failure in report.failures)
         if not failures:
-            self._left = wanted
-            self.declared = set(wanted)
-            self.actual = after(actual, ahead.steps)
+            self._left = Table({**asked.others, **wanted.entries})
+            self.declared = set(self._left.entries)
+            self.actual = after(self.actual, ahead.steps)
+        reported = _under(drift, policies, Drift.REPORT)
+        kept = tuple(str(key) for key in ahead.kept)
         return Turn(
             why=asked.why,
             at=self._clock(),
             steps=tuple(str(step) for step in ahead.steps),
             drift=_under(drift, policies, Drift.REPAIR),
-            reported=_under(drift, policies, Drift.REPORT),
+            reported=reported if known is None else known.reported,
             failures=failures,
-            kept=tuple(str(key) for key in ahead.kept),
-            oddities=actual.oddities,
+            kept=kept if known is None else known.kept,
+            oddities=asked.actual.oddities,
             sentence=_sentence(asked.why, ahead, len(failures)),
         )
 

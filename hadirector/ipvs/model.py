@@ -117,6 +117,10 @@ class VirtualAddress:
         _check_address(self.address)
         _check_range("port", self.port, _UINT16_MAX)
 
+    def __hash__(self) -> int:
+        # The hash of an address goes by way of its text: too slow for a key of every look-up.
+        return hash((int(self.address), self.port))
+
     @property
     def version(self) -> int:
         """The IP version of the clients: 4 or 6."""
@@ -212,6 +216,9 @@ class DestinationKey:
     def __post_init__(self) -> None:
         _check_address(self.address)
         _check_range("port", self.port, _UINT16_MAX)
+
+    def __hash__(self) -> int:
+        return hash((int(self.address), self.port))
 
     def __str__(self) -> str:
         return _socket_text(self.address, self.port)
@@ -339,6 +346,11 @@ class Table(Mapping[ServiceKey, Entry]):
                 servers[destination.key] = destination
             entries[service.key] = Entry(service, servers)
         return cls(entries)
+
+    def only(self, keys: Iterable[ServiceKey]) -> "Table":
+        """The part of it that these services are, as far as they are there."""
+        entries = {key: self.entries[key] for key in keys if key in self.entries}
+        return Table(entries, self.oddities)
 
     def __getitem__(self, key: ServiceKey) -> Entry:
         return self.entries[key]

@@ -21,7 +21,7 @@ from hadirector.ipvs.steps import (
 )
 from hadirector.journal import Journal
 from hadirector.plan import Undeclared
-from hadirector.reconciler import HEALTH, Reconciler, Turn
+from hadirector.reconciler import HEALTH, Changes, Reconciler, Turn
 from tests.hadirector.test_pool import WEB
 
 POOLS = [pool.everything_up(WEB)]
@@ -29,7 +29,8 @@ FOREIGN = ipvs.Service(ipvs.VirtualAddress(ipvs.Protocol.TCP, ip_address("203.0.
 
 
 def turn(reconciler: Reconciler, why: str, pools: list[pool.Pool] = POOLS) -> Turn:
-    return asyncio.run(reconciler.turn(why, pools))
+    changes = Changes(tuple(pools)) if why == HEALTH else None
+    return asyncio.run(reconciler.turn(why, pools, changes=changes))
 
 
 def make() -> tuple[Reconciler, MemoryTable, Journal]:
@@ -188,6 +189,25 @@ def test_drift_is_still_found_by_the_audit_after_changes_of_health() -> None:
     assert len(audited.drift) == 1
     assert "weight 9 to 3" in audited.drift[0]
     assert table.table == pool.desired_table([ONE_DOWN])
+
+
+def test_a_turn_about_some_services_leaves_the_others_and_removes_what_is_gone() -> None:
+    table, journal = Counted(), Journal(None)
+    reconciler = Reconciler(table, journal)
+    asyncio.run(table.apply([AddService(FOREIGN)]))
+    keys = [ipvs.VirtualAddress(ipvs.Protocol.TCP, ip_address("192.0.2.100"), p) for p in (1, 2, 3)]
+    pools = [pool.everything_up(replace(WEB, name=f"w{k.port}", listen=k)) for k in keys]
+    turn(reconciler, "start", pools)
+    smaller = pool.build(replace(WEB, name="w1", listen=keys[0]), {})
+    changes = Changes((smaller,), gone=frozenset({keys[1]}))
+    changed = asyncio.run(reconciler.turn("reload", pools, changes=changes))
+    assert changed.sentence == "reload: remove 1 service and 2 servers"
+    assert (table.readings, changed.kept) == (1, ("tcp 203.0.113.9:80",))
+    assert reconciler.declared == {keys[0], keys[2]}
+    assert set(table.table) == {keys[0], keys[2], FOREIGN.key} == set(reconciler.actual)
+    audited = turn(reconciler, "audit", [smaller, pools[2]])
+    assert (audited.steps, audited.drift) == ((), ())
+    assert sum("left alone" in event.sentence for event in journal.newest(10)) == 1
 
 
 @pytest.mark.parametrize("policy", [Drift.REPORT, Drift.IGNORE])

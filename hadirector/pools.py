@@ -1,0 +1,95 @@
+"""The pools of all services, each decided anew only where something changed.
+
+The problem: with ten thousand servers, one change of health must not cost ten thousand decisions.
+The approach: whoever sees a change names the server (`touch`), a new configuration its services
+(`adopt`); what nobody named is as it was, since `pool.build` is pure. A server in its slow start is
+looked at again when its weight grows.
+
+Time (seconds of one monotonic clock) comes in as an argument. Never: I/O; a word to the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from checkers.base import Advice
+from checkers.scheduler import CheckView
+from hadirector import pool
+from hadirector.checks import health_of
+from hadirector.config.model import Service
+from hadirector.ipvs.model import ServiceKey
+from hadirector.pool import Overrides, Pool
+from hadirector.reconciler import Changes
+from hadirector.slow_start import Returns
+
+
+class Pools:
+    """What is decided about every service. `view` tells what the check of a server says."""
+
+    def __init__(self, view: Callable[[str], CheckView]) -> None:
+        self._view = view
+        self._services: dict[str, Service] = {}
+        self._touched: dict[str, None] = {}  # names of services, in the order they were touched
+        self._gone: set[ServiceKey] = set()
+        self._grows_at: dict[str, float] = {}  # services with a server in its slow start
+        self.advice: dict[str, Advice] = {}  # of each server's last pass, where it carried any
+        self.returns = Returns()
+        self.by_name: dict[str, Pool] = {}  # in the order of the configuration
+        self.quorums: dict[str, bool] = {}
+
+    def adopt(self, services: Iterable[Service], servers: Mapping[str, object]) -> None:
+        """Go by these services from now on; `servers` holds their server keys."""
+        before, self._services = self._services, {one.name: one for one in services}
+        for name, service in before.items():
+            if (now := self._services.get(name)) is None or now.listen != service.listen:
+                self._gone.add(service.listen)
+        for name, service in self._services.items():
+            if before.get(name) is not service:
+                self._touched[name] = None
+        self._gone -= {self._services[name].listen for name in self._touched if name in self}
+        self.by_name = {name: self.by_name[name] for name in self._services if name in self.by_name}
+        self.quorums = {name: self.quorums[name] for name in self.by_name}
+        self._grows_at = {n: at for n, at in self._grows_at.items() if n in self._services}
+        for key in self.advice.keys() - servers.keys():
+            del self.advice[key]
+        self.returns.keep_only(servers.keys())
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._services
+
+    def touch(self, key: str) -> None:
+        """Something about this server (its `server_key`) changed."""
+        self._touched[key.partition("/")[0]] = None
+
+    def decide(self, overrides: Mapping[str, Overrides], now: float) -> Changes:
+        """Decide what was touched, or has grown; what that changed, for the table."""
+        for name, at in self._grows_at.items():
+            if at <= now:
+                self._touched[name] = None
+        decided = []
+        for name in self._touched:
+            if name in self._services:
+                decided.append(self._decide(self._services[name], overrides, now))
+        changes = Changes(tuple(decided), frozenset(self._gone))
+        self._touched.clear()
+        self._gone.clear()
+        return changes
+
+    def next_growth(self) -> float | None:
+        """When the next server in its slow start has earned more weight; None: none is in it."""
+        return min(self._grows_at.values(), default=None)
+
+    def _decide(self, service: Service, overrides: Mapping[str, Overrides], now: float) -> Pool:
+        health = {
+            key: health_of(
+                self._view(key), self.advice.get(key), self.returns.back_for_s(key, now)
+            )
+            for key in (pool.server_key(service, server) for server in service.servers)
+        }
+        decided = pool.build(service, health, overrides)
+        self.by_name[service.name] = decided
+        self.quorums[service.name] = decided.quorum_met
+        self._grows_at.pop(service.name, None)
+        if (grows_in_s := pool.growth_in_s([decided])) is not None:
+            self._grows_at[service.name] = now + grows_in_s
+        return decided
