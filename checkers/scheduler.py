@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import partial
@@ -183,6 +183,11 @@ class Scheduler:
             results=entry.history.results(),
         )
 
+    @property
+    def views(self) -> Mapping[str, CheckView]:
+        """All of them, each made when it is looked at."""
+        return _Views(self._entries, self.view)
+
     def states(self) -> dict[str, State]:
         """The state of every check, by key."""
         return {key: entry.health.state for key, entry in self._entries.items()}
@@ -333,6 +338,23 @@ class Scheduler:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"on_error failed for {key}: {error}", "exception": broken}
             )
+
+
+class _Views(Mapping[str, CheckView]):
+    """What `view` says, by key."""
+
+    def __init__(self, entries: Mapping[str, _Entry], view: Callable[[str], CheckView]) -> None:
+        self._entries = entries
+        self._view = view
+
+    def __getitem__(self, key: str) -> CheckView:
+        return self._view(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
 
 def _in_flight_max() -> int:

@@ -18,27 +18,32 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from checkers.base import Advice, ProbeError, Result
+from checkers.base import ProbeError, Result
 from checkers.health import State, Transition
 from checkers.scheduler import Scheduler
 from hadirector import answers, declared, limits, messages, pool
 from hadirector.answers import Json, Present
 from hadirector.api.app import serve
 from hadirector.channel import Channel
-from hadirector.checks import checks_of, health_of, serving
+from hadirector.checks import checks_of, serving
 from hadirector.config.codec import config_from_json, config_to_json, digest
-from hadirector.config.model import Config, Service
+from hadirector.config.model import Config
 from hadirector.ipvs.dataplane import Dataplane, DataplaneError
 from hadirector.ipvs.model import ServiceKey, Table
 from hadirector.journal import Journal
 from hadirector.names import server_called
-from hadirector.overrides import Command, OverrideStore
-from hadirector.pool import Pool
+from hadirector.overrides import ENABLE, Command, OverrideStore
+from hadirector.pool import Order
+from hadirector.pools import Pools
 from hadirector.reconciler import HEALTH, Reconciler, Turn
-from hadirector.slow_start import Returns
 from hadirector.tuner import Tuner
-from hadirector.turns import TurnRequests
+from hadirector.turns import AUDIT, Asked, TurnRequests
 from vrrp import messages as vrrp_messages
+
+ADVICE = "advice"
+RELOAD = "reload"
+_KNOWN = frozenset({HEALTH, ADVICE, RELOAD, *Order, ENABLE})
+"""Reasons for a turn that come with what changed; for any other the table is read first."""
 
 
 class Director:
@@ -55,13 +60,12 @@ class Director:
             on_result=self._result,
             on_error=self._probe_failed,
         )
+        self._pools = Pools(self._scheduler.view)  # its times are the loop's
         self._reconciler = Reconciler(dataplane, self._journal)
         self._tuner = Tuner(self._runtime_dir)
         self._turns = TurnRequests[Turn]()
         self._reloads = TurnRequests[Json]()
         self._told_quorums: dict[str, bool] | None = None
-        self._advice: dict[str, Advice] = {}  # of each server's last pass, where it carried any
-        self._returns = Returns()  # by the loop's clock
         self._grow: asyncio.TimerHandle | None = None
         self._remembered: frozenset[ServiceKey] = frozenset()
         config = config_from_json(told.config)
@@ -73,6 +77,7 @@ class Director:
             digest=digest(config),
             started_at=now,
             loaded_at=now,
+            checks=self._scheduler.views,
         )
 
     async def run(self) -> None:
@@ -122,11 +127,9 @@ class Director:
     def _check(self, config: Config, actual: Table) -> None:
         """Have the servers of this configuration checked; those in the table count as up."""
         checks = checks_of(config)
-        for gone in self._advice.keys() - checks.keys():
-            del self._advice[gone]
-        self._returns.keep_only(checks.keys())
         self._overrides.keep_only(checks.keys())
         self._scheduler.update(checks, serving(config, actual, self._overrides.drained))
+        self._pools.adopt(config.services, checks)
 
     async def _say_when_ready(self) -> None:
         await self._scheduler.first_round.wait()
@@ -135,7 +138,7 @@ class Director:
                 turn = await self._turns.ask_and_wait("first round of checks")
                 break
         self._present.ready = True
-        self._tell_quorums(self._present.pools)
+        self._tell_quorums()
         self._channel.send(messages.encode(messages.Ready(turn.sentence)))
         await asyncio.Event().wait()
 
@@ -146,7 +149,7 @@ class Director:
         while True:
             asked = await self._turns.next(self._present.config.audit)
             try:
-                turn = await self._turn(asked.why)
+                turn = await self._turn(asked)
             except DataplaneError as error:
                 self._table_failed(error)
                 asked.fail(error)
@@ -161,19 +164,25 @@ class Director:
                 # The kernel refused a step for good (an unknown scheduler); the audit tries again.
                 self._present.trouble["table"] = turn.failures[0]
 
-    async def _turn(self, why: str) -> Turn:
-        config = self._present.config
-        pools = {service.name: self._pool(service) for service in config.services}
-        self._journal_quorum(pools)
-        self._tell_quorums(pools)
-        self._expect_growth(pools)
-        self._present.pools = pools  # what the checks say holds, whatever becomes of the table
-        if why != HEALTH:
+    async def _turn(self, asked: Asked[Turn]) -> Turn:
+        config, pools = self._present.config, self._pools
+        looks = not _KNOWN.issuperset(asked.reasons or [AUDIT])
+        changes = pools.decide(self._overrides.held, asyncio.get_running_loop().time())
+        self._journal_quorum()
+        self._tell_quorums()
+        self._expect_growth()
+        self._present.pools = pools.by_name  # what the checks say, whatever becomes of the table
+        if looks or RELOAD in asked.reasons:
             await self._tune(config)
         # Noted before it is done: what is killed in between must know its services again.
-        self._reconciler.declared.update(*(each.listens for each in config.services))
+        self._reconciler.declared.update(*(each.service.listens for each in changes.pools))
         self._remember_declared()
-        turn = await self._reconciler.turn(why, pools.values(), undeclared=config.undeclared)
+        turn = await self._reconciler.turn(
+            asked.why,
+            pools.by_name.values(),
+            changes=None if looks else changes,
+            undeclared=config.undeclared,
+        )
         self._present.actual = self._reconciler.actual
         self._present.turn = turn
         self._remember_declared()
@@ -191,33 +200,23 @@ class Director:
         if ahead:
             self._journal.add("setting", "; ".join(str(change) for change in ahead))
 
-    def _pool(self, service: Service) -> Pool:
-        now, advice, view = asyncio.get_running_loop().time(), self._advice, self._scheduler.view
-        health = {
-            key: health_of(view(key), advice.get(key), self._returns.back_for_s(key, now))
-            for key in (pool.server_key(service, server) for server in service.servers)
-        }
-        return pool.build(service, health, self._overrides.held)
-
-    def _expect_growth(self, pools: Mapping[str, Pool]) -> None:
+    def _expect_growth(self) -> None:
         """Decide again when the next server in its slow start has earned more weight."""
         if self._grow is not None:
             self._grow.cancel()
-        due_s, loop = pool.growth_in_s(pools.values()), asyncio.get_running_loop()
-        self._grow = due_s if due_s is None else loop.call_later(due_s, self._turns.ask, HEALTH)
+        due, loop = self._pools.next_growth(), asyncio.get_running_loop()
+        self._grow = None if due is None else loop.call_at(due, self._turns.ask, HEALTH)
 
-    def _journal_quorum(self, pools: Mapping[str, Pool]) -> None:
-        for name, now in pools.items():
-            before = self._present.pools.get(name)
-            if before is not None and before.quorum_met != now.quorum_met:
-                verb = "has its quorum" if now.quorum_met else "has lost its quorum"
-                self._journal.add("quorum", f"{name} {verb}: {now.sentence}", subject=name)
+    def _journal_quorum(self) -> None:
+        for now in self._pools.swung:
+            name, verb = now.service.name, "has" if now.quorum_met else "has lost"
+            self._journal.add("quorum", f"{name} {verb} its quorum: {now.sentence}", subject=name)
 
-    def _tell_quorums(self, pools: Mapping[str, Pool]) -> None:
+    def _tell_quorums(self) -> None:
         """Let the elections know; not before every check has had a result."""
-        met = {name: one.quorum_met for name, one in pools.items()}
+        met = self._pools.quorums
         if self._present.ready and met != self._told_quorums:
-            self._told_quorums = met
+            self._told_quorums = dict(met)
             self._channel.send(messages.encode(messages.Quorums(met)))
 
     def _remember_declared(self) -> None:
@@ -257,7 +256,8 @@ class Director:
         if outcome.config is None:
             return outcome.reply()
         self._adopt(outcome.config)
-        table, failures = await self._turn_told("reload")
+        table, failures = await self._turn_told(RELOAD)
+        self._turns.ask(AUDIT)  # it was fast, and went by what the table was held to be
         return outcome.reply(table=table, failures=failures)
 
     async def _turn_told(self, why: str) -> tuple[str, tuple[str, ...]]:
@@ -287,20 +287,23 @@ class Director:
         )
         was_away = transition.before is State.DOWN or self._present.ready
         up, now = transition.after is State.UP, asyncio.get_running_loop().time()
-        self._returns.note(key, came_back=up and was_away, now=now)
+        self._pools.returns.note(key, came_back=up and was_away, now=now)
+        self._pools.touch(key)
         self._turns.ask(HEALTH)
 
     def _result(self, key: str, result: Result) -> None:
         """A server that is up may ask for another weight."""
-        if not result.healthy or result.advice == self._advice.get(key):
+        advised = self._pools.advice
+        if not result.healthy or result.advice == advised.get(key):
             return
         if result.advice is None:
-            del self._advice[key]
+            del advised[key]
             self._journal.add("server", f"{key} asks for no other weight any more", subject=key)
         else:
-            self._advice[key] = result.advice
+            advised[key] = result.advice
             self._journal.add("server", f"{key}: {pool.describe(result.advice)}", subject=key)
-        self._turns.ask("advice")
+        self._pools.touch(key)
+        self._turns.ask(ADVICE)
 
     def _probe_failed(self, key: str, error: ProbeError) -> None:
         """A probe could not be made: our own fault, so no verdict on the server."""
@@ -381,17 +384,13 @@ class Director:
         """Take an administrator's order for a server; raises UnknownSubjectError."""
         key = server_called(self._present.config, what)
         changed, sentence = self._overrides.give(key, command, by=by)
+        self._pools.touch(key)
         table, failures = await self._turn_told(command.verb)
         told: Json = {"server": key, "changed": changed, "sentence": sentence, "table": table}
         return {**told, "failures": list(failures), "now": self.explain(key)}
 
     def _refreshed(self) -> Present:
         present = self._present
-        present.checks = {
-            pool.server_key(service, server): self._scheduler.view(pool.server_key(service, server))
-            for service in present.config.services
-            for server in service.servers
-        }
         troubles = {"journal": self._journal.trouble, "overrides": self._overrides.trouble}
         for about, sentence in troubles.items():
             present.trouble.pop(about, None)

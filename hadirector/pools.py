@@ -36,26 +36,24 @@ class Pools:
         self.returns = Returns()
         self.by_name: dict[str, Pool] = {}  # in the order of the configuration
         self.quorums: dict[str, bool] = {}
+        self.swung: list[Pool] = []  # those whose quorum changed in the last `decide`
 
     def adopt(self, services: Iterable[Service], servers: Mapping[str, object]) -> None:
         """Go by these services from now on; `servers` holds their server keys."""
         before, self._services = self._services, {one.name: one for one in services}
         for name, service in before.items():
-            if (now := self._services.get(name)) is None or now.listen != service.listen:
-                self._gone.add(service.listen)
+            if self._services.get(name) is not service:
+                self._gone.update(service.listens)
         for name, service in self._services.items():
             if before.get(name) is not service:
                 self._touched[name] = None
-        self._gone -= {self._services[name].listen for name in self._touched if name in self}
+                self._gone.difference_update(service.listens)
         self.by_name = {name: self.by_name[name] for name in self._services if name in self.by_name}
         self.quorums = {name: self.quorums[name] for name in self.by_name}
         self._grows_at = {n: at for n, at in self._grows_at.items() if n in self._services}
         for key in self.advice.keys() - servers.keys():
             del self.advice[key]
         self.returns.keep_only(servers.keys())
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._services
 
     def touch(self, key: str) -> None:
         """Something about this server (its `server_key`) changed."""
@@ -66,10 +64,11 @@ class Pools:
         for name, at in self._grows_at.items():
             if at <= now:
                 self._touched[name] = None
-        decided = []
-        for name in self._touched:
-            if name in self._services:
-                decided.append(self._decide(self._services[name], overrides, now))
+        names = [name for name in self._touched if name in self._services]
+        decided = [self._decide(self._services[name], overrides, now) for name in names]
+        quorums = self.quorums
+        self.swung = [p for p in decided if quorums.get(p.service.name) is (not p.quorum_met)]
+        self._keep(decided)
         changes = Changes(tuple(decided), frozenset(self._gone))
         self._touched.clear()
         self._gone.clear()
@@ -81,15 +80,19 @@ class Pools:
 
     def _decide(self, service: Service, overrides: Mapping[str, Overrides], now: float) -> Pool:
         health = {
-            key: health_of(
-                self._view(key), self.advice.get(key), self.returns.back_for_s(key, now)
-            )
+            key: health_of(self._view(key), self.advice.get(key), self.returns.back_for_s(key, now))
             for key in (pool.server_key(service, server) for server in service.servers)
         }
         decided = pool.build(service, health, overrides)
-        self.by_name[service.name] = decided
-        self.quorums[service.name] = decided.quorum_met
         self._grows_at.pop(service.name, None)
         if (grows_in_s := pool.growth_in_s([decided])) is not None:
             self._grows_at[service.name] = now + grows_in_s
         return decided
+
+    def _keep(self, decided: Iterable[Pool]) -> None:
+        fresh = {one.service.name: one for one in decided}
+        is_new = not fresh.keys() <= self.by_name.keys()
+        self.by_name |= fresh
+        self.quorums |= {name: one.quorum_met for name, one in fresh.items()}
+        if is_new:  # the order is the configuration's
+            self.by_name = {name: self.by_name[name] for name in self._services}

@@ -315,3 +315,37 @@ async def test_a_server_asks_for_its_weight_and_is_drained(tmp_path: Path) -> No
             assert "it asks to be drained" in str(explained["because"])
             line = b"up 100%\n"
             await one.until(lambda _: one.weights() == {key: 1})
+
+
+class CountedTable(MemoryTable):
+    """Counts how often it is read."""
+
+    readings = 0
+
+    async def read(self, *, traffic: bool = False) -> Table:
+        self.readings += 1
+        return await super().read(traffic=traffic)
+
+
+@pytest.mark.asyncio
+async def test_an_order_costs_one_write_and_a_reload_is_looked_over_after_it(
+    tmp_path: Path,
+) -> None:
+    table = CountedTable()
+    async with listening() as server, daemon(tmp_path, [port_of(server)], table) as one:
+        await one.hears(messages.Ready)
+        before = table.readings, table.writes
+        place = f"127.0.0.1:{port_of(server)}"
+        await one.asked(f"/override?what=web/{place}&order=weight&weight=5", "POST")
+        assert (one.weights(), table.readings, table.writes) == (
+            {place: 5},
+            before[0],
+            before[1] + 1,
+        )
+        write_pair(one.file, [port_of(server)], scheduler="mh")
+        reply = await one.asked("/reload", "POST")
+        assert reply["table"] == "reload: change 1 service"
+        assert table.writes == before[1] + 2
+        status = await one.until(lambda status: status["table"]["sentence"].startswith("audit"))
+        assert status["table"]["sentence"] == "audit: the table matches"
+        assert table.readings == before[0] + 1

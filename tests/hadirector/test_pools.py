@@ -1,0 +1,110 @@
+"""Pools are decided anew where something changed, and only there."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+from checkers.base import Check, Target
+from checkers.health import State
+from checkers.scheduler import CheckView
+from checkers.tcp import TcpOptions
+from hadirector.ipvs.model import Protocol, VirtualAddress
+from hadirector.pool import server_key
+from hadirector.pools import Pools
+from tests.hadirector.test_pool import WEB, server
+
+SERVICES = [
+    replace(
+        WEB,
+        name=f"w{port}",
+        listen=VirtualAddress(Protocol.TCP, ip_address("192.0.2.100"), port),
+        servers=(server(21, weight=100),),
+        fallback=None,
+        slow_start=20.0,
+    )
+    for port in (1, 2, 3)
+]
+
+
+class Checks:
+    """What the checks say, and who was asked for it."""
+
+    def __init__(self) -> None:
+        self.states: dict[str, State] = {}
+        self.asked: list[str] = []
+
+    def view(self, key: str) -> CheckView:
+        self.asked.append(key.partition("/")[0])
+        return CheckView(
+            check=Check(key, Target(ip_address("198.51.100.21"), 80), TcpOptions()),
+            state=self.states.get(key, State.UP),
+            since=0.0,
+            sentence="",
+            outlook="",
+            passes=1,
+            failures=0,
+            passed=1,
+            failed=0,
+            errors=0,
+            error=None,
+            last=None,
+            results=(),
+        )
+
+
+def key_of(number: int) -> str:
+    return server_key(SERVICES[number], SERVICES[number].servers[0])
+
+
+def keys() -> dict[str, object]:
+    return {key_of(number): None for number in range(len(SERVICES))}
+
+
+def make() -> tuple[Pools, Checks]:
+    checks = Checks()
+    pools = Pools(checks.view)
+    pools.adopt(SERVICES, keys())
+    assert len(pools.decide({}, 0.0).pools) == 3
+    checks.asked.clear()
+    return pools, checks
+
+
+def test_only_what_was_touched_is_decided_anew() -> None:
+    pools, checks = make()
+    assert pools.decide({}, 0.0).pools == ()
+    checks.states[key_of(1)] = State.DOWN
+    pools.touch(key_of(1))
+    [decided] = pools.decide({}, 0.0).pools
+    assert (decided.service.name, decided.up, checks.asked) == ("w2", 0, ["w2"])
+    assert (pools.swung, pools.quorums) == ([decided], {"w1": True, "w2": False, "w3": True})
+    pools.touch(key_of(1))
+    pools.decide({}, 0.0)
+    assert pools.swung == []
+
+
+def test_another_configuration_touches_what_differs_and_names_what_is_gone() -> None:
+    pools, checks = make()
+    elsewhere = VirtualAddress(Protocol.TCP, ip_address("192.0.2.100"), 9)
+    moved = replace(SERVICES[1], listen=elsewhere)
+    added = replace(SERVICES[2], name="w0", listen=SERVICES[1].listen)
+    pools.adopt([added, SERVICES[0], moved], keys())
+    changes = pools.decide({}, 0.0)
+    assert set(checks.asked) == {"w0", "w2"}
+    assert list(pools.by_name) == ["w0", "w1", "w2"]
+    # The address that moved away from one service is another's now, and so it is not gone.
+    assert changes.gone == {SERVICES[2].listen}
+    pools.touch("w3/198.51.100.21:80")  # the last word of a check that was taken away
+    assert pools.decide({}, 0.0).pools == ()
+
+
+def test_a_server_in_its_slow_start_is_looked_at_when_its_weight_grows() -> None:
+    pools, checks = make()
+    pools.returns.note(key_of(0), came_back=True, now=10.0)
+    pools.touch(key_of(0))
+    [first] = pools.decide({}, 10.0).pools
+    assert (first.members[0].weight, pools.next_growth()) == (5, 11.0)
+    assert pools.decide({}, 10.5).pools == ()
+    [second] = pools.decide({}, 11.0).pools
+    assert second.members[0].weight == 10
+    [last] = pools.decide({}, 40.0).pools
+    assert (last.members[0].weight, pools.next_growth()) == (100, None)
+    assert set(checks.asked) == {"w1"}
