@@ -29,7 +29,8 @@ CLIENT is an address, or address:port where the port counts (sh-port, mh-port).
   hadirector ipvs where 203.0.113.7 tcp://192.0.2.100:80 --lose 198.51.100.21:80
 
 What persistence remembers of the client goes first. Exit code 1: no server would take it, or the
-scheduler's choice cannot be told beforehand (lblc, lblcr, twos)."""
+kernel draws lots (twos); then each server is shown with its chance. It is told where the kernel
+hides what the choice depends on: the turn of rr and wrr, what lblc and lblcr remember."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -71,9 +72,12 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _show(choice: Choice, loss: Loss | None, entry: Entry, args: argparse.Namespace) -> None:
-    print(f"server: {choice.server or 'none'}")
+    nobody = "drawn by lot" if choice.chances else "none"
+    print(f"server: {choice.server or nobody}")
     print(f"because: {choice.why}")
-    if not choice.exact:
+    for server, chance in choice.chances:
+        print(f"  {server}: {chance:.1%}")
+    if not choice.exact and not choice.chances:
         print("not certain: the kernel does not show all that the choice depends on")
     if loss is not None:
         print(f"without {args.lose}: its own {loss.lost:.1%} of the clients move,")
@@ -87,6 +91,7 @@ def _document(choice: Choice, loss: Loss | None) -> dict[str, object]:
         "server": None if choice.server is None else str(choice.server),
         "because": choice.why,
         "exact": choice.exact,
+        "chances": {str(server): chance for server, chance in choice.chances},
         "loss": None if loss is None else {"lost": loss.lost, "others": loss.others},
     }
 

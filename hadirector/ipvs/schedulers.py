@@ -3,8 +3,9 @@
 The problem: "which server gets this client, and who moves if one is lost?" can be computed, since
 the schedulers are short and deterministic. The approach: one function per scheduler over the
 servers as the kernel lists them, with their counters; `rr` and `wrr` carry the state that the
-kernel does not show. What a model cannot know (a threshold between its two marks, the weight that a
-drained server had, the choices of `lblc`, `lblcr`, `twos`) makes its answer not exact; it says so.
+kernel does not show, as does `locality` for `lblc` and `lblcr`. What a model cannot know (a
+threshold between its two marks, the weight that a drained server had, what `lblc` remembers of an
+address) makes its answer not exact; it says so. `twos` draws lots: its chances are the answer.
 
 Sources: ``net/netfilter/ipvs/ip_vs_*.c`` of Linux 6.1; the kernel tests hold the models to it.
 """
@@ -16,25 +17,27 @@ from dataclasses import dataclass, replace
 from math import gcd
 
 from hadirector.ipvs import hashing
+from hadirector.ipvs.loads import Loaded, connections, least_loaded, loaded
+from hadirector.ipvs.locality import Locality
 from hadirector.ipvs.model import (
     Address,
-    Counters,
-    Destination,
     DestinationKey,
     Entry,
     ServiceFlag,
 )
 
-_IDLE = Counters()
-
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The server for a client, None: the packet finds none. ``why`` is a sentence."""
+    """The server for a client, None: the packet finds none. ``why`` is a sentence.
+
+    ``chances``: of each server to be drawn, where the kernel draws lots.
+    """
 
     server: DestinationKey | None
     why: str
     exact: bool = True
+    chances: tuple[tuple[DestinationKey, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,50 +52,15 @@ class Loss:
     others: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Server:
-    destination: Destination
-    counted: Counters
-
-    @property
-    def weight(self) -> int:
-        return self.destination.weight
-
-    @property
-    def total(self) -> int:
-        return self.counted.active + self.counted.inactive
-
-    @property
-    def overloaded(self) -> bool:
-        """Above its upper threshold; between the marks it depends on the past."""
-        upper = self.destination.upper
-        return bool(upper) and self.total >= upper
-
-    @property
-    def doubtful(self) -> bool:
-        """Between the marks: overloaded if it was, and the kernel does not show it."""
-        upper, lower = self.destination.upper, self.destination.lower
-        if not upper or self.overloaded:
-            return False
-        return self.total >= lower if lower else self.total * 4 >= upper * 3
-
-    @property
-    def available(self) -> bool:
-        return self.weight > 0 and not self.overloaded
-
-    @property
-    def connections(self) -> int:
-        """``ip_vs_dest_conn_overhead``: an inactive connection is 1/256 of an active one."""
-        return self.counted.active * 256 + self.counted.inactive
-
-
 def choose(entry: Entry, client: DestinationKey, virtual: Address | None) -> Choice:
     """The server of a new connection; persistence is for the caller to look up.
 
     ``virtual`` is where the client connects to, None where a firewall mark hides it.
     """
-    servers = _servers(entry)
+    servers = loaded(entry)
     name = entry.service.scheduler
+    if name == "twos":
+        return _drawn(servers)
     model = _MODELS.get(name)
     if model is None:
         return Choice(None, f"what {name} chooses cannot be told beforehand", exact=False)
@@ -101,7 +69,9 @@ def choose(entry: Entry, client: DestinationKey, virtual: Address | None) -> Cho
             return Choice(None, "dh goes by the address that the mark hides", exact=False)
         virtual = client.address  # which no other scheduler looks at
     chosen, why = model(entry, servers, client, virtual)
-    unsure = _forgotten_weight(entry) or entry.service.scheduler in ("rr", "wrr")
+    alone = [server.available for server in servers if server.weight > 0] == [True]
+    hidden = name in ("rr", "wrr", "lblc", "lblcr") and not alone
+    unsure = _forgotten_weight(entry) or hidden
     exact = not unsure and not any(server.doubtful for server in servers)
     return Choice(chosen.destination.key if chosen else None, why, exact)
 
@@ -156,14 +126,7 @@ class RoundRobin:
                 self._level = self._most
 
 
-_Model = Callable[[Entry, Sequence[_Server], DestinationKey, Address], tuple[_Server | None, str]]
-
-
-def _servers(entry: Entry) -> list[_Server]:
-    return [
-        _Server(destination, entry.counters.get(key, _IDLE))
-        for key, destination in entry.destinations.items()
-    ]
+_Model = Callable[[Entry, Sequence[Loaded], DestinationKey, Address], tuple[Loaded | None, str]]
 
 
 def _forgotten_weight(entry: Entry) -> bool:
@@ -185,8 +148,8 @@ def _table(entry: Entry) -> tuple[DestinationKey | None, ...] | None:
 
 
 def _hashed(
-    entry: Entry, servers: Sequence[_Server], client: DestinationKey, _: Address
-) -> tuple[_Server | None, str]:
+    entry: Entry, servers: Sequence[Loaded], client: DestinationKey, _: Address
+) -> tuple[Loaded | None, str]:
     table, version = _table(entry), entry.service.key.version
     if not table:
         return None, "no server has a place in the table"
@@ -195,7 +158,7 @@ def _hashed(
         client = replace(client, port=0)
     mh = entry.service.scheduler == "mh"
 
-    def at(offset: int) -> tuple[int, _Server]:
+    def at(offset: int) -> tuple[int, Loaded]:
         if mh:
             slot = hashing.mh_slot(client, version, offset)
         else:
@@ -218,8 +181,8 @@ def _hashed(
 
 
 def _destination_hashed(
-    entry: Entry, servers: Sequence[_Server], _: DestinationKey, virtual: Address
-) -> tuple[_Server | None, str]:
+    entry: Entry, servers: Sequence[Loaded], _: DestinationKey, virtual: Address
+) -> tuple[Loaded | None, str]:
     if not servers:
         return None, "there is no server"
     table = hashing.dh_table(len(servers))
@@ -232,8 +195,8 @@ def _destination_hashed(
 
 
 def _turn(
-    entry: Entry, servers: Sequence[_Server], _: DestinationKey, __: Address
-) -> tuple[_Server | None, str]:
+    entry: Entry, servers: Sequence[Loaded], _: DestinationKey, __: Address
+) -> tuple[Loaded | None, str]:
     weights = [server.weight if server.available else 0 for server in servers]
     index = RoundRobin(weights, weighted=entry.service.scheduler == "wrr").next()
     if index is None:
@@ -241,39 +204,58 @@ def _turn(
     return servers[index], "the first turn of a service just configured; where it is, is not shown"
 
 
-def _least(load: Callable[[_Server], int], *, weighted: bool, idle_first: bool = False) -> _Model:
+def _least(load: Callable[[Loaded], int], *, weighted: bool, idle_first: bool = False) -> _Model:
     """The server with the least load for its weight, the first of several in the list."""
 
     def model(
-        _: Entry, servers: Sequence[_Server], __: DestinationKey, ___: Address
-    ) -> tuple[_Server | None, str]:
-        least: _Server | None = None
-        for server in servers:
-            if not server.available:
-                continue
-            if idle_first and server.counted.active == 0:
-                return server, "it is the first without an active connection"
-            if least is None or _less(server, least):
-                least = server
+        _: Entry, servers: Sequence[Loaded], __: DestinationKey, ___: Address
+    ) -> tuple[Loaded | None, str]:
+        if idle_first:
+            idle = (one for one in servers if one.available and not one.counted.active)
+            if (first := next(idle, None)) is not None:
+                return first, "it is the first without an active connection"
+        least = least_loaded(servers, load, weighted=weighted)
         if least is None:
             return None, "no server takes connections"
         return least, "it has the least load" + (" for its weight" if weighted else "")
 
-    def _less(server: _Server, least: _Server) -> bool:
-        if not weighted:
-            return load(server) < load(least)
-        return load(server) * least.weight < load(least) * server.weight
-
     return model
+
+
+def _local(
+    entry: Entry, servers: Sequence[Loaded], _: DestinationKey, virtual: Address
+) -> tuple[Loaded | None, str]:
+    return Locality(replicated=entry.service.scheduler == "lblcr").next(servers, virtual)
+
+
+def _drawn(servers: Sequence[Loaded]) -> Choice:
+    """`twos`: two are drawn by weight, and of them the less loaded is taken (ip_vs_twos.c)."""
+    drawable = [server for server in servers if server.available]
+    if not drawable:
+        return Choice(None, "no server takes connections")
+    # A number of 0 to the sum of weights, both included: the first server has one more.
+    total = sum(server.weight for server in drawable) + 1
+    drawn = [(one, (one.weight + (not index)) / total) for index, one in enumerate(drawable)]
+    chances = dict.fromkeys((server.destination.key for server in drawable), 0.0)
+    for first, chance in drawn:
+        for second, other in drawn:
+            taken = first
+            if second.weight * first.connections > first.weight * second.connections:
+                taken = second
+            chances[taken.destination.key] += chance * other
+    why = "two are drawn by their weights, and of them the one with less load for its weight"
+    only = drawable[0].destination.key if len(drawable) == 1 else None
+    doubtful = any(server.doubtful for server in servers)
+    return Choice(only, why, only is not None and not doubtful, tuple(chances.items()))
 
 
 def _heaviest(*, overflow: bool) -> _Model:
     """`fo` and `ovf`: the available server with the greatest weight."""
 
     def model(
-        _: Entry, servers: Sequence[_Server], __: DestinationKey, ___: Address
-    ) -> tuple[_Server | None, str]:
-        best: _Server | None = None
+        _: Entry, servers: Sequence[Loaded], __: DestinationKey, ___: Address
+    ) -> tuple[Loaded | None, str]:
+        best: Loaded | None = None
         for server in servers:
             full = overflow and server.counted.active > server.weight
             if server.available and not full and (best is None or server.weight > best.weight):
@@ -289,8 +271,10 @@ _MODELS: dict[str, _Model] = {
     "dh": _destination_hashed,
     "rr": _turn,
     "wrr": _turn,
-    "lc": _least(lambda server: server.connections, weighted=False),
-    "wlc": _least(lambda server: server.connections, weighted=True),
+    "lc": _least(connections, weighted=False),
+    "wlc": _least(connections, weighted=True),
+    "lblc": _local,
+    "lblcr": _local,
     "sed": _least(lambda server: server.counted.active + 1, weighted=True),
     "nq": _least(lambda server: server.counted.active + 1, weighted=True, idle_first=True),
     "fo": _heaviest(overflow=False),

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from hadirector.ipvs.connections import parse_connections
+from hadirector.ipvs.loads import loaded
+from hadirector.ipvs.locality import Locality
 from hadirector.ipvs.model import (
     Destination,
     DestinationKey,
@@ -131,6 +133,37 @@ async def test_a_drained_server_of_sh(kernel: KernelTable, flags: ServiceFlag) -
         client = client_of(index, 4)
         expected = choose(await read(kernel, service), client, service.key.address)
         assert send(client, service) == expected.server, expected.why
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("scheduler", ["lblc", "lblcr"])
+async def test_an_address_keeps_its_server_until_it_is_drained(
+    kernel: KernelTable, scheduler: str, version: int
+) -> None:
+    service = service_of(scheduler, ServiceFlag.NONE, version)
+    assert isinstance(service.key, VirtualAddress)
+    servers = [server(21, 1, version, upper=8), server(22, 3, version), server(23, 2, version)]
+    await program(kernel, service, *servers)
+    model = Locality(replicated=scheduler == "lblcr")
+    chosen = set()
+    for index in range(CLIENTS):
+        entry = await read(kernel, service)
+        expected, why = model.next(loaded(entry), service.key.address)
+        assert expected is not None
+        key = expected.destination.key
+        assert (send(client_of(index, version), service), index) == (key, index), why
+        chosen.add(key)
+        if index % 12 == 11:
+            was = entry.destinations[key]
+            steps = [SetDestination(service.key, replace(was, weight=0), was)]
+            steps += [
+                SetDestination(service.key, replace(other, weight=2), other)
+                for other in entry.destinations.values()
+                if other.weight == 0
+            ]
+            assert (await kernel.apply(steps)).ok
+    assert len(chosen) >= 2
 
 
 @pytest.mark.asyncio

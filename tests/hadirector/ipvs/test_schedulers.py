@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hadirector.ipvs.hashing import MH_SLOTS, dh_table, mh_table, sh_table
+from hadirector.ipvs.loads import loaded
+from hadirector.ipvs.locality import Locality
 from hadirector.ipvs.model import (
     Counters,
     Destination,
@@ -94,6 +96,64 @@ def test_the_least_and_the_heaviest(scheduler: str, active: tuple[int, ...], exp
     assert choice.exact
 
 
+chosen_servers = st.lists(
+    st.tuples(st.integers(0, 6), st.integers(0, 9), st.sampled_from([0, 3])), min_size=1, max_size=4
+)
+
+
+@given(chosen_servers)
+def test_the_chances_of_twos_are_those_of_all_draws(chosen: list[tuple[int, int, int]]) -> None:
+    """Every pair of numbers that ip_vs_twos.c can draw, one by one, as it walks its list."""
+    servers = [server(index, weight, upper=up) for index, (weight, _, up) in enumerate(chosen, 1)]
+    busy = entry("twos", *servers, active=tuple(active for _, active, _ in chosen))
+    able = [
+        (server.key, server.weight, active * 256)
+        for server, (_, active, up) in zip(servers, chosen, strict=True)
+        if server.weight and not (up and active >= up)
+    ]
+    draws = range(sum(weight for _, weight, _ in able) + 1)
+
+    def picked(number: int) -> tuple[DestinationKey, int, int]:
+        for one in able:
+            number -= one[1]
+            if number <= 0:
+                return one
+        raise AssertionError
+
+    counted: Counter[DestinationKey] = Counter()
+    for first in map(picked, draws if able else ()):
+        for second in map(picked, draws):
+            counted[(second if second[1] * first[2] > first[1] * second[2] else first)[0]] += 1
+    assert dict(choose(busy, CLIENT, VIP).chances) == pytest.approx(
+        {key: counted[key] / len(draws) ** 2 for key, _, _ in able}
+    )
+
+
+def test_lblc_stays_until_its_server_is_overloaded_and_another_idles() -> None:
+    lblc, lblcr = Locality(replicated=False), Locality(replicated=True)
+    servers = server(21, 2), server(22, 2)
+    story = [
+        ((0, 0), 21, 21),
+        ((2, 0), 21, 21),
+        ((3, 1), 21, 21),  # overloaded, but the other has half as many as its weight
+        ((3, 0), 22, 22),
+        ((3, 2), 22, 22),  # of the two that lblcr remembers, the less loaded
+        ((0, 2), 22, 21),
+    ]
+    for active, one, several in story:
+        now = loaded(entry("lblc", *servers, active=active))
+        for model, expected in ((lblc, one), (lblcr, several)):
+            chosen, why = model.next(now, VIP)
+            assert chosen is not None
+            assert chosen.destination.key == server(expected).key, (active, why)
+    drained = loaded(entry("lblc", server(21, 2), server(22, 0), active=(9, 0)))
+    for model in (lblc, lblcr):
+        chosen, _ = model.next(drained, VIP)
+        assert chosen is not None
+        assert chosen.destination.key == server(21).key
+    assert lblc.next([], VIP)[0] is None
+
+
 def test_what_is_not_known_is_said() -> None:
     between = server(21, upper=10)
     assert not choose(entry("lc", between, active=(8,)), CLIENT, VIP).exact
@@ -101,15 +161,22 @@ def test_what_is_not_known_is_said() -> None:
     assert choose(entry("lc", between, active=(10,)), CLIENT, VIP).server is None
     assert not choose(entry("lc", replace(between, lower=2), active=(2,)), CLIENT, VIP).exact
     assert not choose(entry("mh", server(21), server(22, 0)), CLIENT, VIP).exact
-    assert not choose(entry("wrr", server(21)), CLIENT, VIP).exact
-    for scheduler in ("twos", "lblc", "none"):
-        choice = choose(entry(scheduler, server(21)), CLIENT, VIP)
-        assert (choice.server, choice.exact) == (None, False)
+    two = server(21), server(22)
+    for scheduler in ("rr", "wrr", "lblc", "lblcr", "twos"):
+        assert not choose(entry(scheduler, *two), CLIENT, VIP).exact
+        only = choose(entry(scheduler, server(21), server(22, 0)), CLIENT, VIP)
+        assert (only.server, only.exact) == (server(21).key, True)
+    choice = choose(entry("none", server(21)), CLIENT, VIP)
+    assert (choice.server, choice.exact) == (None, False)
+    full = entry("lblc", server(21, upper=1), active=(1,))
+    assert not choose(full, CLIENT, VIP).exact  # it may be remembered, and is taken then
     marked = replace(entry("dh", server(21)), service=Service(FirewallMark(7), "dh"))
     assert choose(marked, CLIENT, None).server is None
 
 
-@pytest.mark.parametrize("scheduler", ["sh", "mh", "dh", "rr", "wrr", "lc", "nq", "fo", "ovf"])
+@pytest.mark.parametrize(
+    "scheduler", ["sh", "mh", "dh", "rr", "wrr", "lc", "nq", "fo", "ovf", "lblcr", "twos"]
+)
 def test_without_a_server_there_is_no_choice(scheduler: str) -> None:
     assert choose(entry(scheduler), CLIENT, VIP).server is None
     assert choose(entry(scheduler, server(21, 0)), CLIENT, VIP).server is None
