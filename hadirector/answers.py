@@ -14,6 +14,7 @@ from checkers.scheduler import CheckView
 from hadirector import __version__
 from hadirector.config.addresses import format_listens
 from hadirector.config.model import Config
+from hadirector.elections import settings_on
 from hadirector.ipvs.model import Table
 from hadirector.pool import Member, Pool, server_key
 from hadirector.reconciler import Turn
@@ -100,12 +101,13 @@ def _members(pool: Pool) -> list[Member]:
 
 def _router(present: Present, router: VirtualRouter) -> Json:
     report = present.routers.get(router.name)
+    settings = settings_on(present.config.nodes[present.node], router)
     facts: Json = {
         "name": router.name,
         "vrid": router.vrid,
-        "interface": router.interface,
+        "interface": settings.interface,
         "group": router.group,
-        "priority": present.config.nodes[present.node].priority,
+        "priority": settings.priority,
         "addresses": [str(address) for address in router.all_addresses],
     }
     if report is None:

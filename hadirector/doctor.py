@@ -21,6 +21,7 @@ from hadirector.host import SBIN, in_user_namespace, lacking
 
 if TYPE_CHECKING:
     from hadirector.config.model import Config
+from hadirector.elections import settings_on
 
 PACKAGES = {
     "kmod": ("modprobe", "loads kernel modules"),
@@ -89,7 +90,7 @@ def examine(host: Host, config: Config | None = None, node: str | None = None) -
     findings = [_ipvs(host), _privileges(host), _ipvsadm(host)]
     if config is not None:
         findings.append(_node(config, node or host.name))
-        findings += _interfaces(host, config)
+        findings += _interfaces(host, config, node or host.name)
         findings += _forwarding(host, config)
     return [*findings, _rehearsal_kernel(host), *_packages(host)]
 
@@ -149,8 +150,12 @@ def _node(config: Config, node: str) -> Finding:
     )
 
 
-def _interfaces(host: Host, config: Config) -> Iterator[Finding]:
-    routers = {router.interface: router.name for router in reversed(config.virtual_routers)}
+def _interfaces(host: Host, config: Config, node: str) -> Iterator[Finding]:
+    here = config.nodes.get(node)
+    routers = {
+        (router if here is None else settings_on(here, router)).interface: router.name
+        for router in reversed(config.virtual_routers)
+    }
     for interface, router in routers.items():
         name = f"interface {interface}"
         if host.has(f"sys/class/net/{interface}"):

@@ -2,21 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address
 
 from hadirector import limits
-from hadirector.config.model import Config, Node
+from hadirector.config.model import Config, Node, Service
+from hadirector.ipvs.model import VirtualAddress
 from vrrp.config import RouterSettings, VirtualRouter
 from vrrp.packet import IPAddress
 
 
 def router_settings(config: Config, node: str) -> tuple[RouterSettings, ...]:
-    """The virtual routers of the file with what differs on this node: priority and source."""
+    """The virtual routers of the file as this node runs them."""
     here = config.nodes[node]
-    return tuple(
-        RouterSettings.of(router, priority=here.priority, source=_source(router, here))
-        for router in config.virtual_routers
-    )
+    return tuple(settings_on(here, router) for router in config.virtual_routers)
+
+
+def settings_on(node: Node, router: VirtualRouter) -> RouterSettings:
+    """A virtual router as a director runs it: its priority, source, and what differs."""
+    own = node.own.get(router.name)
+    if own is None:
+        return RouterSettings.of(
+            router, priority=node.priority, source=source_of(router, node.address)
+        )
+    if own.source is None:
+        return replace(own, source=source_of(own, node.address))
+    return own
+
+
+def preferred(config: Config, router: VirtualRouter) -> str:
+    """The director of the highest priority for a virtual router; of equals, the higher address."""
+    return max(config.nodes, key=lambda name: _rank(config.nodes[name], router))
+
+
+def outranks(config: Config, router: VirtualRouter, name: str, other: str) -> bool:
+    """Whether a director takes a virtual router over from another one that works."""
+    ours, theirs = config.nodes[name], config.nodes[other]
+    mine = settings_on(ours, router)
+    return mine.priority > settings_on(theirs, router).priority and mine.preempt
+
+
+def units(config: Config) -> list[tuple[VirtualRouter, ...]]:
+    """The virtual routers that change sides together: those of each group, and each without one."""
+    found: dict[tuple[str, str], list[VirtualRouter]] = {}
+    for router in config.virtual_routers:
+        key = ("router", router.name) if router.group is None else ("group", router.group)
+        found.setdefault(key, []).append(router)
+    return [tuple(together) for together in found.values()]
+
+
+def carriers(config: Config, service: Service) -> tuple[VirtualRouter, ...]:
+    """The virtual routers that decide which director serves a service.
+
+    Those with its address, and what moves along; of a firewall mark nothing is known, so the first.
+    """
+    together = units(config)
+    if isinstance(service.listen, VirtualAddress):
+        for unit in together:
+            if any(service.listen.address == a.ip for r in unit for a in r.all_addresses):
+                return unit
+    return together[0] if together else ()
+
+
+def _rank(node: Node, router: VirtualRouter) -> tuple[int, int, int]:
+    settings = settings_on(node, router)
+    source = settings.source or node.address
+    return settings.priority, source.version, int(source)
 
 
 def heartbeat_bound_s(config: Config) -> float:
@@ -31,15 +82,15 @@ def heartbeat_bound_s(config: Config) -> float:
     return max(limits.VRRP_HEARTBEAT_INTERVALS * min(intervals), limits.VRRP_HEARTBEAT_MIN_S)
 
 
-def _source(router: VirtualRouter, node: Node) -> IPAddress | None:
+def source_of(router: VirtualRouter, own: IPAddress) -> IPAddress | None:
     """The node's own address where it is one to speak from; else the interface decides.
 
     That is, where it lies in the router's network or is in its list of peers. Over IPv6 multicast
     it is the interface's link-local address, never this one.
     """
-    if router.peers:
-        return node.address if node.address in router.peers else None
+    if own in router.peers:
+        return own
     networks = [address.network for address in router.addresses]
-    if isinstance(node.address, IPv4Address) and any(node.address in net for net in networks):
-        return node.address
+    if isinstance(own, IPv4Address) and any(own in network for network in networks):
+        return own
     return None

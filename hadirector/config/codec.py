@@ -213,7 +213,12 @@ def _decode_scalar(hint: object, data: object) -> object:
 @cache
 def _hints(kind: type) -> Mapping[str, object]:
     from checkers.base import CheckOptions, Timing
-    from vrrp.config import VirtualRouter
+    from vrrp.config import RouterSettings, VirtualRouter
 
-    names = {"CheckOptions": CheckOptions, "Timing": Timing, "VirtualRouter": VirtualRouter}
+    names = {
+        "CheckOptions": CheckOptions,
+        "RouterSettings": RouterSettings,
+        "Timing": Timing,
+        "VirtualRouter": VirtualRouter,
+    }
     return typing.get_type_hints(kind, localns=names, include_extras=True)

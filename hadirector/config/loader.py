@@ -86,7 +86,13 @@ def _build(top: FileDraft) -> Config:
     nodes = {}
     for name, draft in top.nodes.items():
         address = draft.values["address"]
-        nodes[name] = Node(address, _value(draft, "priority", int))  # type: ignore[arg-type]
+        own = {
+            router.made.name: router.own[name].made
+            for router in top.routers
+            if router.made is not None and name in router.own
+        }
+        assert None not in own.values()
+        nodes[name] = Node(address, _value(draft, "priority", int), own)  # type: ignore[arg-type]
     routers = [router.made for router in top.routers if router.made is not None]
     assert len(routers) == len(top.routers)
     return Config(

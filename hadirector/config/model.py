@@ -30,17 +30,22 @@ from hadirector.plan import Undeclared
 
 if TYPE_CHECKING:  # the codec resolves these two when it needs them
     from checkers.base import CheckOptions, Timing
-    from vrrp.config import VirtualRouter
+    from vrrp.config import RouterSettings, VirtualRouter
 
 __all__ = ["Config", "HealthCheck", "Node", "Server", "Service"]
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One director of the pair: its own address (VRRP's source) and its VRRP priority, 1 to 255."""
+    """One director of the pair: its own address (VRRP's source) and its VRRP priority, 1 to 255.
+
+    `own` are the virtual routers, by name, that it runs otherwise than the file says for all, whole
+    and as it runs them. Ask `elections` for what holds; this is only where it differs.
+    """
 
     address: Address
     priority: int
+    own: Mapping[str, RouterSettings] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

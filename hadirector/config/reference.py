@@ -20,6 +20,7 @@ from hadirector.config.balancing import PersistenceShape, TunnelShape
 from hadirector.config.draft import fields_of
 from hadirector.config.durations import PATTERN
 from hadirector.config.explain import Bounds
+from hadirector.config.own_shape import RouterOfNodeShape
 from hadirector.config.schema import schema
 from hadirector.config.tuning_shape import IpvsShape
 from vrrp.hooks import Hook
@@ -59,6 +60,7 @@ _TITLES: Mapping[str, str] = {
     "FileShape": "The file",
     "NodeShape": "`nodes.NAME`: a director",
     "VirtualRouter": "`virtual_routers[]`: a virtual router",
+    "RouterOfNode": "`virtual_routers[].nodes.NAME`: what differs on a director",
     "Tracker": "`virtual_routers[].track[]`: what the priority depends on",
     "Route": "`virtual_routers[].routes[]`: routes that move along",
     "PolicyRule": "`virtual_routers[].rules[]`: rules that move along",
@@ -76,6 +78,7 @@ _LINKS = {
     "Ipvs": "[settings](#ipvs-settings-of-the-kernel)",
     "Node": "[a director](#nodesname-a-director)",
     "VirtualRouter": "[virtual routers](#virtual_routers-a-virtual-router)",
+    "RouterOfNode": "[a mapping](#virtual_routersnodesname-what-differs-on-a-director)",
     "Tracker": "[a mapping](#virtual_routerstrack-what-the-priority-depends-on)",
     "Route": "[a mapping](#virtual_routersroutes-routes-that-move-along)",
     "PolicyRule": "[a mapping](#virtual_routersrules-rules-that-move-along)",
@@ -95,6 +98,7 @@ def reference_text() -> str:
         shape.FileShape,
         shape.NodeShape,
         shape.VirtualRouterShape,
+        RouterOfNodeShape,
         IpvsShape,
         model_from(Tracker, name="Tracker"),
         model_from(Hook, name="Hook"),

@@ -10,17 +10,20 @@ what is legal but surely not meant. They never change a value.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from ipaddress import IPv4Address, IPv6Address
 
 from hadirector.config.addresses import format_listen
 from hadirector.config.balancing_rules import check_balancing
 from hadirector.config.diagnostics import Rule, choices, did_you_mean
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Node, Sequence
+from hadirector.config.pair_rules import address_of, check_pair, networks_of
 from hadirector.config.sections import FileDraft, Listen
 from hadirector.config.service_rules import check_service, first_of, repeated
 from hadirector.config.tracking_rules import check_tracking
 from hadirector.ipvs.model import Address, ServiceKey, VirtualAddress
+
+ANYWHERE = -1
+"""Instead of the number of a network: on every one it is the same address."""
 
 
 def check_rules(top: FileDraft, findings: Findings) -> None:
@@ -48,7 +51,7 @@ def _duplicate_names(top: FileDraft, findings: Findings) -> None:
 
 def _duplicate_node_address(top: FileDraft, findings: Findings) -> None:
     items: list[tuple[Draft, str, Address | None]] = [
-        (node, "address", _address(node)) for node in top.nodes.values()
+        (node, "address", address_of(node)) for node in top.nodes.values()
     ]
     for draft, name, value, earlier in repeated(items):
         findings.error(
@@ -60,44 +63,21 @@ def _duplicate_node_address(top: FileDraft, findings: Findings) -> None:
         )
 
 
-def _address(node: Draft) -> Address | None:
-    return node.get("address", IPv4Address) or node.get("address", IPv6Address)
-
-
-def _duplicate_vrid(top: FileDraft, findings: Findings) -> None:
-    """IPv4 and IPv6 each have VRIDs of their own (RFC 9568 section 1.3)."""
-    items: list[tuple[Draft, str, tuple[int, str, int]]] = []
-    for router in top.routers:
-        vrid, interface = router.draft.get("vrid", int), router.draft.get("interface", str)
-        addresses = router.draft.get("addresses", tuple)
-        if vrid is not None and interface is not None and addresses:
-            items.append((router.draft, "vrid", (vrid, interface, addresses[0].version)))
-    for draft, name, value, earlier in repeated(items):
-        findings.error(
-            Rule.DUPLICATE_VRID,
-            draft.at(name),
-            path=draft.path_of(name),
-            message=f"VRID {value[0]} is used twice on interface {value[1]}",
-            hint=f"{first_of(earlier, draft, name)}; give each virtual router a VRID of its own",
-        )
-
-
-def _vips(top: FileDraft) -> Iterator[tuple[Address, str, Node, str]]:
-    """Every virtual address with its interface, node and path."""
-    for router in top.routers:
-        interface = router.draft.get("interface", str) or ""
+def _vips(top: FileDraft) -> Iterator[tuple[Address, int, Node, str]]:
+    """Every virtual address with the number of its network, node and path."""
+    for router, network in zip(top.routers, networks_of(top), strict=True):
         for name in ("addresses", "excluded"):
             node, path = router.draft.at(name), router.draft.path_of(name)
             for index, address in enumerate(router.draft.get(name, tuple) or ()):
                 item = node.items[index] if isinstance(node, Sequence) else node
-                yield address.ip, interface, item, f"{path}[{index}]"
+                yield address.ip, network, item, f"{path}[{index}]"
 
 
 def _duplicate_vip(top: FileDraft, findings: Findings) -> None:
-    first: dict[tuple[Address, str], Node] = {}
-    for address, interface, node, path in _vips(top):
+    first: dict[tuple[Address, int], Node] = {}
+    for address, network, node, path in _vips(top):
         # A link-local address is another one on each link.
-        key = address, interface if address.is_link_local else ""
+        key = address, network if address.is_link_local else ANYWHERE
         earlier = first.setdefault(key, node)
         if earlier is not node:
             findings.error(
@@ -108,30 +88,15 @@ def _duplicate_vip(top: FileDraft, findings: Findings) -> None:
                 hint=f"the first is in {earlier.place.seen_from(node.place)}",
             )
     for name, draft in top.nodes.items():
-        own = _address(draft)
-        if own is not None and (own, "") in first:
+        own = address_of(draft)
+        if own is not None and (own, ANYWHERE) in first:
             findings.error(
                 Rule.DUPLICATE_VIP,
                 draft.at("address"),
                 path=draft.path_of("address"),
                 message=f"{own} is a virtual address and cannot be {name}'s own",
-                hint=f"it is in {first[own, ''].place.seen_from(draft.node.place)}",
+                hint=f"it is in {first[own, ANYWHERE].place.seen_from(draft.node.place)}",
             )
-
-
-def _lonely_peers(top: FileDraft, findings: Findings) -> None:
-    """Each director leaves itself out of the list, so the list has to name another one."""
-    for router in top.routers:
-        peers = router.draft.get("peers", tuple) or ()
-        for name, node in top.nodes.items():
-            if set(peers) == {_address(node)}:
-                findings.error(
-                    Rule.LONELY_PEERS,
-                    router.draft.at("peers"),
-                    path=router.draft.path_of("peers"),
-                    message=f"{name} would have no peer but itself",
-                    hint="list the addresses of all directors; each leaves itself out",
-                )
 
 
 def _unknown_group(top: FileDraft, findings: Findings) -> None:
@@ -225,18 +190,6 @@ def _unowned_vip(top: FileDraft, findings: Findings) -> None:
             )
 
 
-def _same_priority(top: FileDraft, findings: Findings) -> None:
-    items = [(node, "priority", node.get("priority", int)) for node in top.nodes.values()]
-    for draft, name, value, _ in repeated(items):
-        findings.warning(
-            Rule.SAME_PRIORITY,
-            draft.at(name),
-            path=draft.path_of(name),
-            message=f"two directors have priority {value}",
-            hint="the higher address would decide; write 254 and 253",
-        )
-
-
 def _single_node(top: FileDraft, findings: Findings) -> None:
     if len(top.nodes) == 1 and top.routers:
         findings.warning(
@@ -251,13 +204,11 @@ def _single_node(top: FileDraft, findings: Findings) -> None:
 _RULES: tuple[Callable[[FileDraft, Findings], None], ...] = (
     _duplicate_names,
     _duplicate_node_address,
-    _duplicate_vrid,
     _duplicate_vip,
-    _lonely_peers,
     _unknown_group,
     _duplicate_listen,
     _unowned_vip,
     check_tracking,
-    _same_priority,
+    check_pair,
     _single_node,
 )

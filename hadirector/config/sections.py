@@ -10,25 +10,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
 
 from hadirector.config import shape
 from hadirector.config.addresses import AddressError, check_listens
 from hadirector.config.balancing import PersistenceShape, TunnelShape
 from hadirector.config.checks import Layer, add_layer, construct, default_layer, resolve
-from hadirector.config.diagnostics import Rule
-from hadirector.config.draft import Draft, check_field, check_fields, fields_of
+from hadirector.config.diagnostics import Rule, choices
+from hadirector.config.draft import Draft, check_field, check_fields, check_keys, fields_of
 from hadirector.config.explain import found
 from hadirector.config.model import HealthCheck
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken
+from hadirector.config.own_shape import MUST_AGREE, RouterOfNodeShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.ipvs.model import ServiceKey
-from vrrp.config import VirtualRouter
+from vrrp.config import RouterSettings, VirtualRouter
 
 _FILE_SECTIONS = frozenset({"nodes", "virtual_routers", "defaults", "services", "include", "ipvs"})
 _SERVICE_SECTIONS = frozenset({"listen", "check", "servers", "persistence", "tunnel"})
 _SERVER_SECTIONS = frozenset({"check", "tunnel"})
 _CHECK = frozenset({"check"})
+_NODES = frozenset({"nodes"})
 _INHERITED = ("forward", "upper", "lower")
 """What a server has from its service unless it says otherwise; `tunnel` too, a section."""
 
@@ -67,11 +70,31 @@ class ServiceDraft:
 
 
 @dataclass(slots=True)
+class OwnDraft:
+    """A virtual router as one director runs it; `made` is None where something in it is wrong.
+
+    The draft has the shared keys as well, each with the place where it is written.
+    """
+
+    draft: Draft
+    made: RouterSettings | None
+
+
+@dataclass(slots=True)
 class RouterDraft:
-    """A virtual router; `made` is None where something in it is wrong."""
+    """A virtual router; `made` is None where something in it is wrong.
+
+    `own` has the directors that run it otherwise than the file says for all.
+    """
 
     draft: Draft
     made: VirtualRouter | None
+    own: dict[str, OwnDraft] = field(default_factory=dict)
+
+    def on(self, node: str) -> Draft:
+        """The virtual router as a director runs it."""
+        own = self.own.get(node)
+        return self.draft if own is None else own.draft
 
 
 @dataclass(slots=True)
@@ -91,7 +114,7 @@ def walk(root: Mapping, findings: Findings) -> FileDraft:
     check_fields(top.draft, shape.FileShape, findings, sections=_FILE_SECTIONS)
     top.nodes = dict(_nodes(root.entries.get("nodes"), findings))
     for path, node in _items(root, "virtual_routers", "", findings):
-        top.routers.append(_router(node, path, findings))
+        top.routers.append(_router(node, path, top.nodes, findings))
     if "ipvs" in root.entries:
         top.ipvs = Draft(root.entries["ipvs"], "ipvs")
         check_fields(top.ipvs, IpvsShape, findings)
@@ -120,11 +143,68 @@ def _nodes(node: Node | None, findings: Findings) -> Iterator[tuple[str, Draft]]
         yield name, draft
 
 
-def _router(node: Node, path: str, findings: Findings) -> RouterDraft:
+def _router(
+    node: Node, path: str, nodes: AbstractMapping[str, Draft], findings: Findings
+) -> RouterDraft:
     draft = Draft(node, path)
-    if not check_fields(draft, shape.VirtualRouterShape, findings):
+    if not check_fields(draft, shape.VirtualRouterShape, findings, sections=_NODES):
         return RouterDraft(draft, None)
-    return RouterDraft(draft, construct(draft, VirtualRouter, findings))
+    router = RouterDraft(draft, construct(draft, VirtualRouter, findings))
+    written = node.entries.get("nodes") if isinstance(node, Mapping) else None
+    if isinstance(written, Mapping):
+        router.own = dict(_own(draft, written, nodes, findings))
+    elif written is not None and not is_broken(written):
+        message = f"expected directors by name, found {found(written)}"
+        hint = "write lb1: {priority: 254}"
+        findings.error(Rule.WRONG_TYPE, written, path=f"{path}.nodes", message=message, hint=hint)
+    return router
+
+
+def _own(
+    router: Draft, written: Mapping, nodes: AbstractMapping[str, Draft], findings: Findings
+) -> Iterator[tuple[str, OwnDraft]]:
+    """What directors have of their own, laid over what holds for all."""
+    assert isinstance(router.node, Mapping)
+    for name, item in written.entries.items():
+        path = f"{router.path}.nodes.{name}"
+        if name not in nodes:
+            message, hint = f'no director is called "{name}"', choices(name, nodes)
+            place = written.keys[name]
+            findings.error(Rule.UNKNOWN_NODE, place, path=path, message=message, hint=hint)
+            continue
+        if not isinstance(item, Mapping):
+            check_fields(Draft(item, path), RouterOfNodeShape, findings)
+            continue
+        _check_own_keys(router, name, item, path, findings)
+        known = fields_of(RouterOfNodeShape)
+        merged = Mapping(item.place, dict(router.node.entries), dict(router.node.keys))
+        own = {key: value for key, value in item.entries.items() if key in known}
+        merged.entries |= own
+        merged.keys |= {key: item.keys[key] for key in own}
+        draft = Draft(merged, router.path, dict(router.values), {k: f"{path}.{k}" for k in own})
+        draft.values |= {"priority": nodes[name].values.get("priority"), "source": None}
+        for field_name, value in own.items():
+            draft.values.pop(field_name, None)
+            check_field(draft, field_name, value, known[field_name], findings)
+        complete = "priority" in draft.values and router.values.keys() <= draft.values.keys()
+        made = construct(draft, RouterSettings, findings) if complete else None
+        yield name, OwnDraft(draft, made)
+
+
+def _check_own_keys(router: Draft, node: str, item: Mapping, path: str, findings: Findings) -> None:
+    """Report keys that no director may have of its own."""
+    check_keys(item, path, {**fields_of(RouterOfNodeShape), **MUST_AGREE}, findings)
+    for key, why in MUST_AGREE.items():
+        if key not in item.entries:
+            continue
+        place = router.at(key).place.seen_from(item.entries[key].place)
+        findings.error(
+            Rule.TWO_ACTIVES,
+            item.entries[key],
+            path=f"{path}.{key}",
+            message=f'{node} cannot have "{key}" of its own: {why}',
+            hint=f"write it for all directors, in {place}",
+        )
 
 
 def _items(parent: Mapping, name: str, path: str, findings: Findings) -> Iterator[tuple[str, Node]]:

@@ -35,6 +35,7 @@ from hadirector.config.balancing import (
     WholeSeconds,
 )
 from hadirector.config.diagnostics import Rule, UnfitError, choices
+from hadirector.config.own_shape import RouterOfNodeShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.drift import Drift
 from hadirector.ipvs.model import Address, DestinationKey, Forward, ServiceKey
@@ -180,7 +181,18 @@ class NodeShape(BaseModel):
     )
 
 
-VirtualRouterShape = model_from(VirtualRouter, name="VirtualRouter")
+VirtualRouterShape = model_from(
+    VirtualRouter,
+    name="VirtualRouter",
+    nodes=(
+        dict[str, RouterOfNodeShape],  # type: ignore[valid-type]
+        Field(
+            default=UNWRITTEN,
+            description="What differs on a director, by its name: another priority (so that each "
+            "director is preferred for something), another name of the interface.",
+        ),
+    ),
+)
 
 
 @cache

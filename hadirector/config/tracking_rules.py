@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from hadirector.config.diagnostics import Rule, choices
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence
+from hadirector.config.pair_rules import priority_of
 from hadirector.config.sections import FileDraft, RouterDraft
 from vrrp.hooks import Hook
 from vrrp.priority import why_without_effect
@@ -41,12 +42,17 @@ def _trackers(router: RouterDraft) -> Iterator[tuple[Tracker, Node, str]]:
 
 
 def _items(router: RouterDraft, name: str, kind: type[T]) -> Iterator[tuple[T, Node, str]]:
-    """The items of a list of sections with their nodes and paths, as far as they hold."""
-    listed, path = router.draft.at(name), router.draft.path_of(name)
-    for index, item in enumerate(router.draft.get(name, tuple) or ()):
-        node = listed.items[index] if isinstance(listed, Sequence) else listed
-        if isinstance(item, kind):
-            yield item, node, f"{path}[{index}]"
+    """The items of a list of sections with their nodes and paths, as far as they hold.
+
+    What directors have of their own comes after what holds for all.
+    """
+    own = (one.draft for one in router.own.values() if name in one.draft.paths)
+    for draft in (router.draft, *own):
+        listed, path = draft.at(name), draft.path_of(name)
+        for index, item in enumerate(draft.get(name, tuple) or ()):
+            node = listed.items[index] if isinstance(listed, Sequence) else listed
+            if isinstance(item, kind):
+                yield item, node, f"{path}[{index}]"
 
 
 def _at(node: Node, name: str) -> Node:
@@ -92,9 +98,9 @@ def _weight_without_effect(
 
 
 def _why(top: FileDraft, router: RouterDraft, tracker: Tracker) -> str | None:
-    if router.draft.get("preempt", bool) is False:
+    if top.nodes and all(router.on(name).get("preempt", bool) is False for name in top.nodes):
         return "preempt is false, so no director takes over from a working one"
-    bases = [(name, draft.get("priority", int)) for name, draft in top.nodes.items()]
+    bases = [(name, priority_of(top, router, name)[1]) for name in top.nodes]
     known = [(name, base) for name, base in bases if base is not None]
     if len(known) != len(bases):
         return None

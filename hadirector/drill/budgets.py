@@ -7,7 +7,7 @@ clients get, plus an allowance for a slow machine.
 from __future__ import annotations
 
 from hadirector.config.model import Config, HealthCheck, Service
-from hadirector.elections import heartbeat_bound_s
+from hadirector.elections import heartbeat_bound_s, router_settings
 
 ALLOWANCE_MS = (
     500.0  # a machine that is slow: the embedded kernel has one processor and 10 ms ticks
@@ -35,7 +35,9 @@ def all_down_ms(service: Service) -> float:
 
 def skew_ms(config: Config) -> float:
     """The longest skew of any backup: (256 - priority) / 256 of an interval (RFC 9568, 6.1)."""
-    lowest = min(node.priority for node in config.nodes.values())
+    lowest = min(
+        settings.priority for name in config.nodes for settings in router_settings(config, name)
+    )
     return (256 - lowest) / 256 * advertise_ms(config)
 
 

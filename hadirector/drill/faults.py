@@ -84,7 +84,7 @@ def director_returns(stage: Stage) -> None:
     stage.within(30_000, f"{back} is ready", lambda: stage.is_ready(back))
     if preempts:
         took_ms = stage.within(
-            30_000, f"{back} holds all addresses", lambda: stage.holds_only(back)
+            30_000, f"{back} holds what it is preferred for, alone", stage.is_settled
         )
         stage.note(f"{back} is back and active again {took_ms:.0f} ms after it was ready")
     stage.watch_clients(3 * budgets.advertise_ms(stage.config))
@@ -228,9 +228,9 @@ def weight_changed(stage: Stage) -> None:
 def address_deleted(stage: Stage) -> None:
     """Somebody deletes a virtual address of the active director."""
     active = stage.active()
-    router = stage.config.virtual_routers[0]
-    address = str(router.addresses[0])
-    stage.run(active, "ip", "address", "del", address, "dev", router.interface)
+    router = stage.routers[0]
+    address, interface = str(router.addresses[0]), stage.interface_of(active, router)
+    stage.run(active, "ip", "address", "del", address, "dev", interface)
     took_ms = stage.within(
         budgets.audit_ms(stage.config),
         f"{address} is back on {active}",

@@ -14,17 +14,20 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from hadirector import elections
 from hadirector.config.model import Config, Server, Service
 from hadirector.drill import procfs
 from hadirector.drill.actor import DirectorActor
 from hadirector.drill.clients import Clients
 from hadirector.drill.possession import Possession
+from hadirector.drill.settled import holders, is_settled
 from hadirector.drill.world_file import WorldFile
 from hadirector.ipvs.model import FirewallMark
 from hadirector.lab.actors import Actor
 from hadirector.lab.namespaces import BuiltWorld
 from hadirector.lab.observe import Observer
 from hadirector.lab.spares import Interface
+from vrrp.config import VirtualRouter
 
 POLL_S = 0.05
 HEAL_S = 60.0
@@ -52,6 +55,8 @@ class Stage:
     ) -> None:
         self.config = config
         self.service: Service = config.services[0]
+        self.routers = elections.carriers(config, self.service)
+        """What carries the service that the clients ask; who is active there is hit by faults."""
         self.directors = directors
         self.notes: list[str] = []
         self.faults: list[str] = []
@@ -151,13 +156,17 @@ class Stage:
         return [director for director in self.directors.values() if director.powered]
 
     def active(self) -> str:
-        """The director that holds all addresses; raises BrokenPromiseError if none or both do."""
-        holders = [name for name in self.directors if self.holds_all(name)]
-        if not self.config.virtual_routers:
+        """The director that serves the clients: it holds the addresses that their service needs.
+
+        Raises BrokenPromiseError if none or both hold them.
+        """
+        if not self.routers:
             return next(iter(self.directors))
-        if len(holders) != 1:
-            raise BrokenPromiseError(f"{' and '.join(holders) or 'nobody'} holds all addresses")
-        return holders[0]
+        self._look()
+        found = holders(self.config, self.routers, self._holds)
+        if len(found) != 1:
+            raise BrokenPromiseError(f"{' and '.join(found) or 'nobody'} holds all addresses")
+        return found[0]
 
     def who_is_active(self) -> str | None:
         """As `active`, None instead of an error."""
@@ -175,13 +184,16 @@ class Stage:
         return next(name for name, director in self.directors.items() if not director.powered)
 
     def preferred(self) -> str:
-        """The director with the highest priority."""
-        return max(self.config.nodes, key=lambda name: self.config.nodes[name].priority)
+        """The director with the highest priority for what the clients ask."""
+        return elections.preferred(self.config, self.routers[0])
 
     def outranks(self, name: str, other: str) -> bool:
         """Whether one director preempts the other by the configuration."""
-        higher = self.config.nodes[name].priority > self.config.nodes[other].priority
-        return higher and all(router.preempt for router in self.config.virtual_routers)
+        return all(elections.outranks(self.config, each, name, other) for each in self.routers)
+
+    def interface_of(self, name: str, router: VirtualRouter) -> str:
+        """What a director calls the interface of a virtual router."""
+        return elections.settings_on(self.config.nodes[name], router).interface
 
     def kill(self, name: str, process: str) -> None:
         """`kill -9` one of a director's processes."""
@@ -249,10 +261,10 @@ class Stage:
         self._look()
         return not any(self._holds(name, address) for address in self._addresses())
 
-    def holds_only(self, name: str) -> bool:
-        """Whether a director holds every virtual address and no other director any."""
-        others = [other for other in self.directors if other != name]
-        return self.holds_all(name) and all(self.holds_none(other) for other in others)
+    def is_settled(self) -> bool:
+        """Whether each address is on its preferred director alone, as far as that may preempt."""
+        self._look()
+        return is_settled(self.config, self._holds)
 
     def held_by_both_ms(self) -> float:
         """The longest time, in this scenario, in which two directors held the same address."""
@@ -287,7 +299,7 @@ class Stage:
 
     def times_active(self, name: str) -> int:
         """How often a director became active since the scenario began, by its own journal."""
-        router = self.config.virtual_routers[0].name
+        router = self.routers[0].name
         return sum(
             event["kind"] == "transition"
             and event["subject"] == router
@@ -360,17 +372,10 @@ class Stage:
         bound_ms = HEAL_S * 1000
         for name in self.directors:
             self.within(bound_ms, f"{name} is ready", partial(self.is_ready, name))
-        if self.config.virtual_routers:
-            preferred = self.preferred()
-            what = f"{preferred} alone is active"
-            self.within(bound_ms, what, partial(self._settled, preferred))
+        if self.routers:
+            what = "each address is on its preferred director alone"
+            self.within(bound_ms, what, self.is_settled)
         for service in self.config.services:
             for server in service.servers:
                 self.within(bound_ms, f"{server} is in", partial(self.in_all, server))
         self.within(bound_ms, "the clients are answered", self._clients.answered_lately)
-
-    def _settled(self, preferred: str) -> bool:
-        """Whether the preferred director holds everything, where the file lets it preempt."""
-        if all(router.preempt for router in self.config.virtual_routers):
-            return self.holds_only(preferred)
-        return self.who_is_active() is not None

@@ -56,7 +56,7 @@ def restart_addresses(machine: Machine, world: World) -> Batch:
     The link-local address of each interface is the kernel's and stays; a virtual one goes.
     """
     virtual = [
-        (network.interface, address.ip)
+        (network.interface_of(machine.name), address.ip)
         for network in world.networks
         for address in network.virtual
         if is_link_local(address)

@@ -5,6 +5,7 @@ approach: one network (a bridge) per interface name the virtual routers use; a n
 director, for each real server and for one client; every address the file names where it belongs,
 and spare ones where the file is silent. The rules:
 
+- Where directors call their interfaces on one network differently, each has its own name for it.
 - A director has its own `address` in the subnet that holds it, and a spare one in every other.
 - The client has a spare address in the subnet of each service's virtual address.
 - A server sits on the network whose subnet holds it; one that fits nowhere, on the last network.
@@ -26,9 +27,16 @@ from typing import Final
 
 from hadirector.config.model import Config, Server, Service
 from hadirector.ipvs.model import Forward, VirtualAddress
+from hadirector.lab.cabling import interface_names, routers_on_networks, sources
 from hadirector.lab.errors import LabError
 from hadirector.lab.roles import Listener, listeners_of, server_addresses, servers_of
 from hadirector.lab.spares import Address, Interface, Spares, Subnet, subnet_of
+from hadirector.lab.sysctls import (
+    BASE_SYSCTLS,
+    CLIENT_SYSCTLS,
+    DIRECTOR_SYSCTLS,
+    SILENT_SYSCTLS,
+)
 from hadirector.lab.tunnels import TunnelEnd, tunnel_end
 
 SERVERS_MAX: Final = 200
@@ -38,12 +46,20 @@ DEFAULT_INTERFACE: Final = "eth0"
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """One layer-2 network: a bridge, named after the directors' interface on it."""
+    """One layer-2 network: a bridge, named after the directors' interface on it.
+
+    `names` are directors that call that interface otherwise, each with its name for it.
+    """
 
     interface: str
     bridge: str
     subnets: tuple[Subnet, ...]
     virtual: tuple[Interface, ...]
+    names: tuple[tuple[str, str], ...] = ()
+
+    def interface_of(self, machine: str) -> str:
+        """What a machine calls its interface here."""
+        return dict(self.names).get(machine, self.interface)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,31 +151,6 @@ def is_link_local(address: Interface) -> bool:
     return address.version == 6 and address.is_link_local
 
 
-BASE_SYSCTLS: Final = {
-    "net/ipv4/conf/all/rp_filter": "0",
-    "net/ipv4/conf/default/rp_filter": "0",
-    "net/ipv4/conf/all/accept_redirects": "0",
-    "net/ipv4/conf/default/accept_redirects": "0",
-    "net/ipv4/conf/all/send_redirects": "0",
-    "net/ipv4/conf/default/send_redirects": "0",
-    # An IPv6 address works at once, not after a second of asking whether anyone has it.
-    "net/ipv6/conf/all/accept_dad": "0",
-    "net/ipv6/conf/default/accept_dad": "0",
-    "net/ipv6/conf/default/accept_ra": "0",
-}
-DIRECTOR_SYSCTLS: Final = {
-    **BASE_SYSCTLS,
-    "net/ipv4/ip_forward": "1",
-    "net/ipv6/conf/all/forwarding": "1",
-    "net/ipv6/conf/default/forwarding": "1",
-}
-SILENT_SYSCTLS: Final = {
-    "net/ipv4/conf/all/arp_ignore": "1",
-    "net/ipv4/conf/all/arp_announce": "2",
-}
-CLIENT_SYSCTLS: Final = {**BASE_SYSCTLS, "net/ipv4/ip_local_port_range": "1024 64999"}
-
-
 class _Builder:
     """Holds what is decided so far while the world is built; used once."""
 
@@ -196,6 +187,7 @@ class _Builder:
 
     def _named_addresses(self) -> Iterable[Address]:
         yield from (node.address for node in self._config.nodes.values())
+        yield from (source for name in self._config.nodes for source in sources(self._config, name))
         yield from self._servers
         yield from (address.ip for network in self._networks for address in network.virtual)
         for service in self._config.services:
@@ -204,8 +196,9 @@ class _Builder:
     def _find_networks(self) -> tuple[Network, ...]:
         """One network per interface name; addresses that fit nowhere bring their subnet along."""
         virtual: dict[str, list[Interface]] = {}
-        for router in self._config.virtual_routers:
-            virtual.setdefault(router.interface, []).extend(router.all_addresses)
+        names = interface_names(self._config)
+        for router, network in routers_on_networks(self._config):
+            virtual.setdefault(network, []).extend(router.all_addresses)
         virtual = virtual or {DEFAULT_INTERFACE: []}
         subnets = {
             name: [subnet_of(each) for each in found if not is_link_local(each)]
@@ -220,6 +213,11 @@ class _Builder:
                 (f"director {name}", node.address, first)
                 for name, node in self._config.nodes.items()
             ),
+            *(
+                (f"director {name}", source, first)
+                for name in self._config.nodes
+                for source in sources(self._config, name)
+            ),
             *(("service", address, first) for address in listening),
             *(("server", address, last) for address in self._servers),
         ]
@@ -231,7 +229,13 @@ class _Builder:
                     f"{subnet_of(address)} taken to be on {home}"
                 )
         return tuple(
-            Network(name, f"br{number}", tuple(dict.fromkeys(found)), tuple(virtual[name]))
+            Network(
+                name,
+                f"br{number}",
+                tuple(dict.fromkeys(found)),
+                tuple(virtual[name]),
+                tuple(pair for pair in names.get(name, {}).items() if pair[1] != name),
+            )
             for number, (name, found) in enumerate(subnets.items())
         )
 
@@ -264,7 +268,7 @@ class _Builder:
                 port = f"p{self._ports}"
                 self._ports += 1
                 held = tuple(addresses[network.interface])
-                legs.append(Leg(network.interface, network.bridge, port, held))
+                legs.append(Leg(network.interface_of(name), network.bridge, port, held))
         return Machine(
             name=name,
             namespace=self._prefix + name.replace(":", "-"),
@@ -280,9 +284,14 @@ class _Builder:
         home, home_subnet = self._place_of(own)
         addresses: dict[str, list[Interface]] = defaultdict(list)
         addresses[home.interface].append(ip_interface(f"{own}/{home_subnet.prefixlen}"))
+        served = {home_subnet}
+        for source in dict.fromkeys(sources(self._config, name)):
+            network, subnet = self._place_of(source)
+            served.add(subnet)
+            addresses[network.interface].append(ip_interface(f"{source}/{subnet.prefixlen}"))
         for network in self._networks:
             for subnet in network.subnets:
-                if subnet != home_subnet:
+                if subnet not in served:
                     addresses[network.interface].append(self._spares.take(subnet))
         return self._machine(name, addresses, DIRECTOR_SYSCTLS)
 

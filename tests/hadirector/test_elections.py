@@ -1,12 +1,15 @@
 """What the VRRP worker is told of the configuration: priority, source, how often to beat."""
 
 from ipaddress import IPv4Address, IPv4Interface, ip_address
+from pathlib import Path
 
 import pytest
 
 from hadirector import limits
+from hadirector.config.codec import config_from_json, config_to_json
 from hadirector.config.model import Config, Node
-from hadirector.elections import heartbeat_bound_s, router_settings
+from hadirector.elections import carriers, heartbeat_bound_s, outranks, preferred, router_settings
+from tests.hadirector.config.samples import HEAD, config_of
 from vrrp.config import VirtualRouter
 
 
@@ -61,3 +64,46 @@ def test_a_frozen_worker_is_noticed_before_its_peer_gives_up(
 ) -> None:
     pair = config(*(router(str(number), advertise=each) for number, each in enumerate(intervals)))
     assert heartbeat_bound_s(pair) == pytest.approx(bound_s)
+
+
+def own(tmp_path: Path, nodes: str) -> Config:
+    """A pair with two virtual routers, of which the second one has this below `nodes:`."""
+    second = f"""\
+  - name: shop
+    vrid: 52
+    interface: eth0
+    addresses: [192.0.2.101/24]
+    nodes: {nodes}
+services:
+  - {{name: web, listen: "tcp://192.0.2.100:80", forward: dr, servers: ["192.0.2.21:80"]}}
+  - {{name: shop, listen: "tcp://192.0.2.101:80", forward: dr, servers: ["192.0.2.21:80"]}}
+"""
+    return config_of(tmp_path, HEAD + second)
+
+
+def test_what_differs_on_a_director_is_laid_over_what_holds_for_all(tmp_path: Path) -> None:
+    nodes = "{lb1: {priority: 100}, lb2: {interface: ens3, preempt: false, source: 192.0.2.99}}"
+    pair = own(tmp_path, nodes)
+    (front, mine), (theirs_front, theirs) = (router_settings(pair, n) for n in ("lb1", "lb2"))
+    assert (front.priority, theirs_front.priority) == (254, 253)
+    assert (mine.priority, mine.interface, mine.preempt) == (100, "eth0", True)
+    assert (theirs.priority, theirs.interface, theirs.preempt) == (253, "ens3", False)
+    # Without a source, the director's own address is it, as without `nodes:`.
+    assert (str(mine.source), str(theirs.source)) == ("192.0.2.11", "192.0.2.99")
+    assert mine.vrid == theirs.vrid == 52
+    assert config_from_json(config_to_json(pair)) == pair
+
+
+def test_each_director_is_preferred_for_what_it_has_the_higher_priority(tmp_path: Path) -> None:
+    pair = own(tmp_path, "{lb1: {priority: 100}, lb2: {preempt: false}}")
+    www, shop = pair.virtual_routers
+    assert (preferred(pair, www), preferred(pair, shop)) == ("lb1", "lb2")
+    assert outranks(pair, www, "lb1", "lb2")
+    assert not outranks(pair, www, "lb2", "lb1")
+    assert not outranks(pair, shop, "lb2", "lb1")  # it may not preempt
+    assert carriers(pair, pair.services[1]) == (shop,)
+
+
+def test_of_equals_the_higher_address_is_preferred(tmp_path: Path) -> None:
+    pair = own(tmp_path, "{lb1: {priority: 253}}")
+    assert preferred(pair, pair.virtual_routers[1]) == "lb2"

@@ -7,6 +7,7 @@ import pytest
 from hadirector.config.loader import load
 from hadirector.config.model import Config, Node
 from hadirector.ipvs.model import FirewallMark, Forward
+from hadirector.lab.commands import restart_addresses
 from hadirector.lab.errors import LabError
 from hadirector.lab.tunnels import TunnelEnd
 from hadirector.lab.world import Machine, World, build_world
@@ -204,3 +205,35 @@ def test_every_example_configuration_has_a_world(path: Path) -> None:
     assert len(world.directors) == 2
     for found in world.servers.values():
         assert found.listeners
+
+
+def test_directors_may_call_one_network_differently() -> None:
+    config = load(Path(__file__).parents[2] / "configs/active-active.yaml").config
+    assert config is not None
+    world = world_of(config)
+    assert [network.interface for network in world.networks] == ["eth0"]
+    assert legs(world.directors["lb1"]) == {"eth0": ["192.0.2.11/24"]}
+    assert legs(world.directors["lb2"]) == {"ens3": ["192.0.2.12/24"]}
+    batch = restart_addresses(world.directors["lb2"], world)
+    assert "address flush dev ens3 scope global" in batch.lines
+
+
+def test_a_director_with_two_interfaces_on_one_network_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "pair.yaml"
+    text = (Path(__file__).parents[2] / "configs/active-active.yaml").read_text()
+    file.write_text(text.replace("lb2: {interface: ens3}", "lb2: {interface: ens4}"))
+    config = load(file).config
+    assert config is not None
+    with pytest.raises(LabError, match="lb2 has two interfaces on one network, ens4 and ens3"):
+        world_of(config)
+
+
+def test_a_director_has_the_address_that_it_is_to_speak_from(tmp_path: Path) -> None:
+    file = tmp_path / "pair.yaml"
+    text = (Path(__file__).parents[2] / "configs/active-active.yaml").read_text()
+    file.write_text(text.replace("{interface: ens3}", "{interface: ens3, source: 203.0.113.7}"))
+    config = load(file).config
+    assert config is not None
+    world = world_of(config)
+    assert legs(world.directors["lb2"])["ens3"] == ["192.0.2.12/24", "203.0.113.7/24"]
+    assert legs(world.directors["lb1"])["eth0"] == ["192.0.2.11/24", "203.0.113.254/24"]
