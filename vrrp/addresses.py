@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_interface
 from typing import Any, Final
@@ -32,6 +34,9 @@ from vrrp.hands import AddressError, Interface
 
 REQUEST_TIMEOUT_S: Final = 2.0
 REFRESH_RETRY_S: Final = 1.0
+IN_USE_BOUND_S: Final = 0.1
+_IN_USE_POLL_S: Final = 0.001
+_RTN_LOCAL: Final = 2  # linux/rtnetlink.h
 _IFF_UP: Final = 0x1  # linux/if.h
 _IFF_LOWER_UP: Final = 0x10000
 _IFA_F_NODAD: Final = 0x02  # linux/if_addr.h
@@ -135,12 +140,30 @@ class Interfaces:
                         prefixlen=address.network.prefixlen,
                         **_options(address, scope, label),
                     )
+                    await self._until_in_use(snapshot.index, address)
             except NetlinkError as error:
                 if error.code != errno.EEXIST:
                     raise AddressError(f"cannot add {address} to {name}: {error}") from error
             except (OSError, TimeoutError) as error:
                 raise AddressError(f"cannot add {address} to {name}: {error!r}") from error
             self._snapshots[name] = replace(snapshot, addresses=(*snapshot.addresses, address))
+
+    async def _until_in_use(self, index: int, address: IPInterface) -> None:
+        """Wait until this host takes packets for an address that it has just been given.
+
+        Of IPv6 the kernel acknowledges the address first and enters its route later, in a work
+        queue (net/ipv6/addrconf.c, addrconf_dad_work), which a real-time process like this one
+        keeps from running. Announced in between, it draws packets that are *forwarded*, with a
+        redirect that sends the client back to the director that is just leaving. Bounded: on an
+        interface that is going down there may never be such a route.
+        """
+        until = time.monotonic() + IN_USE_BOUND_S
+        while address.version == 6 and time.monotonic() < until:
+            with suppress(NetlinkError):  # no route to it at all, yet
+                [route] = await self._route.route("get", dst=str(address.ip), oif=index)
+                if route["type"] == _RTN_LOCAL:
+                    return
+            await asyncio.sleep(_IN_USE_POLL_S)
 
     async def remove(self, name: str, address: IPInterface) -> None:
         """Take exactly `address` off an interface; fine if it is gone. Raises AddressError."""
