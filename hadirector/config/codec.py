@@ -1,9 +1,12 @@
 """A configuration as JSON and back, without loss.
 
 The problem: the supervisor has read and checked the file and hands the result to the director
-process, which must not read the file again (it may have changed meanwhile). The approach: walk
-the dataclasses by their type hints, so a new field needs nothing here. The JSON is canonical
-(sorted keys, no blanks), so its hash is the digest by which directors compare configurations.
+process, which must not read the file again (it may have changed meanwhile). With tens of thousands
+of servers it must be quick, too. The approach: the type hints of the dataclasses tell how each
+field is written and read, so a new field needs nothing here; what that is gets worked out once per
+type. What is as by default is left out, and so is a server's check that is its service's. The JSON
+is canonical (sorted keys, no blanks), so its hash is the digest by which directors compare
+configurations; and each service is a text of its own, so what did not change can be kept.
 
 Never repair anything: what comes in was written by `config_to_json`, and anything else is a bug.
 """
@@ -14,10 +17,10 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum, IntFlag
-from functools import cache
+from functools import cache, lru_cache
 from ipaddress import (
     IPv4Address,
     IPv4Interface,
@@ -26,6 +29,7 @@ from ipaddress import (
     ip_address,
     ip_interface,
 )
+from operator import attrgetter
 
 from hadirector.config.addresses import format_listen, parse_listen
 from hadirector.config.model import Config, HealthCheck, Server, Service
@@ -33,25 +37,42 @@ from hadirector.ipvs.model import FirewallMark, ServiceKey, VirtualAddress
 
 _ADDRESSES = (IPv4Address, IPv6Address)
 _INTERFACES = (IPv4Interface, IPv6Interface)
+_SERVICES = "services"
+_CHECK = "check"
+_CHECKS_KEPT_MAX = 1024
 
-
-_SAME = "as the service's"
+_Encoder = Callable[[typing.Any], object]
+_Decoder = Callable[[typing.Any], object]
 
 
 class CodecError(ValueError):
     """JSON that no `config_to_json` of this version has written."""
 
 
-def config_to_json(config: Config) -> str:
-    """Canonical JSON: the same configuration gives the same text, byte for byte."""
-    return json.dumps(_encode(config), sort_keys=True, separators=(",", ":"), allow_nan=False)
+def config_to_json(config: Config, services: Iterable[str] | None = None) -> str:
+    """Canonical JSON: the same configuration gives the same text, byte for byte.
+
+    `services`: what `service_to_json` gives for each of its services, where that is known already.
+    """
+    if services is None:
+        services = map(service_to_json, config.services)
+    head = _encode(replace(config, services=()))
+    return f'{_dump(head)[:-1]},"{_SERVICES}":[{",".join(services)}]}}'
 
 
-def config_from_json(text: str) -> Config:
-    """The configuration again; raises CodecError."""
+def service_to_json(service: Service) -> str:
+    """Canonical JSON of one service: its part of a configuration's."""
+    return _dump(_encode(service))
+
+
+def config_from_json(text: str, *, services: bool = True) -> Config:
+    """The configuration again, or all of it but its services; raises CodecError."""
     try:
-        decoded = _decode(Config, json.loads(text))
-    except (AssertionError, KeyError, TypeError, ValueError) as error:
+        data = json.loads(text)
+        if not services:
+            data[_SERVICES] = []
+        decoded = _decoder(Config)(data)
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CodecError(f"not a configuration of this version: {error!r}") from error
     assert isinstance(decoded, Config)
     return decoded
@@ -59,155 +80,207 @@ def config_from_json(text: str) -> Config:
 
 def digest(config: Config) -> str:
     """SHA-256 of the canonical JSON, in hex: comments and spelling of the file do not matter."""
-    return hashlib.sha256(config_to_json(config).encode()).hexdigest()
+    return digest_of(config_to_json(config))
+
+
+def digest_of(text: str) -> str:
+    """The digest of a configuration whose canonical JSON this is."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _dump(encoded: object) -> str:
+    return json.dumps(encoded, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 def _encode(value: object) -> object:
-    if isinstance(value, VirtualAddress | FirewallMark):
-        return format_listen(value)
-    if isinstance(value, IntFlag):
-        return int(value)
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, (*_INTERFACES, *_ADDRESSES)):
-        return str(value)
-    if isinstance(value, Service):
-        return _encode_service(value)
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _encode(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, Mapping):
+    kind: typing.Any = type(value)
+    return _encoder(kind)(value)
+
+
+@cache
+def _encoder(kind: type) -> _Encoder:
+    """How values of this type are written."""
+    if issubclass(kind, VirtualAddress | FirewallMark):
+        return format_listen
+    if issubclass(kind, IntFlag):
+        return int
+    if issubclass(kind, Enum):
+        return attrgetter("name")
+    if issubclass(kind, (*_INTERFACES, *_ADDRESSES)):
+        return str
+    if kind is Service:
+        return _encode_service
+    if is_dataclass(kind):
+        return _dataclass_encoder(kind)
+    if issubclass(kind, Mapping):
         # A list of pairs, since the order of nodes is the file's and sorting must not lose it.
-        return [[key, _encode(item)] for key, item in value.items()]
-    if isinstance(value, tuple | list | frozenset):
-        items = [_encode(item) for item in value]
-        return sorted(items, key=repr) if isinstance(value, frozenset) else items
-    if value is None or isinstance(value, str | int | float):
-        return value
-    raise TypeError(f"{type(value).__name__} has no JSON form")
+        return lambda value: [[key, _encode(item)] for key, item in value.items()]
+    if issubclass(kind, frozenset):
+        return lambda value: sorted(map(_encode, value), key=repr)
+    if issubclass(kind, tuple | list):
+        return lambda value: [_encode(item) for item in value]
+    if issubclass(kind, str | int | float | types.NoneType):
+        return lambda value: value
+    raise TypeError(f"{kind.__name__} has no JSON form")
+
+
+def _dataclass_encoder(kind: type, *, but: str = "") -> _Encoder:
+    """All fields of a dataclass that are not as by default, `but` one."""
+    parts = [(item.name, item.default) for item in fields(kind) if item.name != but]
+
+    def encode(value: object) -> dict[str, object]:
+        encoded = {}
+        for name, default in parts:
+            item = getattr(value, name)
+            if item is not default and (item != default or type(item) is not type(default)):
+                encoded[name] = _encode(item)
+        return encoded
+
+    return encode
+
+
+_encode_head = _dataclass_encoder(Service, but="servers")
+_encode_unchecked = _dataclass_encoder(Server, but=_CHECK)
 
 
 def _encode_service(service: Service) -> object:
-    """A server that is checked as the service says only names that: thousands of them are."""
-    encoded = {
-        item.name: _encode(getattr(service, item.name))
-        for item in fields(service)
-        if item.name != "servers"
-    }
-    servers = [_encode_server(server, service.check) for server in service.servers]
-    return {**encoded, "servers": servers}
+    encoded = typing.cast("dict[str, object]", _encode_head(service))
+    encoded["servers"] = [_encode_server(server, service.check) for server in service.servers]
+    return encoded
 
 
 def _encode_server(server: Server, check: HealthCheck) -> object:
-    """What is as by default is left out: the JSON of tens of thousands of servers stays small."""
-    encoded = {
-        item.name: _encode(getattr(server, item.name))
-        for item in fields(server)
-        if item.name != "check" and getattr(server, item.name) != item.default
-    }
-    return {**encoded, "check": _SAME if server.check == check else _encode(server.check)}
+    encoded = typing.cast("dict[str, object]", _encode_unchecked(server))
+    if server.check is not check and server.check != check:
+        encoded[_CHECK] = _encode(server.check)
+    return encoded
 
 
-def _decode_service(data: Mapping[str, object]) -> Service:
-    check = _decode(HealthCheck, data["check"])
-    hints = _hints(Service)
-    servers = data["servers"]
-    assert isinstance(servers, list)
-    decoded = {
-        name: _decode(hints[name], item)
-        for name, item in data.items()
-        if name not in ("check", "servers")
-    }
-    decoded["check"] = check
-    decoded["servers"] = tuple(_decode_server(item, check) for item in servers)
-    return typing.cast("Callable[..., Service]", Service)(**decoded)
-
-
-def _decode_server(data: Mapping[str, object], check: object) -> object:
-    if data["check"] != _SAME:
-        return _decode(Server, data)
-    server = _decode(Server, {**data, "check": None})
-    assert isinstance(server, Server)
-    return replace(server, check=typing.cast("HealthCheck", check))
-
-
-def _decode(hint: object, data: object) -> object:
-    """The value of type `hint` that `data` stands for."""
+@cache
+def _decoder(hint: object) -> _Decoder:
+    """How a value of this type hint is read."""
     if hint == ServiceKey:
-        return parse_listen(str(data))
+        return lambda data: parse_listen(str(data))
+    if hint is HealthCheck:
+        return lambda data: _check_of(_dump(data))
+    if hint is Service:
+        return _decode_service
     if isinstance(hint, type) and is_dataclass(hint):
-        return _decode_dataclass(hint, data)
+        return _dataclass_decoder(hint)
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Annotated:
-        return _decode(arguments[0], data)
+        return _decoder(arguments[0])
     if origin in (typing.Union, types.UnionType):
-        return _decode_union(arguments, data)
+        return _union_decoder(arguments)
     if origin is typing.Literal:
-        return data
+        return lambda data: data
     if origin in (tuple, frozenset):
-        return _decode_items(origin, arguments, data)
+        return _items_decoder(origin, arguments)
     if origin is not None and issubclass(origin, Mapping):
-        assert isinstance(data, list)
-        return {key: _decode(arguments[1], item) for key, item in data}
-    return _decode_scalar(hint, data)
+        inner = _decoder(arguments[1])
+        return lambda data: {key: inner(item) for key, item in _listed(data)}
+    return _scalar_decoder(hint)
 
 
-def _decode_dataclass(kind: type, data: object) -> object:
-    assert isinstance(data, dict)
-    if kind is Service:
-        return _decode_service(data)
-    hints = dict(_hints(kind))
-    if kind is HealthCheck:
-        from checkers.registry import KINDS
-
-        hints["options"] = KINDS[data["kind"]]
-    return kind(**{name: _decode(hints[name], item) for name, item in data.items()})
+def _dataclass_decoder(kind: type) -> _Decoder:
+    known = _fields_decoder(kind)
+    return lambda data: kind(**known(data))
 
 
-def _decode_union(arguments: tuple[object, ...], data: object) -> object:
-    if data is None:
-        return None
+def _fields_decoder(kind: type) -> Callable[[Mapping[str, object]], dict[str, object]]:
+    """Reads the fields of a dataclass; KeyError where it has no such field."""
+    decoders = {name: _decoder(hint) for name, hint in _hints(kind).items()}
+    return lambda data: {name: decoders[name](item) for name, item in data.items()}
+
+
+@lru_cache(maxsize=_CHECKS_KEPT_MAX)
+def _check_of(text: str) -> HealthCheck:
+    """A check; thousands of services have the same, and then share it."""
+    from checkers.base import Timing
+    from checkers.registry import KINDS
+
+    data = json.loads(text)
+    options = _dataclass_decoder(KINDS[data["kind"]])(data.pop("options", {}))
+    timing = _dataclass_decoder(Timing)(data.pop("timing", {}))
+    return typing.cast("Callable[..., HealthCheck]", HealthCheck)(
+        **data, options=options, timing=timing
+    )
+
+
+@cache
+def _service_parts() -> tuple[_Decoder, _Decoder]:
+    return _fields_decoder(Service), _fields_decoder(Server)
+
+
+def _decode_service(data: dict[str, object]) -> Service:
+    of_service, of_server = _service_parts()
+    check = _decoder(HealthCheck)(data[_CHECK])
+    made = typing.cast("Callable[..., Server]", Server)
+    servers = tuple(
+        made(**{_CHECK: check, **typing.cast("dict[str, object]", of_server(item))})
+        for item in _listed(data["servers"])
+    )
+    rest = {name: item for name, item in data.items() if name not in (_CHECK, "servers")}
+    values = {**typing.cast("dict[str, object]", of_service(rest)), _CHECK: check}
+    return typing.cast("Callable[..., Service]", Service)(**values, servers=servers)
+
+
+def _union_decoder(arguments: tuple[object, ...]) -> _Decoder:
     kinds = [_bare(argument) for argument in arguments if argument is not type(None)]
     if all(kind in _ADDRESSES for kind in kinds):
-        return ip_address(str(data))
+        return lambda data: None if data is None else ip_address(data)
     if all(kind in _INTERFACES for kind in kinds):
-        return ip_interface(str(data))
-    if len(kinds) == 1:
-        return _decode(kinds[0], data)
+        return lambda data: None if data is None else ip_interface(data)
     # JSON tells lists and scalars apart, which is all that our unions need.
     listed = [kind for kind in kinds if typing.get_origin(kind) in (tuple, frozenset)]
-    if isinstance(data, list) and listed:
-        return _decode(listed[0], data)
-    matching = [kind for kind in kinds if kind is type(data)]
-    return _decode(matching[0] if matching else kinds[0], data)
+    of_list = _decoder((listed or kinds)[0])
+    by_type = {kind: _decoder(kind) for kind in kinds if isinstance(kind, type)}
+    otherwise = _decoder(kinds[0])
+
+    def decode(data: object) -> object:
+        if data is None:
+            return None
+        if isinstance(data, list):
+            return of_list(data)
+        return by_type.get(type(data), otherwise)(data)
+
+    return decode
 
 
 def _bare(hint: object) -> object:
     return typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
 
 
-def _decode_items(
-    origin: type[tuple[object, ...]] | type[frozenset[object]],
-    arguments: tuple[object, ...],
-    data: object,
-) -> object:
-    assert isinstance(data, list)
+def _items_decoder(
+    origin: type[tuple[object, ...]] | type[frozenset[object]], arguments: tuple[object, ...]
+) -> _Decoder:
     if origin is tuple and Ellipsis not in arguments:
-        return tuple(_decode(kind, item) for kind, item in zip(arguments, data, strict=True))
-    return origin(_decode(arguments[0], item) for item in data)
+        each = [_decoder(kind) for kind in arguments]
+        return lambda data: tuple(
+            decode(item) for decode, item in zip(each, _listed(data), strict=True)
+        )
+    inner = _decoder(arguments[0])
+    return lambda data: origin(inner(item) for item in _listed(data))
 
 
-def _decode_scalar(hint: object, data: object) -> object:
-    if not isinstance(hint, type):
-        return data
-    if issubclass(hint, IntFlag):
-        return hint(int(str(data)))
-    if issubclass(hint, Enum):
-        return hint[str(data)]
-    if issubclass(hint, (*_INTERFACES, *_ADDRESSES)):
-        return hint(str(data))
-    if issubclass(hint, float) and isinstance(data, int):
-        return float(data)
+def _listed(data: object) -> list[typing.Any]:
+    assert isinstance(data, list)
     return data
+
+
+def _scalar_decoder(hint: object) -> _Decoder:
+    if not isinstance(hint, type):
+        return lambda data: data
+    kind: typing.Any = hint
+    if issubclass(hint, IntFlag):
+        return lambda data: kind(int(data))
+    if issubclass(hint, Enum):
+        return lambda data: kind[data]
+    if issubclass(hint, (*_INTERFACES, *_ADDRESSES)):
+        return kind  # type: ignore[no-any-return]
+    if issubclass(hint, float):
+        return lambda data: float(data) if isinstance(data, int) else data
+    return lambda data: data
 
 
 @cache
@@ -221,4 +294,5 @@ def _hints(kind: type) -> Mapping[str, object]:
         "Timing": Timing,
         "VirtualRouter": VirtualRouter,
     }
-    return typing.get_type_hints(kind, localns=names, include_extras=True)
+    found = typing.get_type_hints(kind, localns=names, include_extras=True)
+    return {item.name: found[item.name] for item in fields(kind)}

@@ -9,6 +9,7 @@ Never fill in a default where something was written but is wrong.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field, is_dataclass, replace
 from functools import cache
@@ -33,7 +34,7 @@ NOTHING: AbstractMapping[str, str] = MappingProxyType({})
 class FieldShape:
     """One key of a section."""
 
-    adapter: TypeAdapter[object]
+    validate: Callable[[object], object]
     required: bool
     default: object
     bounds: Bounds
@@ -80,12 +81,23 @@ def fields_of(shape: type[BaseModel]) -> AbstractMapping[str, FieldShape]:
         low = next((item.ge for item in info.metadata if isinstance(item, Ge)), None)
         high = next((item.le for item in info.metadata if isinstance(item, Le)), None)
         result[name] = FieldShape(
-            TypeAdapter(kind, config=None if _has_own(kind) else STRICT),
+            TypeAdapter(kind, config=None if _has_own(kind) else STRICT).validator.validate_python,
             info.is_required(),
             None if info.is_required() else info.default,
             Bounds(low, high, is_duration=SECONDS in info.metadata),
         )
     return result
+
+
+@cache
+def _defaults_of(shape: type[BaseModel]) -> tuple[tuple[str, object], ...]:
+    known = fields_of(shape).items()
+    return tuple((name, item.default) for name, item in known if not item.required)
+
+
+@cache
+def _required_of(shape: type[BaseModel]) -> tuple[str, ...]:
+    return tuple(name for name, item in fields_of(shape).items() if item.required)
 
 
 def _has_own(kind: Any) -> bool:
@@ -110,17 +122,17 @@ def check_fields(
             message = f"expected a mapping, found {found(draft.node)}"
             findings.error(Rule.WRONG_TYPE, draft.node, path=draft.path, message=message)
         return False
-    known = fields_of(shape)
+    known, written = fields_of(shape), draft.node.entries
     check_keys(draft.node, draft.path, known, findings)
-    for name, field_shape in known.items():
-        node = draft.node.entries.get(name)
-        if node is None:
-            if not field_shape.required:
-                draft.values[name] = field_shape.default
-            elif not _is_misspelt(name, draft.node, known):
-                _report_missing(draft, name, findings)
-        elif name not in sections:
-            check_field(draft, name, node, field_shape, findings)
+    for name, default in _defaults_of(shape):
+        if name not in written:
+            draft.values[name] = default
+    for name in _required_of(shape):
+        if name not in written and not _is_misspelt(name, draft.node, known):
+            _report_missing(draft, name, findings)
+    for name, node in written.items():
+        if name in known and name not in sections:
+            check_field(draft, name, node, known[name], findings)
     return True
 
 
@@ -160,7 +172,7 @@ def check_field(draft: Draft, name: str, node: Node, shape: FieldShape, findings
     if is_broken(node):
         return
     try:
-        draft.values[name] = shape.adapter.validate_python(plain(node))
+        draft.values[name] = shape.validate(plain(node))
     except ValidationError as error:
         for place, path, finding in _explained(error, node, shape.bounds):
             findings.error(

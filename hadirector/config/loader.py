@@ -8,7 +8,9 @@ error to be shown the next. The approach: read (`include`, `positions`), validat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -65,6 +67,23 @@ class Loaded:
 
 def load(path: str | Path) -> Loaded:
     """Read and check a configuration file; never raises for what the file holds or lacks."""
+    with _without_collection():
+        return _load(path)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Without looking for cycles among a million objects, of which none is garbage yet."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _load(path: str | Path) -> Loaded:
     findings = Findings()
     files = Files(findings)
     root = files.read(Path(path))

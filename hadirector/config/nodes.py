@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from hadirector.config.diagnostics import (
     MESSAGE_CHARACTERS_MAX,
@@ -21,8 +22,7 @@ from hadirector.config.diagnostics import (
 Value = str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A position in a file; line and column count from 1."""
 
     file: str

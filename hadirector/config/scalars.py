@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import yaml
 
@@ -17,6 +18,7 @@ from hadirector.config.diagnostics import Rule
 from hadirector.config.nodes import Value
 
 DIGITS_MAX = 18
+WORDS_KEPT_MAX = 1024  # keys and small numbers come again and again
 
 _RESOLVERS = yaml.SafeLoader.yaml_implicit_resolvers
 _TAG = "tag:yaml.org,2002:"
@@ -36,8 +38,11 @@ class Trap:
     hint: str
 
 
+@lru_cache(maxsize=WORDS_KEPT_MAX)
 def resolve(text: str) -> Value | Trap:
     """The value of an unquoted word."""
+    if text.count(".") > 1:
+        return text  # an address, mostly: neither numbers nor dates have a second dot
     tag = _tag_of(text)
     if tag == "null":
         return None

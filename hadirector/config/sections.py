@@ -229,6 +229,7 @@ class _Services:
         check_fields(self._defaults, shape.DefaultsShape, findings, sections=_CHECK)
         written = node.entries.get("check") if isinstance(node, Mapping) else None
         self._layers = default_layer(written, "defaults.check", findings)
+        self._usual: HealthCheck | None = None  # of services that write no check of their own
 
     def service(self, node: Node, path: str) -> ServiceDraft:
         """One service with its servers."""
@@ -240,7 +241,7 @@ class _Services:
         layers = self._check_layers(self._layers, node, path)
         service = ServiceDraft(
             draft,
-            resolve(layers, node.place, self._findings),
+            self._check(layers, node),
             persistence=self._persistence(node, path),
             tunnel=self._tunnel(node, path),
             listens=self._listens(node, path),
@@ -253,6 +254,14 @@ class _Services:
                 Rule.MISSING_KEY, servers, path=f"{path}.servers", message="no server is listed"
             )
         return service
+
+    def _check(self, layers: tuple[Layer, ...], service: Mapping) -> HealthCheck | None:
+        """The check of a service; one for all where it is that of the defaults."""
+        if layers is not self._layers:
+            return resolve(layers, service.place, self._findings)
+        if self._usual is None:
+            self._usual = resolve(layers, service.place, self._findings)
+        return self._usual
 
     def _listens(self, service: Mapping, path: str) -> list[Listen]:
         """What a service listens on: a text or a list of texts, each with its ranges resolved."""
@@ -333,7 +342,8 @@ class _Services:
             address = fields_of(shape.ServerShape)["address"]
             check_field(draft, "address", node, address, self._findings)
             draft.values["weight"] = self._defaults.values.get("weight")
-            draft.values |= {name: service.draft.values.get(name) for name in _INHERITED}
+            for name in _INHERITED:
+                draft.values[name] = service.draft.values.get(name)
             return ServerDraft(draft, service.check, service.tunnel)
         check_fields(draft, shape.ServerShape, self._findings, sections=_SERVER_SECTIONS)
         if "weight" not in node.entries:
