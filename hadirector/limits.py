@@ -7,7 +7,7 @@ the supervisor, the director and the command line.
 JOURNAL_EVENTS_MAX = 1_000  # kept in memory for `status` and `events`
 JOURNAL_FILE_BYTES_MAX = 8 * 1024 * 1024  # then the file is renamed to .1 and begun again
 JOURNAL_RECALL_BYTES_MAX = 512 * 1024  # read back at a start, for the same
-MESSAGE_BYTES_MAX = 16 * 1024 * 1024  # one line between processes: a large configuration
+MESSAGE_BYTES_MAX = 64 * 1024 * 1024  # one line between processes: 100,000 servers take 20 MB
 API_REQUEST_BYTES_MAX = 64 * 1024
 API_REPLY_TIMEOUT_S = 10.0  # how long a command waits for the daemon
 RELOAD_TIMEOUT_S = 60.0  # loading 10,000 servers takes seconds; more than this is a fault

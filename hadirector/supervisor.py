@@ -126,7 +126,7 @@ class Supervisor:
 
     def _understand(self, text: str) -> None:
         """Keep a configuration, and of it what the VRRP worker must know."""
-        config = config_from_json(text)
+        config = config_from_json(text, services=False)  # those are no affair of ours
         self._routers = router_settings(config, self._assignment.node)
         self._heartbeat_s = heartbeat_bound_s(config)
         self._config = text
