@@ -54,7 +54,8 @@ _IPV6_OPTIONS: Final[dict[str, Any]] = {
 }
 
 
-_ByIndex = dict[int, list[IPInterface]]
+_ByIndex = dict[int, dict[IPInterface, None]]
+"""In the kernel's order; a dump may repeat what changed while it ran."""
 _SCOPES: Final = {Scope.GLOBAL: 0, Scope.SITE: 200, Scope.LINK: 253, Scope.HOST: 254}
 """linux/rtnetlink.h. Of IPv6 the kernel makes the scope from the address."""
 
@@ -129,7 +130,7 @@ class Interfaces:
         """Put `address` on an interface; fine if it is there already. Raises AddressError."""
         async with self._exclusive:
             snapshot = self._snapshots[name]
-            if address in snapshot.addresses:
+            if address in snapshot.present:
                 return
             try:
                 async with asyncio.timeout(REQUEST_TIMEOUT_S):
@@ -241,10 +242,8 @@ class Interfaces:
         async for message in await self._route.get_addr():
             local = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
             address = ip_interface(f"{local}/{message['prefixlen']}")
-            known = found.setdefault(message["index"], [])
-            if address not in known:  # a dump may repeat what changed while it ran
-                known.append(address)
+            found.setdefault(message["index"], {})[address] = None
             flags = message.get_attr("IFA_FLAGS") or message["flags"]
             if address.version == 6 and flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED):
-                tentative.setdefault(message["index"], []).append(address)
+                tentative.setdefault(message["index"], {})[address] = None
         return found, tentative

@@ -7,7 +7,7 @@ without privileges, and nobody needs to patch anything.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from vrrp.config import IPInterface, Scope
@@ -36,6 +36,11 @@ class Interface:
     """In the kernel's order: the first one is what the host itself uses."""
     tentative: frozenset[IPInterface] = frozenset()
     """Those of IPv6 that the kernel still tests for duplicates, or found to be one."""
+    present: frozenset[IPInterface] = field(init=False, repr=False, compare=False)
+    """The addresses once more: hundreds of virtual routers ask whether theirs is there."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "present", frozenset(self.addresses))
 
 
 class Hands(Protocol):

@@ -86,7 +86,7 @@ async def _add_missing(member: Holding, hands: Hands, again: Callable[[], None])
     for address in member.settings.all_addresses:
         if not member.wants(address):
             return  # not active, or not any more
-        if address in hands.interface(interface).addresses:
+        if address in hands.interface(interface).present:
             member.held.add(address)
             continue
         lost = address in member.held
@@ -154,9 +154,12 @@ async def _remove_surplus(member: Holding, hands: Hands, again: Callable[[], Non
     """Remove what may not be there: after stepping back, after a reload, left from a crash."""
     interface = member.settings.interface
     for address in sorted(member.managed, key=str):
-        if member.wants(address) or _is_hosts_own(member, address, hands):
+        if member.wants(address):
             continue
-        if address in hands.interface(interface).addresses:
+        present = address in hands.interface(interface).present
+        if present and _is_hosts_own(member, address, hands):
+            continue
+        if present:
             if address not in member.held:
                 text = f"{address} was left over on {interface} and is removed"
                 _tell(hands, member, "address-leftover", text)

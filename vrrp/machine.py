@@ -96,6 +96,7 @@ class Machine:
         self._announce_again_at: float | None = None
         self._announced_at = float("-inf")
         self._advertised_at = float("-inf")
+        self._regular = self._advertisement(settings.priority)  # what is said at every interval
         self._waiting = Waiting()
         self._heard: Heard | None = None
         self.rivalry = Rivalry(settings.name)
@@ -215,6 +216,7 @@ class Machine:
         refreshed = settings.announce_refresh != self.settings.announce_refresh
         reprioritised = settings.priority != self.settings.priority
         self.settings = settings
+        self._regular = self._advertisement(settings.priority)
         if self.state is State.ACTIVE and refreshed:
             self._announce_later(now, 0.0)
         if self.state is State.ACTIVE and self._deadline is not None:
@@ -312,7 +314,7 @@ class Machine:
                 self._advertised_at = now
                 self._active_interval_s = self.settings.advertise  # what the peers go by now
                 self._deadline = now + self.settings.advertise
-                return [Send(name, self._advertisement(self.settings.priority), self.form)]
+                return [Send(name, self._regular, self.form)]
             case Action.RESIGN:
                 return [Send(name, self.goodbye(), self.form)]
             case Action.TAKE:

@@ -383,7 +383,7 @@ class Router:
         self._hands.tell(Event(kind=kind, router=router or self.name, sentence=sentence))
 
     def _report_of(self, member: Member) -> RouterReport:
-        present = self._hands.interface(member.settings.interface).addresses
+        present = self._hands.interface(member.settings.interface).present
         phrases = tuple(self._hands.reading(tracker).phrase for tracker in member.configured.track)
         return member.make_report(present, phrases, self._hands.now())
 

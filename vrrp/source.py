@@ -10,7 +10,8 @@ This module never looks at an interface itself; it is told what is there.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from itertools import chain
 
 from vrrp import packet
 from vrrp.config import RouterSettings
@@ -25,26 +26,33 @@ def usability(
     """Tell whether `settings` can be run on `interface`; `virtual` are the addresses that move."""
     if interface.problem is not None:
         return Down(interface.problem)
-    present = [
-        address.ip
-        for address in interface.addresses
-        if address.version == settings.family and address not in interface.tentative
-    ]
     if settings.source is not None:
-        if settings.source in present:
+        if settings.source in _usable(interface, settings.family):
             return Up(settings.source)
         return Down(f"{settings.source} is not an address of {interface.name}")
-    own = [address for address in present if address not in virtual]
+    # Looked for, not listed: the first one is the host's own as a rule, and of hundreds of virtual
+    # routers on a link each one asks.
+    own: Iterator[IPAddress] = (
+        address for address in _usable(interface, settings.family) if address not in virtual
+    )
     if settings.priority == packet.PRIORITY_OWNER:
-        own += present  # the owner of an address may have no other
+        own = chain(own, _usable(interface, settings.family))  # it may have no other
     if settings.peers:
-        return _among_peers(settings, interface, own)
+        return _among_peers(settings, interface, list(own))
     if settings.family == 6:
-        own = [address for address in own if address.is_link_local]
-    if not own:
+        own = (address for address in own if address.is_link_local)
+    first = next(own, None)
+    if first is None:
         what = "link-local IPv6" if settings.family == 6 else "IPv4"
         return Down(f"{interface.name} has no {what} address of its own to send from")
-    return Up(own[0])
+    return Up(first)
+
+
+def _usable(interface: Interface, family: int) -> Iterator[IPAddress]:
+    """The addresses of one family that can be sent from, in the kernel's order."""
+    for address in interface.addresses:
+        if address.version == family and address not in interface.tentative:
+            yield address.ip
 
 
 def _among_peers(settings: RouterSettings, interface: Interface, own: list[IPAddress]) -> Up | Down:

@@ -62,7 +62,11 @@ from vrrp.tracked import Tracker
 from vrrp.tracking import Tracking
 
 REPORT_INTERVAL_S: Final = 1.0
-REPORTS_PER_TIMING: Final = 5
+"""How often a router tells of its counters, as long as there are not very many routers."""
+REPORTS_AT_ONCE: Final = 10
+REPORT_PAUSE_S: Final = 0.2
+"""So many routers report in one turn, and then there is a pause: at most 50 in a second."""
+TIMING_INTERVAL_S: Final = 5.0
 
 
 class _Ending(Enum):
@@ -287,21 +291,34 @@ class Worker:
             self._lateness_s = 0.0
 
     async def _report(self) -> None:
-        """Tell about counters that changed, not too often; changes of state are told at once."""
+        """Tell about counters that changed, not too often; changes of state are told at once.
+
+        The routers take turns, a few at a time, so that no advert has to wait for hundreds of
+        reports.
+        """
+        timing_at = self.now() + TIMING_INTERVAL_S
         while True:
-            for _ in range(REPORTS_PER_TIMING):
-                await asyncio.sleep(REPORT_INTERVAL_S)
-                for router in self._routers.values():
+            routers = list(self._routers.values())
+            starts = range(0, max(len(routers), 1), REPORTS_AT_ONCE)
+            pause_s = max(REPORT_INTERVAL_S / len(starts), REPORT_PAUSE_S)
+            for start in starts:
+                await asyncio.sleep(pause_s)
+                for router in routers[start : start + REPORTS_AT_ONCE]:
                     router.report()
-            self.tell(
-                Timing(
-                    wakes=self._lateness.wakes,
-                    within_ms=self._lateness.within(),
-                    worst_ms=round(self._lateness.worst_ms, 3),
-                    lately_ms=round(self._lateness.lately_ms(self.now()), 3),
-                    refused=self._refused,
-                )
+            if self.now() >= timing_at:
+                timing_at = self.now() + TIMING_INTERVAL_S
+                self._tell_timing()
+
+    def _tell_timing(self) -> None:
+        self.tell(
+            Timing(
+                wakes=self._lateness.wakes,
+                within_ms=self._lateness.within(),
+                worst_ms=round(self._lateness.worst_ms, 3),
+                lately_ms=round(self._lateness.lately_ms(self.now()), 3),
+                refused=self._refused,
             )
+        )
 
     # ------------------------------------------------------------------ the ends
 
