@@ -8,11 +8,12 @@ programs as far as they are on this host. They never change a value.
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
+from checkers.program import account
+from checkers.trusted_file import refusal
 from hadirector.config.diagnostics import Rule, choices
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence
 from hadirector.config.pair_rules import priority_of
@@ -31,10 +32,12 @@ def check_tracking(top: FileDraft, findings: Findings) -> None:
             _unknown_service(top, tracker, node, path, findings)
             _weight_without_effect(top, router, tracker, node, path, findings)
             if tracker.script is not None:
-                _check_program(tracker.script[0], _at(node, "script"), f"{path}.script", findings)
+                at, program = _at(node, "script"), tracker.script[0]
+                _check_program(program, tracker.user, at, f"{path}.script", findings)
         for hook, node, path in _items(router, "hooks", Hook):
             if hook.command is not None:
-                _check_program(hook.command[0], _at(node, "command"), f"{path}.command", findings)
+                at, program = _at(node, "command"), hook.command[0]
+                _check_program(program, hook.user, at, f"{path}.command", findings)
 
 
 def _trackers(router: RouterDraft) -> Iterator[tuple[Tracker, Node, str]]:
@@ -110,24 +113,22 @@ def _why(top: FileDraft, router: RouterDraft, tracker: Tracker) -> str | None:
     return why_without_effect(tracker, list(dict.fromkeys(counted)), known)
 
 
-def _check_program(program: str, node: Node, path: str, findings: Findings) -> None:
+def _check_program(
+    program: str, user: str | None, node: Node, path: str, findings: Findings
+) -> None:
     """A program that cannot be run, or that others could replace, is an error where it is seen."""
     if not program.startswith("/"):
         return  # reported
     try:
-        mode = Path(program).stat().st_mode
+        Path(program).stat()
     except OSError as error:
         message = f"{program} is not on this host: {error.strerror}"
         findings.warning(Rule.MISSING_PROGRAM, node, path=path, message=message)
         return
-    problem = None
-    if not stat.S_ISREG(mode) or not mode & 0o111:
-        problem = "is not executable"
-    elif mode & stat.S_IWOTH:
-        problem = "can be written by everybody"
-    elif Path(program).parent.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
-        problem = f"is in {Path(program).parent}, where everybody can replace it"
+    user_id, found = account(user)
+    if user is not None and found is None:
+        message = f'{program} is to run as "{user}", and there is no such user on this host'
+        findings.warning(Rule.MISSING_PROGRAM, node, path=path, message=message)
+    problem = refusal(program, user_id)
     if problem is not None:
-        findings.error(
-            Rule.UNSAFE_PROGRAM, node, path=path, message=f"{program} {problem}", text=program
-        )
+        findings.error(Rule.UNSAFE_PROGRAM, node, path=path, message=problem, text=program)
