@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hadirector.config.codec import config_from_json, config_to_json
 from hadirector.config.loader import load
-from tests.hadirector.config.test_loader import CHECK_LAYERS, ISSUE_SHAPE
+from tests.hadirector.config.test_loader import CHECK_LAYERS, CONFIGS, ISSUE_SHAPE
 
-GOOD = [yaml.safe_load(text) for text in (ISSUE_SHAPE, CHECK_LAYERS)]
+ACTIVE_ACTIVE = (CONFIGS / "active-active.yaml").read_text()
+GOOD = [yaml.safe_load(text) for text in (ISSUE_SHAPE, CHECK_LAYERS, ACTIVE_ACTIVE)]
 
 YAML_LINE_ENDS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """What YAML 1.1 counts as the end of a line."""
@@ -78,6 +79,7 @@ def outcome(text: str) -> None:
         assert config_from_json(config_to_json(loaded.config)) == loaded.config
 
 
+@settings(deadline=None)  # how long it takes is the machine's affair
 @given(st.sampled_from(GOOD), st.lists(strange, min_size=1, max_size=3), st.integers(0, 2**32))
 def test_a_damaged_file_is_explained(good: Any, values: list[object], seed: int) -> None:
     data, dice = copy.deepcopy(good), random.Random(seed)
@@ -87,7 +89,12 @@ def test_a_damaged_file_is_explained(good: Any, values: list[object], seed: int)
     outcome(yaml.safe_dump(data, default_flow_style=None))
 
 
-@given(st.sampled_from([ISSUE_SHAPE, CHECK_LAYERS]), st.integers(0, 2**32), st.text(max_size=6))
+@settings(deadline=None)  # how long it takes is the machine's affair
+@given(
+    st.sampled_from([ISSUE_SHAPE, CHECK_LAYERS, ACTIVE_ACTIVE]),
+    st.integers(0, 2**32),
+    st.text(max_size=6),
+)
 def test_a_file_with_damaged_text_is_explained(text: str, seed: int, inserted: str) -> None:
     dice = random.Random(seed)
     start = dice.randrange(len(text))
