@@ -7,8 +7,9 @@ here TCP connections are held open and let go, so that active and inactive ones 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from ipaddress import ip_address
 
 import pytest
@@ -18,12 +19,8 @@ from hadirector.ipvs.locality import Locality
 from hadirector.ipvs.model import DestinationKey, Entry, Protocol, VirtualAddress
 from hadirector.ipvs.schedulers import choose
 from hadirector.ipvs.table import KernelTable
-from hadirector.lab.actors import start_actors
-from hadirector.lab.namespaces import BuiltWorld, inside
-from hadirector.lab.world import build_world
-from tests.hadirector.config.samples import config_of
-from tests.kernel.traffic import HEAD, VIP, Stage, talk
-from tests.prerequisites import require
+from hadirector.lab.namespaces import inside
+from tests.kernel.traffic import BOUND_S, VIP, Stage, standing, talk
 
 SERVERS = {"198.51.100.21": 2, "198.51.100.22": 1, "198.51.100.23": 4}
 SCHEDULERS = ("lc", "wlc", "sed", "nq", "fo", "ovf", "lblc", "lblcr")
@@ -41,21 +38,22 @@ def service(scheduler: str, port: int) -> str:
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    require("ip")
-    directory = tmp_path_factory.mktemp("loads")
-    config = config_of(directory, f"{HEAD}services:\n  - {{{service('wlc', 80)}}}\n")
-    with BuiltWorld(build_world(config, prefix="tl-")) as built:
-        actors = start_actors(built.world.servers, directory)
-        try:
-            stage = Stage(built, directory)
-            stage.make_active()
-            yield stage
-        finally:
-            for actor in actors.values():
-                actor.kill()
+    with standing(tmp_path_factory.mktemp("loads"), [service("wlc", 80)], prefix="tl-") as stage:
+        yield stage
 
 
-def entry_of(stage: Stage, port: int) -> Entry:
+def entry_of(stage: Stage, port: int, active: int) -> Entry:
+    """The service once the kernel counts so many active connections; bounded."""
+    deadline = time.monotonic() + BOUND_S
+    while True:
+        entry = _read(stage, port)
+        if sum(each.active for each in entry.counters.values()) == active:
+            return entry
+        assert time.monotonic() < deadline, entry.counters
+        time.sleep(0.01)
+
+
+def _read(stage: Stage, port: int) -> Entry:
     async def read() -> Entry:
         with closing(KernelTable()) as kernel:
             table = await kernel.read()
@@ -71,9 +69,10 @@ def test_the_kernel_chooses_as_the_model(stage: Stage, scheduler: str) -> None:
     stage.program(service(scheduler, port))
     state = Locality(replicated=scheduler == "lblcr") if scheduler.startswith("lblc") else None
     chosen: set[str] = set()
+    active = 0
     with ExitStack() as kept:
         for number in range(CONNECTIONS):
-            entry = entry_of(stage, port)
+            entry = entry_of(stage, port, active)
             if state is None:
                 choice = choose(entry, CLIENT, ip_address(VIP))
                 assert choice.exact
@@ -89,7 +88,8 @@ def test_the_kernel_chooses_as_the_model(stage: Stage, scheduler: str) -> None:
             name = talk(connection)
             assert (number, name) == (number, str(expected.address)), (why, entry.counters)
             chosen.add(name)
+            active += 1
             if number % 5 == 4:
-                with suppress(OSError):
-                    connection.close()  # from now on it counts as inactive
+                connection.close()  # from now on it counts as inactive
+                active -= 1
     assert len(chosen) == (1 if scheduler == "fo" else 3)

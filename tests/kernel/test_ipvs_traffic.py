@@ -16,13 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from hadirector.lab.actors import start_actors
 from hadirector.lab.forked import Forked, Ready
-from hadirector.lab.namespaces import BuiltWorld, inside
-from hadirector.lab.world import build_world
+from hadirector.lab.namespaces import inside
 from tests.checkers import packaged
-from tests.hadirector.config.samples import config_of
-from tests.kernel.traffic import BOUND_S, HEAD, VIP, VIP6, Stage, talk
+from tests.kernel.traffic import BOUND_S, VIP, VIP6, Stage, standing, talk
 from tests.prerequisites import require
 
 NAT_SERVERS = ("198.51.100.21", "198.51.100.22")
@@ -75,20 +72,11 @@ EVERYBODY = [
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    require("ip", "tc")
-    directory = tmp_path_factory.mktemp("traffic")
-    text = "".join(f"  - {{{service}}}\n" for service in EVERYBODY)
-    world = build_world(config_of(directory, f"{HEAD}services:\n{text}"), prefix="tt-")
-    with BuiltWorld(world) as built:
-        actors = start_actors(world.servers, directory)
-        try:
-            stage = Stage(built, directory)
-            stage.make_active()
-            built.run(world.client, ["ip", "address", "add", f"{OTHER_CLIENT}/24", "dev", "eth0"])
-            yield stage
-        finally:
-            for actor in actors.values():
-                actor.kill()
+    require("tc")
+    with standing(tmp_path_factory.mktemp("traffic"), EVERYBODY, prefix="tt-") as stage:
+        built = stage.built
+        built.run(built.world.client, ["ip", "address", "add", f"{OTHER_CLIENT}/24", "dev", "eth0"])
+        yield stage
 
 
 def test_a_client_comes_back_to_its_server(stage: Stage) -> None:

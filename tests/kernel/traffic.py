@@ -9,16 +9,21 @@ from __future__ import annotations
 import asyncio
 import http.client
 import socket
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hadirector.ipvs.connections import Connection, parse_connections
 from hadirector.ipvs.table import KernelTable
+from hadirector.lab.actors import start_actors
 from hadirector.lab.commands import Batch
 from hadirector.lab.namespaces import BuiltWorld, inside, run_batch
+from hadirector.lab.world import build_world
 from hadirector.plan import plan
 from hadirector.pool import desired_table, everything_up
 from tests.hadirector.config.samples import NODES, config_of
+from tests.prerequisites import require
 
 VIP = "192.0.2.100"
 VIP6 = "2001:db8::100"
@@ -26,6 +31,9 @@ HEAD = f"""{NODES}virtual_routers:
   - {{name: front, vrid: 51, interface: eth0, addresses: [{VIP}/24]}}
   - {{name: front6, vrid: 51, interface: eth0, addresses: ['fe80::51/64', '{VIP6}/64']}}
   - {{name: back, vrid: 52, interface: eth1, addresses: [198.51.100.1/24]}}
+"""
+BACK6 = """\
+  - {name: back6, vrid: 52, interface: eth1, addresses: ['fe80::52/64', '2001:db8:2::1/64']}
 """
 BOUND_S = 3.0
 
@@ -36,6 +44,7 @@ class Stage:
 
     built: BuiltWorld
     directory: Path
+    head: str = HEAD
 
     def make_active(self) -> None:
         """Give lb1 the virtual addresses, as its VRRP worker would."""
@@ -59,7 +68,7 @@ class Stage:
     def program(self, *services: str) -> None:
         """The kernel's table as these services ask for it; whatever else is in it goes."""
         text = "".join(f"  - {{{service}}}\n" for service in services)
-        config = config_of(self.directory, f"{HEAD}services:\n{text}" if text else HEAD)
+        config = config_of(self.directory, f"{self.head}services:\n{text}" if text else self.head)
         desired = desired_table(everything_up(service) for service in config.services)
 
         async def write() -> None:
@@ -107,6 +116,25 @@ class Stage:
             return talk(connection, {"Connection": "close"})
         finally:
             connection.close()
+
+
+@contextmanager
+def standing(
+    directory: Path, services: Iterable[str], *, prefix: str, head: str = HEAD
+) -> Iterator[Stage]:
+    """A world that has the real servers of all these services, with lb1 active."""
+    require("ip")
+    text = "".join(f"  - {{{service}}}\n" for service in services)
+    world = build_world(config_of(directory, f"{head}services:\n{text}"), prefix=prefix)
+    with BuiltWorld(world) as built:
+        actors = start_actors(world.servers, directory)
+        try:
+            stage = Stage(built, directory, head)
+            stage.make_active()
+            yield stage
+        finally:
+            for actor in actors.values():
+                actor.kill()
 
 
 def talk(connection: http.client.HTTPConnection, headers: dict[str, str] | None = None) -> str:
