@@ -14,6 +14,7 @@ from checkers.scheduler import CheckView
 from hadirector import __version__
 from hadirector.config.addresses import format_listens
 from hadirector.config.model import Config
+from hadirector.connection_sync import SETTINGS, SyncView
 from hadirector.elections import settings_on
 from hadirector.ipvs.model import Table
 from hadirector.pool import Member, Pool, server_key
@@ -23,6 +24,7 @@ from vrrp.messages import RouterReport, Timing
 
 Json = dict[str, object]
 RESULTS_TOLD = 10
+SYNC = "connection-sync"
 
 
 class UnknownSubjectError(LookupError):
@@ -47,6 +49,8 @@ class Present:
     actual: Table = field(default_factory=Table)
     turn: Turn | None = None
     ready: bool = False  # every check has had a result, and the table is programmed
+    sync: SyncView | None = None
+    warming_s: float | None = None  # how long this director still listens before it preempts
     trouble: dict[str, str] = field(default_factory=dict)  # what is wrong here, by subject
 
 
@@ -65,6 +69,7 @@ def status(present: Present) -> Json:
         "routers": [_router(present, router) for router in present.config.virtual_routers],
         "services": [_service(present, pool) for pool in present.pools.values()],
         "table": _table(present.turn),
+        "sync": _sync(present),
         "trouble": sorted([*present.trouble.values(), *_rivals(present)]),
     }
 
@@ -78,11 +83,14 @@ def explain(present: Present, what: str) -> Json:
         if router.name == what:
             return {"kind": "router", **_router_explained(_router(present, router))}
     service, _, server = what.partition("/")
+    if what == SYNC and SYNC not in present.pools and present.config.connection_sync is not None:
+        return {"kind": "sync", "name": SYNC, **_sync_explained(present)}
     pool = present.pools.get(service)
     if pool is None:
         config = present.config
         names = [service.name for service in config.services]
         names += [router.name for router in config.virtual_routers]
+        names += [SYNC] if config.connection_sync is not None else []
         known = ", ".join(sorted(names)) or "nothing"
         raise UnknownSubjectError(f'nothing here is called "{what}"; there is: {known}')
     if not server:
@@ -274,3 +282,41 @@ def _table(turn: Turn | None) -> Json:
         "oddities": list(turn.oddities),
         "failures": list(turn.failures),
     }
+
+
+def _sync(present: Present) -> Json | None:
+    sync, view = present.config.connection_sync, present.sync
+    if sync is None:
+        return None
+    duty = view.decision.duty if view else None
+    return {
+        "interface": sync.interface,
+        "id": sync.sync_id,
+        "group": str(sync.group),
+        "port": sync.port,
+        "duty": None if duty is None else str(duty),
+        "sentence": view.decision.because if view else "not looked at yet",
+        "since": view.since if view else None,
+        "running": [str(daemon) for daemon in view.running.values()] if view else [],
+        "sends_on": view.lingers if view else False,
+        "receives_since": view.listened_since if view else None,
+        "warming_s": present.warming_s,
+    }
+
+
+def _sync_explained(present: Present) -> Json:
+    sync, facts = present.config.connection_sync, _sync(present)
+    assert sync is not None
+    assert facts is not None
+    because = [facts["sentence"], *cast("list[str]", facts["running"])]
+    if facts["sends_on"]:
+        because.append("sends on for a moment: what the kernel has gathered would be lost else")
+    if present.warming_s is not None:
+        because.append(
+            f"listens for {present.warming_s:.0f} s more before it takes over from a working peer"
+        )
+    if sync.follows:
+        because.append(f"who sends is decided by {', '.join(sync.follows)}")
+    settings = present.config.settings
+    told = ", ".join(f"{name} {settings[name]}" for name in SETTINGS if name in settings)
+    return {**facts, "because": [*because, f"settings that decide what survives: {told}"]}

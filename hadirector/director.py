@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +27,7 @@ from hadirector.channel import Channel
 from hadirector.checks import checks_of, serving
 from hadirector.config.codec import config_from_json, config_to_json, digest
 from hadirector.config.model import Config
+from hadirector.hearing import hear_processes, hear_vrrp
 from hadirector.ipvs.dataplane import Dataplane, DataplaneError
 from hadirector.ipvs.model import ServiceKey, Table
 from hadirector.journal import Journal
@@ -36,20 +36,27 @@ from hadirector.overrides import ENABLE, Command, OverrideStore
 from hadirector.pool import Order
 from hadirector.pools import Pools
 from hadirector.reconciler import HEALTH, Reconciler, Turn
-from hadirector.tuner import Tuner
+from hadirector.sync_keeper import SyncKernel
 from hadirector.turns import AUDIT, Asked, TurnRequests
-from vrrp import messages as vrrp_messages
+from hadirector.upkeep import ROLE, SENT, Upkeep
 
 ADVICE = "advice"
 RELOAD = "reload"
-_KNOWN = frozenset({HEALTH, ADVICE, RELOAD, *Order, ENABLE})
+_KNOWN = frozenset({HEALTH, ADVICE, RELOAD, ROLE, SENT, *Order, ENABLE})
 """Reasons for a turn that come with what changed; for any other the table is read first."""
 
 
 class Director:
     """One director process between its start and its stop."""
 
-    def __init__(self, told: messages.Configure, channel: Channel, dataplane: Dataplane) -> None:
+    def __init__(
+        self,
+        told: messages.Configure,
+        channel: Channel,
+        dataplane: Dataplane,
+        kernel: SyncKernel | None = None,
+    ) -> None:
+        """`kernel` has the sync daemons, if not this host's."""
         self._told = told
         self._channel = channel
         self._runtime_dir = Path(told.runtime_dir)
@@ -62,8 +69,10 @@ class Director:
         )
         self._pools = Pools(self._scheduler.view)  # its times are the loop's
         self._reconciler = Reconciler(dataplane, self._journal)
-        self._tuner = Tuner(self._runtime_dir)
         self._turns = TurnRequests[Turn]()
+        self._upkeep = Upkeep(
+            told.node, self._runtime_dir, self._journal, again=self._turns.ask, kernel=kernel
+        )
         self._reloads = TurnRequests[Json]()
         self._told_quorums: dict[str, bool] | None = None
         self._grow: asyncio.TimerHandle | None = None
@@ -104,6 +113,7 @@ class Director:
             for task in (listening, *work):
                 task.cancel()
             await asyncio.gather(listening, *work, return_exceptions=True)
+            await self._upkeep.stop()
             await self._scheduler.aclose()
             await end_api()
 
@@ -139,8 +149,19 @@ class Director:
                 break
         self._present.ready = True
         self._tell_quorums()
+        await self._warm_up()
         self._channel.send(messages.encode(messages.Ready(turn.sentence)))
         await asyncio.Event().wait()
+
+    async def _warm_up(self) -> None:
+        """Hear of the peer's connections first: ready, this director takes over from it."""
+        asked_s = self._upkeep.cold_for_s()
+        while (cold_s := self._upkeep.cold_for_s()) > 0:
+            self._present.warming_s = cold_s
+            await asyncio.sleep(min(cold_s, limits.WARM_UP_LOOK_S))
+        self._present.warming_s = None
+        if asked_s:
+            self._journal.add("sync", "warmed up: may take over from a working peer")
 
     # The table
 
@@ -172,8 +193,8 @@ class Director:
         self._tell_quorums()
         self._expect_growth()
         self._present.pools = pools.by_name  # what the checks say, whatever becomes of the table
-        if looks or RELOAD in asked.reasons:
-            await self._tune(config)
+        if looks or not {RELOAD, ROLE, SENT}.isdisjoint(asked.reasons):
+            await self._upkeep.turn(config)
         # Noted before it is done: what is killed in between must know its services again.
         self._reconciler.declared.update(*(each.service.listens for each in changes.pools))
         self._remember_declared()
@@ -187,18 +208,6 @@ class Director:
         self._present.turn = turn
         self._remember_declared()
         return turn
-
-    async def _tune(self, config: Config) -> None:
-        """Settings that cannot be made are told, and stop nothing: the table comes first."""
-        try:
-            ahead = await self._tuner.ahead(config.settings)
-            await self._tuner.apply(ahead)
-        except DataplaneError as error:
-            self._present.trouble["settings"] = f"{error}; {error.remedy}"
-            return
-        self._present.trouble.pop("settings", None)
-        if ahead:
-            self._journal.add("setting", "; ".join(str(change) for change in ahead))
 
     def _expect_growth(self) -> None:
         """Decide again when the next server in its slow start has earned more weight."""
@@ -320,11 +329,13 @@ class Director:
                 continue
             match message:
                 case messages.FromVrrp(text):
-                    self._hear_vrrp(text)
+                    hear_vrrp(self._present, self._journal, text)
+                    self._hear_roles()
                 case messages.Note(kind, sentence, at):
                     self._journal.add(kind, sentence, at=at)
                 case messages.Processes(table):
-                    self._hear_processes(table)
+                    hear_processes(self._present, table)
+                    self._hear_roles()
                 case messages.Reload(asked_by):
                     self._reloads.ask(asked_by)  # and listen on: a stop may come meanwhile
                 case messages.Stop(reason):
@@ -332,30 +343,9 @@ class Director:
                     return
         self._journal.add("process", "the supervisor is gone: stops; the table stays in place")
 
-    def _hear_processes(self, table: Mapping[str, Mapping[str, float | int | None]]) -> None:
-        self._present.processes = table
-        if table.get("vrrp", {}).get("pid") is None:
-            # Its last reports are history: whatever it held, it holds no more.
-            self._present.trouble["vrrp"] = "the VRRP worker is down: this node takes no part"
-            self._present.routers.clear()
-            self._present.timing = None
-        else:
-            self._present.trouble.pop("vrrp", None)
-
-    def _hear_vrrp(self, text: str) -> None:
-        try:
-            message = vrrp_messages.decode(text.encode())
-        except vrrp_messages.MessageError as error:
-            self._journal.add("process", f"the VRRP worker said something unknown: {error}")
-            return
-        if isinstance(message, vrrp_messages.RouterReport):
-            # A virtual router taken out of the file may have a last word: it is not kept.
-            if any(message.name == router.name for router in self._present.config.virtual_routers):
-                self._present.routers[message.name] = message
-        elif isinstance(message, vrrp_messages.Timing):
-            self._present.timing = message
-        elif isinstance(message, vrrp_messages.Event):
-            self._journal.add(message.kind, message.sentence, subject=message.router)
+    def _hear_roles(self) -> None:
+        reports = self._present.routers.items()
+        self._upkeep.roles_changed({name: report.state for name, report in reports})
 
     async def _beat(self) -> None:
         while True:
@@ -391,7 +381,13 @@ class Director:
 
     def _refreshed(self) -> Present:
         present = self._present
-        troubles = {"journal": self._journal.trouble, "overrides": self._overrides.trouble}
+        present.sync = self._upkeep.sync
+        troubles = {
+            "journal": self._journal.trouble,
+            "overrides": self._overrides.trouble,
+            "settings": self._upkeep.trouble.get("settings"),
+            "sync": self._upkeep.trouble.get("sync"),
+        }
         for about, sentence in troubles.items():
             present.trouble.pop(about, None)
             if sentence:

@@ -27,3 +27,4 @@ HEARTBEAT_GRACE_S = 0.02  # a last look into the socket before a child counts as
 EXIT_S = 0.5  # between a child's closed channel and its end
 KILLED_S = 2.0  # between SIGKILL and the end; longer only in the kernel's own hands
 NOTES_KEPT_MAX = 100  # what the supervisor has to tell while the director process is down
+WARM_UP_LOOK_S = 0.5  # how soon it is seen that there is nobody left to learn connections from

@@ -70,6 +70,9 @@ def difference(before: Config, after: Config) -> str:
         *_changes("virtual router", _routers(before), _routers(after)),
         *_changes("node", dict(before.nodes), dict(after.nodes)),
     ]
+    if before.connection_sync != after.connection_sync:
+        parts.append(f"connection sync {after.connection_sync or 'taken out'}")
+    parts += _changes("setting", dict(before.settings), dict(after.settings))
     if before.audit != after.audit:
         parts.append(f"audit every {after.audit:g} s")
     if not parts:

@@ -26,6 +26,7 @@ PURE = (
     "checkers.timetable",
     "hadirector.answers",
     "hadirector.checks",
+    "hadirector.connection_sync",
     "hadirector.cli.screen",
     "hadirector.config.model",
     "hadirector.drill.budgets",

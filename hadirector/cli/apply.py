@@ -6,16 +6,20 @@ import argparse
 import asyncio
 import json
 import sys
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hadirector.cli.client import add_runtime_dir
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_NO, EXIT_YES, CliError
+from hadirector.cli.plan import add_node
 
 if TYPE_CHECKING:
     from hadirector.cli.plan import Ahead
+    from hadirector.connection_sync import SyncStep
     from hadirector.ipvs.dataplane import AppliedReport
+    from hadirector.ipvs.settings import KernelSettings
 
 SUMMARY = "make the kernel's IPVS table what the file says, once, without a daemon"
 
@@ -36,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("file", metavar="FILE", help="the configuration of the pair")
     add_runtime_dir(parser)
+    add_node(parser)
     parser.add_argument("--yes", action="store_true", help="do not ask, whatever the impact is")
     parser.add_argument(
         "--max-changes",
@@ -59,7 +64,7 @@ def execute(args: argparse.Namespace) -> int:
             "change its file, then: hadirector reload",
             EXIT_CANNOT,
         )
-    ahead = look_at_kernel(config)
+    ahead = look_at_kernel(config, args.node)
     if not args.json:
         show(ahead, as_json=False)
     most = config.max_changes if args.max_changes is None else args.max_changes
@@ -80,7 +85,8 @@ def execute(args: argparse.Namespace) -> int:
     else:
         for failure in failures:
             print(f"refused: {failure}")
-        print(f"applied: {report.applied} of {len(ahead.plan.steps)} steps")
+        daemons = f", {len(ahead.sync)} sync daemons changed" if ahead.sync else ""
+        print(f"applied: {report.applied} of {len(ahead.plan.steps)} steps{daemons}")
     return EXIT_NO if failures else EXIT_YES
 
 
@@ -97,6 +103,7 @@ def _agreed() -> bool:
 def _carry_out(ahead: Ahead, runtime_dir: Path) -> AppliedReport:
     from hadirector.cli.plan import kernel_table
     from hadirector.ipvs.dataplane import DataplaneError
+    from hadirector.ipvs.settings import KernelSettings
     from hadirector.tuner import Tuner
 
     try:
@@ -104,9 +111,20 @@ def _carry_out(ahead: Ahead, runtime_dir: Path) -> AppliedReport:
             asyncio.run(tuner.apply(ahead.settings))
         # Another event loop than the reading one, so another socket too.
         with closing(kernel_table()) as kernel:
-            return asyncio.run(kernel.apply(ahead.plan.steps))
+            report = asyncio.run(kernel.apply(ahead.plan.steps))
+        with closing(KernelSettings()) as daemons:
+            asyncio.run(_change_daemons(daemons, ahead.sync))
+        return report
     except DataplaneError as error:
         raise CliError(str(error), error.remedy, EXIT_CANNOT) from error
+
+
+async def _change_daemons(kernel: KernelSettings, steps: Iterable[SyncStep]) -> None:
+    for step in steps:
+        if step.stop is not None:
+            await kernel.stop_daemon(step.stop.role)
+        if step.start is not None:
+            await kernel.start_daemon(step.start)
 
 
 def _whole_number(text: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import socket
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,7 +15,9 @@ from hadirector.cli.errors import EXIT_CANNOT, EXIT_NO, EXIT_YES, CliError
 
 if TYPE_CHECKING:
     from hadirector.config.model import Config
+    from hadirector.connection_sync import SyncStep
     from hadirector.impact import Impact
+    from hadirector.ipvs.control import Daemons
     from hadirector.ipvs.dataplane import Dataplane
     from hadirector.ipvs.table import KernelTable
     from hadirector.ipvs.tuning import Change
@@ -35,8 +38,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb."""
     parser.epilog = _EPILOG
     parser.add_argument("file", metavar="FILE", help="the configuration of the pair")
+    add_node(parser)
     parser.add_argument("--empty", action="store_true", help="compare with an empty table")
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+
+
+def add_node(parser: argparse.ArgumentParser) -> None:
+    """Add `--node`: with `connection_sync.roles` or `mode: both`, directors may differ."""
+    parser.add_argument(
+        "--node",
+        default=socket.gethostname(),
+        metavar="NAME",
+        help="which of the file's nodes this is (default: the host name, %(default)s)",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +60,11 @@ class Ahead:
     plan: Plan
     impact: Impact
     settings: tuple[Change, ...] = ()
+    sync: tuple[SyncStep, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.plan or self.settings)
+        return bool(self.plan or self.settings or self.sync)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -60,9 +76,10 @@ def execute(args: argparse.Namespace) -> int:
     config = load_or_fail(args.file)
     if args.empty:
         table = look_ahead(config, MemoryTable())
-        ahead = replace(table, settings=changes(config.settings, {}))
+        settings = changes(config.settings, {})
+        ahead = with_sync(replace(table, settings=settings), config, args.node, {})
     else:
-        ahead = look_at_kernel(config)
+        ahead = look_at_kernel(config, args.node)
     show(ahead, as_json=args.json)
     return EXIT_NO if ahead else EXIT_YES
 
@@ -77,18 +94,40 @@ def kernel_table() -> KernelTable:
     return KernelTable()
 
 
-def look_at_kernel(config: Config) -> Ahead:
+def look_at_kernel(config: Config, node: str) -> Ahead:
     """Compare the file, all its servers up, with the kernel; raises CliError."""
     from hadirector.ipvs.dataplane import DataplaneError
+    from hadirector.ipvs.settings import KernelSettings
     from hadirector.tuner import Tuner
 
     with closing(kernel_table()) as kernel:
         ahead = look_ahead(config, kernel)
     try:
         with closing(Tuner(RUNTIME_DIR)) as tuner:
-            return replace(ahead, settings=asyncio.run(tuner.ahead(config.settings)))
+            ahead = replace(ahead, settings=asyncio.run(tuner.ahead(config.settings)))
+        if config.connection_sync is None:
+            return ahead
+        with closing(KernelSettings()) as kernel_settings:
+            return with_sync(ahead, config, node, asyncio.run(kernel_settings.daemons()))
     except DataplaneError as error:
         raise CliError(str(error), error.remedy, EXIT_CANNOT) from error
+
+
+def with_sync(ahead: Ahead, config: Config, node: str, running: Daemons) -> Ahead:
+    """The plan with what connection sync needs, as far as that is known without VRRP."""
+    from hadirector.connection_sync import by_file_alone, steps
+
+    sync = config.connection_sync
+    if sync is None:
+        return ahead
+    roles = by_file_alone(sync, node, running)
+    remark: tuple[str, ...] = ()
+    if sync.follows:
+        remark = (f"connection sync {sync}: `hadirector run` starts it, by the role in VRRP",)
+    elif node not in sync.duties:
+        names = " or ".join(f"--node {name}" for name in sync.duties)
+        remark = (f"connection sync {sync}: which director is this? say {names}",)
+    return replace(ahead, sync=steps(sync.daemons(roles), running), remarks=remark)
 
 
 def look_ahead(config: Config, dataplane: Dataplane) -> Ahead:
@@ -115,10 +154,12 @@ def show(ahead: Ahead, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(as_document(ahead), indent=2))
         return
-    for sentence in (*ahead.settings, *ahead.plan.steps):
+    for sentence in (*ahead.settings, *ahead.plan.steps, *ahead.sync):
         print(f"  {sentence}")
     for key in ahead.plan.kept:
         print(f"  leave alone, not in the file: {key}")
+    for remark in ahead.remarks:
+        print(f"  {remark}")
     for what in ahead.impact.sentences:
         print(f"impact: {what}")
     print(f"plan: {summary(ahead)}")
@@ -126,10 +167,13 @@ def show(ahead: Ahead, *, as_json: bool) -> None:
 
 def summary(ahead: Ahead) -> str:
     """The plan in a few words."""
-    count = len(ahead.settings)
-    tuned = f"change {count} setting{'s' * (count != 1)}" if count else ""
-    table = ahead.plan.summary
-    return (f"{tuned}, {table}" if ahead.plan else tuned) if tuned else table
+    settings, daemons = len(ahead.settings), len(ahead.sync)
+    parts = [
+        f"change {settings} setting{'s' * (settings != 1)}" if settings else "",
+        ahead.plan.summary if ahead.plan else "",
+        f"change {daemons} sync daemon{'s' * (daemons != 1)}" if daemons else "",
+    ]
+    return ", ".join(filter(None, parts)) or ahead.plan.summary
 
 
 def as_document(ahead: Ahead) -> dict[str, object]:
@@ -138,6 +182,8 @@ def as_document(ahead: Ahead) -> dict[str, object]:
         "summary": summary(ahead),
         "settings": [str(change) for change in ahead.settings],
         "steps": [str(step) for step in ahead.plan.steps],
+        "sync": [str(step) for step in ahead.sync],
+        "remarks": list(ahead.remarks),
         "kept": [str(key) for key in ahead.plan.kept],
         "impact": list(ahead.impact.sentences),
         "changes": ahead.impact.changes,

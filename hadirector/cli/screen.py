@@ -87,12 +87,27 @@ def _foot(status: dict[str, Any], width: int, now: float) -> Iterator[Text]:
             yield from _wrapped(f"{kept} is somebody else's, left alone", width, "       ")
         for oddity in table["oddities"]:
             yield from _wrapped(oddity, width, "       ")
+    yield from _sync(status["sync"], width, now)
     facts = status["processes"].items()
     processes = ", ".join(_process(name, process, now) for name, process in facts)
     yield from _wrapped(processes, width, "", "processes: ", "bold")
     if status["timing"]:
         late = f"the VRRP worker was woken at most {status['timing']['lately_ms']:g} ms late lately"
         yield from _wrapped("; ".join([late, *status["timing"]["refused"]]), width, "", "timing: ")
+
+
+def _sync(sync: dict[str, Any] | None, width: int, now: float) -> Iterator[Text]:
+    if sync is None:
+        return
+    since = f" ({ago(sync['since'], now)})" if sync["duty"] else ""
+    yield from _wrapped(f"{sync['sentence']}{since}", width, "", "sync: ", "bold")
+    if sync["warming_s"] is not None:
+        more = (
+            f"listens for {sync['warming_s']:.0f} s more before it takes over from a working peer"
+        )
+        yield from _wrapped(more, width, "      ")
+    for daemon in sync["running"]:
+        yield from _wrapped(daemon, width, "      ")
 
 
 def _process(name: str, facts: dict[str, Any], now: float) -> str:

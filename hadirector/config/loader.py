@@ -25,13 +25,17 @@ from hadirector.config.model import Config, Node, Server, Service
 from hadirector.config.nodes import Findings
 from hadirector.config.rules import check_rules
 from hadirector.config.sections import FileDraft, ServerDraft, ServiceDraft, walk
+from hadirector.config.service_rules import virtual_addresses
+from hadirector.config.sync_rules import sync_of
 from hadirector.config.tuning_shape import settings_of
+from hadirector.connection_sync import BY_CLIENT, SETTINGS
 from hadirector.drift import Drift
 from hadirector.ipvs.model import (
     IPIP,
     DestinationKey,
     Forward,
     Persistence,
+    Protocol,
     Tunnel,
 )
 from hadirector.plan import Undeclared
@@ -121,8 +125,23 @@ def _build(top: FileDraft) -> Config:
         audit=_value(top.draft, "audit", float),
         undeclared=_value(top.draft, "undeclared", Undeclared),
         max_changes=top.draft.get("max_changes", int),
-        settings=settings_of(top.ipvs.values) if top.ipvs is not None else {},
+        settings=_settings(top),
+        connection_sync=sync_of(top),
     )
+
+
+def _settings(top: FileDraft) -> dict[str, str]:
+    """The kernel's settings: as written, and those that connection sync needs."""
+    written = settings_of(top.ipvs.values) if top.ipvs is not None else {}
+    if top.sync is None:
+        return written
+    tcp = {
+        service.draft.get("scheduler", str)
+        for service in top.services
+        if any(key.protocol is Protocol.TCP for key in virtual_addresses(service))
+    }
+    sloppy = {"sloppy_tcp": "1"} if tcp and tcp <= BY_CLIENT else {}
+    return {**SETTINGS, **sloppy, **written}
 
 
 def _value(draft: Draft, name: str, kind: type[T]) -> T:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hadirector.config.addresses import join
+from hadirector.connection_sync import ConnectionSync
 from hadirector.drift import Drift
 from hadirector.ipvs.model import (
     IPIP,
@@ -128,3 +129,4 @@ class Config:
     settings: Mapping[str, str] = field(default_factory=dict)
     undeclared: Undeclared = Undeclared.REPORT
     max_changes: int | None = None
+    connection_sync: ConnectionSync | None = None

@@ -22,6 +22,7 @@ from hadirector.config.durations import PATTERN
 from hadirector.config.explain import Bounds
 from hadirector.config.own_shape import RouterOfNodeShape
 from hadirector.config.schema import schema
+from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
 from vrrp.hooks import Hook
 from vrrp.paths import PolicyRule, Route
@@ -67,6 +68,7 @@ _TITLES: Mapping[str, str] = {
     "Hook": "`virtual_routers[].hooks[]`: what is run on a change",
     "DefaultsShape": "`defaults`",
     "IpvsShape": "`ipvs`: settings of the kernel",
+    "ConnectionSyncShape": "`connection_sync`: connections survive",
     "ServiceShape": "`services[]`: a virtual service",
     "ServerShape": "`services[].servers[]`: a real server",
     "PersistenceShape": "`services[].persistence`: clients that come back",
@@ -74,6 +76,7 @@ _TITLES: Mapping[str, str] = {
 }
 _LINKS = {
     "Check": "[check](#check-timing-common-to-all-kinds)",
+    "ConnectionSync": "[connection sync](#connection_sync-connections-survive)",
     "Defaults": "[defaults](#defaults)",
     "Ipvs": "[settings](#ipvs-settings-of-the-kernel)",
     "Node": "[a director](#nodesname-a-director)",
@@ -100,6 +103,7 @@ def reference_text() -> str:
         shape.VirtualRouterShape,
         RouterOfNodeShape,
         IpvsShape,
+        ConnectionSyncShape,
         model_from(Tracker, name="Tracker"),
         model_from(Hook, name="Hook"),
         model_from(Route, name="Route"),

@@ -19,6 +19,7 @@ from hadirector.config.nodes import Findings, Node, Sequence
 from hadirector.config.pair_rules import address_of, check_pair, networks_of
 from hadirector.config.sections import FileDraft, Listen
 from hadirector.config.service_rules import check_service, first_of, repeated
+from hadirector.config.sync_rules import check_sync
 from hadirector.config.tracking_rules import check_tracking
 from hadirector.ipvs.model import Address, ServiceKey, VirtualAddress
 
@@ -210,5 +211,6 @@ _RULES: tuple[Callable[[FileDraft, Findings], None], ...] = (
     _unowned_vip,
     check_tracking,
     check_pair,
+    check_sync,
     _single_node,
 )

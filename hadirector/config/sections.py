@@ -23,11 +23,14 @@ from hadirector.config.explain import found
 from hadirector.config.model import HealthCheck
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken
 from hadirector.config.own_shape import MUST_AGREE, RouterOfNodeShape
+from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.ipvs.model import ServiceKey
 from vrrp.config import RouterSettings, VirtualRouter
 
-_FILE_SECTIONS = frozenset({"nodes", "virtual_routers", "defaults", "services", "include", "ipvs"})
+_FILE_SECTIONS = frozenset(
+    {"nodes", "virtual_routers", "defaults", "services", "include", "ipvs", "connection_sync"}
+)
 _SERVICE_SECTIONS = frozenset({"listen", "check", "servers", "persistence", "tunnel"})
 _SERVER_SECTIONS = frozenset({"check", "tunnel"})
 _CHECK = frozenset({"check"})
@@ -106,6 +109,7 @@ class FileDraft:
     routers: list[RouterDraft] = field(default_factory=list)
     services: list[ServiceDraft] = field(default_factory=list)
     ipvs: Draft | None = None
+    sync: Draft | None = None
 
 
 def walk(root: Mapping, findings: Findings) -> FileDraft:
@@ -118,6 +122,9 @@ def walk(root: Mapping, findings: Findings) -> FileDraft:
     if "ipvs" in root.entries:
         top.ipvs = Draft(root.entries["ipvs"], "ipvs")
         check_fields(top.ipvs, IpvsShape, findings)
+    if "connection_sync" in root.entries:
+        top.sync = Draft(root.entries["connection_sync"], "connection_sync")
+        check_fields(top.sync, ConnectionSyncShape, findings)
     walker = _Services(root, findings)
     for path, node in _items(root, "services", "", findings):
         top.services.append(walker.service(node, path))

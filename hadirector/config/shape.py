@@ -36,6 +36,7 @@ from hadirector.config.balancing import (
 )
 from hadirector.config.diagnostics import Rule, UnfitError, choices
 from hadirector.config.own_shape import RouterOfNodeShape
+from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.drift import Drift
 from hadirector.ipvs.model import Address, DestinationKey, Forward, ServiceKey
@@ -354,5 +355,10 @@ class FileShape(BaseModel):
     )
     ipvs: IpvsShape = Field(
         default=UNWRITTEN, description="Settings of the kernel; what is not written stays."
+    )
+    connection_sync: ConnectionSyncShape = Field(
+        default=UNWRITTEN,
+        description="How the kernels of the pair tell each other of connections; without it, they "
+        "do not.",
     )
     services: list[ServiceShape] = Field(default=[], description="The virtual services.")

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import quote
@@ -18,12 +19,14 @@ from hadirector.cli.client import ask
 from hadirector.cli.errors import CliError
 from hadirector.drill import procfs
 from hadirector.lab.certificates import CERTIFICATE
+from hadirector.lab.errors import LabError
 from hadirector.lab.namespaces import BuiltWorld, inside, is_alive, processes_in
 from hadirector.lab.world import Machine
 
 ASK_TIMEOUT_S = 3.0
 RELOAD_BOUND_S = 60.0
 EVENTS_ASKED = 200
+EXPIRE = Path("/proc/sys/net/ipv4/vs/expire_nodest_conn")
 
 
 class DirectorActor:
@@ -74,10 +77,20 @@ class DirectorActor:
     def power_on(self) -> None:
         """Come back as after a reboot: only the configured addresses, an empty table, and start."""
         self._built.forget_addresses(self.machine)
-        self._built.run(self.machine, ["ipvsadm", "-C"])
+        self._forget_connections()
         shutil.rmtree(self._runtime_dir, ignore_errors=True)
         self._built.plug_cables(self.machine)
         self.start()
+
+    def _forget_connections(self) -> None:
+        """What a reboot empties: the table, its connections, the sync daemons."""
+        for role in ("master", "backup"):
+            with suppress(LabError):  # it did not run
+                self._built.run(self.machine, ["ipvsadm", "--stop-daemon", role])
+        with inside(self.machine.namespace):
+            # Then the kernel drops connections with the servers they were to (ip_vs_ctl.c).
+            EXPIRE.write_text("1")
+        self._built.run(self.machine, ["ipvsadm", "-C"])
 
     @property
     def runs(self) -> bool:

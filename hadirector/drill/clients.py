@@ -40,12 +40,16 @@ class Clients:
         self._judgements: list[_Judgement] = []
         self._began_at = time.monotonic()
 
-    def begin(self) -> None:
-        """Forget what was, open the long-lived connections, and measure from here."""
-        self._client.collect()
-        self._samples, self._judgements = [], []
+    def begin(self, *, settle_s: float = 0.0) -> None:
+        """Forget what was, open the long-lived connections, and measure from `settle_s` later on.
+
+        On each of them the client goes on asking all the while.
+        """
         if self.connects:
             self._client.open_connections(CONNECTIONS)
+            time.sleep(settle_s)
+        self._client.collect()
+        self._samples, self._judgements = [], []
         self._began_at = time.monotonic()
 
     def finish(self) -> Experience:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from hadirector.config.loader import load
 from hadirector.config.model import Config
+from hadirector.connection_sync import SYNC_WINDOW_S
 from hadirector.drill.actor import DirectorActor
 from hadirector.drill.clients import Clients, Experience
 from hadirector.drill.result import Result
@@ -120,8 +121,9 @@ def _play(scenario: Scenario, stage: Stage, clients: Clients) -> Result:
     before: str | None = None
     with _noting(faults):
         scenario.prepare(stage)
+    promised = scenario.promises_connections(stage.config)
+    clients.begin(settle_s=SYNC_WINDOW_S if promised else 0.0)
     stage.begin()
-    clients.begin()
     if not faults:
         before = stage.who_is_active()
         with _noting(faults):
@@ -169,6 +171,7 @@ def _result(
         losses=experience.summary.failures,
         connections_opened=experience.connections.opened,
         connections_kept=experience.connections.kept,
+        connections_promised=scenario.promises_connections(stage.config),
         active_before=before,
         active_after=after,
         notes=tuple(stage.notes),

@@ -26,6 +26,7 @@ class Result:
     losses: Mapping[str, int]  # the lost requests by how they were lost: refused, timeout, ...
     connections_opened: int
     connections_kept: int
+    connections_promised: bool = False  # all that were opened must still be there
     active_before: str | None
     active_after: str | None
     notes: tuple[str, ...] = ()  # what was done and seen, in order
@@ -37,7 +38,10 @@ class Result:
         """Why it failed; empty when it passed."""
         late = self.outage_ms > self.budget_ms
         outage = f"clients waited {self.outage_ms:.0f} ms, the budget is {self.budget_ms:.0f} ms"
-        return (*((outage,) if late else ()), *self.faults)
+        gone = self.connections_opened - self.connections_kept
+        lost = f"{gone} of {self.connections_opened} connections were lost in spite of sync"
+        broken = self.connections_promised and gone > 0
+        return (*((outage,) if late else ()), *((lost,) if broken else ()), *self.faults)
 
     @property
     def passed(self) -> bool:
@@ -56,7 +60,11 @@ class Result:
             "requests": self.requests,
             "requests_lost": self.requests_lost,
             "losses": dict(self.losses),
-            "connections": {"opened": self.connections_opened, "kept": self.connections_kept},
+            "connections": {
+                "opened": self.connections_opened,
+                "kept": self.connections_kept,
+                "promised": self.connections_promised,
+            },
             "active_before": self.active_before,
             "active_after": self.active_after,
             "notes": list(self.notes),

@@ -21,6 +21,11 @@ class Scenario:
     budget_ms: Callable[[Config], float]
     prepare: Callable[[Stage], None] = Stage.heal
     needs: Callable[[Config], str | None] = lambda _config: None
+    fails_over: bool = False
+
+    def promises_connections(self, config: Config) -> bool:
+        """Whether long-lived connections must go on although the other director takes over."""
+        return self.fails_over and config.connection_sync is not None
 
 
 def _pair(config: Config) -> str | None:
@@ -106,6 +111,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 act=faults.graceful_stop,
                 budget_ms=lambda _config: budgets.LAST_WILL_MS,
                 needs=_pair,
+                fails_over=True,
             ),
             Scenario(
                 name="vrrp-killed",
@@ -113,6 +119,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 act=faults.vrrp_killed,
                 budget_ms=lambda _config: budgets.LAST_WILL_MS,
                 needs=_pair,
+                fails_over=True,
             ),
             Scenario(
                 name="vrrp-frozen",
@@ -120,6 +127,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 act=faults.vrrp_frozen,
                 budget_ms=_unharmed,
                 needs=_pair,
+                fails_over=True,
             ),
             Scenario(
                 name="supervisor-killed",
@@ -127,6 +135,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 act=faults.supervisor_killed,
                 budget_ms=_unharmed,
                 needs=_pair,
+                fails_over=True,
             ),
             Scenario(
                 name="power-loss",
@@ -134,6 +143,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 act=faults.power_loss,
                 budget_ms=budgets.takeover_ms,
                 needs=_pair,
+                fails_over=True,
             ),
             Scenario(
                 name="director-returns",
@@ -142,6 +152,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 budget_ms=_unharmed,
                 prepare=Stage.lose_the_preferred,
                 needs=_pair,
+                fails_over=True,
             ),
         )
     }

@@ -16,6 +16,14 @@ from checkers.tcp import TcpOptions
 from hadirector import pool
 from hadirector.answers import RESULTS_TOLD, Present, UnknownSubjectError, explain, status
 from hadirector.config.model import Config, Node
+from hadirector.connection_sync import (
+    SETTINGS,
+    ConnectionSync,
+    Decision,
+    SyncDuty,
+    SyncView,
+)
+from hadirector.ipvs.control import SyncRole
 from hadirector.ipvs.model import Counters, DestinationKey, Entry, Table
 from hadirector.reconciler import Turn
 from tests.hadirector.test_pool import DOWN, FIRST, SECOND, UP, WEB
@@ -124,6 +132,33 @@ def test_a_service_and_its_fallback(present: Present) -> None:
     ]
     fallback = cast("dict[str, Any]", explain(present, FALLBACK))
     assert (fallback["in_table"], fallback["state"], fallback["results"]) == (False, None, [])
+
+
+def test_connection_sync_and_what_it_waits_for(present: Present) -> None:
+    sync = ConnectionSync(interface="eth1", sync_id=51, follows=("front",))
+    assert status(present)["sync"] is None
+    present.config = replace(present.config, connection_sync=sync, settings=SETTINGS)
+    assert cast("dict[str, Any]", status(present)["sync"])["sentence"] == "not looked at yet"
+    present.sync = SyncView(
+        decision=Decision(SyncDuty.BACKUP, "receives: front not active here"),
+        since=4.0,
+        running=sync.daemons([SyncRole.ACTIVE, SyncRole.BACKUP]),
+        lingers=True,
+        listened_since=4.0,
+    )
+    present.warming_s = 9.4
+    told = cast("dict[str, Any]", status(present)["sync"])
+    assert (told["duty"], told["since"], len(told["running"])) == ("backup", 4.0, 2)
+    because = cast("list[str]", explain(present, "connection-sync")["because"])
+    assert because[0] == "receives: front not active here"
+    assert because[3].startswith("sends on for a moment")
+    assert because[4:6] == [
+        "listens for 9 s more before it takes over from a working peer",
+        "who sends is decided by front",
+    ]
+    assert "sync_threshold 0 0" in because[6]
+    with pytest.raises(UnknownSubjectError, match="connection-sync, front, web"):
+        explain(present, "nothing")
 
 
 def test_a_virtual_router(present: Present) -> None:

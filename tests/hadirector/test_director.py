@@ -21,12 +21,27 @@ from hadirector.director import Director
 from hadirector.ipvs.dataplane import DataplaneAbsentError
 from hadirector.ipvs.memory import MemoryTable
 from hadirector.ipvs.model import Table
+from tests.hadirector.memory_daemons import MemoryDaemons
 from tests.hadirector.pair import write_pair
 from vrrp import messages as vrrp_messages
 from vrrp.events import State
 
 BOUND_S = 10.0
 Status = dict[str, Any]
+REPORT = vrrp_messages.RouterReport(
+    name="front",
+    vrid=51,
+    interface="eth0",
+    group=None,
+    state=State.ACTIVE,
+    priority=254,
+    since=1.0,
+    reason="no other router was heard",
+    active_peer=None,
+    addresses=("192.0.2.100/24",),
+    held=("192.0.2.100/24",),
+    counters={},
+)
 
 
 class Daemon:
@@ -36,6 +51,7 @@ class Daemon:
         self.directory = directory
         self.file = directory / "pair.yaml"
         self.table = table
+        self.kernel = MemoryDaemons()
         self._task: asyncio.Task[None]
         self._channel: Channel
         self._theirs: Channel
@@ -53,7 +69,9 @@ class Daemon:
             state_dir=str(self.directory),
         )
         self._theirs = await Channel.over(theirs)
-        self._task = asyncio.create_task(Director(told, self._theirs, self.table).run())
+        self._task = asyncio.create_task(
+            Director(told, self._theirs, self.table, self.kernel).run()
+        )
         self.says(messages.Processes({"vrrp": {"pid": 1, "restarts": 0, "since": 0.0}}))
         await self.hears(messages.Heartbeat)  # from now on it answers
 
@@ -260,21 +278,7 @@ async def test_a_table_that_cannot_be_kept_is_said_once_and_tried_again(tmp_path
 @pytest.mark.asyncio
 async def test_a_dead_vrrp_worker_is_not_shown_as_active(tmp_path: Path) -> None:
     async with listening() as server, daemon(tmp_path, [port_of(server)]) as one:
-        report = vrrp_messages.RouterReport(
-            name="front",
-            vrid=51,
-            interface="eth0",
-            group=None,
-            state=State.ACTIVE,
-            priority=254,
-            since=1.0,
-            reason="no other router was heard",
-            active_peer=None,
-            addresses=("192.0.2.100/24",),
-            held=("192.0.2.100/24",),
-            counters={},
-        )
-        one.says(messages.FromVrrp(vrrp_messages.encode(report).decode()))
+        one.says(messages.FromVrrp(vrrp_messages.encode(REPORT).decode()))
         status = await one.until(lambda status: status["routers"][0]["state"] == "active")
         assert status["routers"][0]["held"] == ["192.0.2.100/24"]
         one.says(messages.Processes({"vrrp": {"pid": None, "restarts": 1, "since": 0.0}}))

@@ -124,6 +124,7 @@ STATUS: Json = {
             met=False,
         ),
     ],
+    "sync": None,
     "table": {
         "sentence": "audit: the table matches",
         "at": NOW - 3,

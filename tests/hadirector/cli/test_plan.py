@@ -15,7 +15,7 @@ from hadirector.ipvs.memory import MemoryTable
 from hadirector.ipvs.model import Protocol, Service, Table, VirtualAddress
 from hadirector.preflight import only_one
 
-FILE = str(Path(__file__).parents[3] / "configs" / "quickstart.yaml")
+FILE = str(Path(__file__).parent / "two_servers.yaml")
 FOREIGN = VirtualAddress(Protocol.TCP, ip_address("203.0.113.9"), 80)
 STEPS = [
     "add service tcp 192.0.2.100:80, scheduler wlc",
@@ -36,6 +36,8 @@ def table(monkeypatch: pytest.MonkeyPatch) -> MemoryTable:
 NOTHING = {
     "summary": "the table matches",
     "settings": [],
+    "sync": [],
+    "remarks": [],
     "steps": [],
     "kept": [],
     "impact": [],

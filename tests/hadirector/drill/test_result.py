@@ -37,6 +37,13 @@ def test_a_broken_promise_fails_whatever_the_outage() -> None:
     assert not replace(GOOD, outage_ms=0, faults=("no address is left on lb1",)).passed
 
 
+def test_connections_count_where_they_were_promised() -> None:
+    promised = replace(GOOD, connections_promised=True, connections_kept=9)
+    assert promised.reasons == ("1 of 10 connections were lost in spite of sync",)
+    assert replace(promised, connections_kept=10).passed
+    assert replace(promised, connections_opened=0, connections_kept=0).passed
+
+
 def test_the_report_has_the_documented_shape() -> None:
     document = report([GOOD.to_json()], file="quickstart.yaml", kernel="embedded")
     scenarios = cast("list[dict[str, object]]", document["scenarios"])
@@ -46,4 +53,4 @@ def test_the_report_has_the_documented_shape() -> None:
         "name", "verdict", "outage_ms", "budget_ms", "requests_lost", "connections",
         "active_before", "active_after", "notes",
     }  # fmt: skip
-    assert scenario["connections"] == {"opened": 10, "kept": 0}
+    assert scenario["connections"] == {"opened": 10, "kept": 0, "promised": False}
