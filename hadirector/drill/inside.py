@@ -24,9 +24,10 @@ from hadirector.drill.result import Result
 from hadirector.drill.scenarios import SCENARIOS, Scenario
 from hadirector.drill.stage import BrokenPromiseError, Stage
 from hadirector.drill.world_file import WorldFile, with_extra_server
-from hadirector.ipvs.model import Protocol, VirtualAddress
+from hadirector.ipvs.model import FirewallMark, Protocol, ServiceKey, VirtualAddress
 from hadirector.lab.actors import start_actors
 from hadirector.lab.errors import LabError
+from hadirector.lab.marks import marked
 from hadirector.lab.namespaces import BuiltWorld
 from hadirector.lab.observe import Observer
 from hadirector.lab.place import PREFIX_VARIABLE, emit
@@ -108,9 +109,16 @@ def _set_up(
 
 def _target(config: Config) -> ProbeTarget:
     """What the clients ask: the first service."""
-    listen = config.services[0].listen
-    if not isinstance(listen, VirtualAddress):
-        raise LabError("the first service is a firewall mark; the lab cannot mark packets yet")
+    service = config.services[0]
+    listen: ServiceKey | None = service.listen
+    if isinstance(listen, FirewallMark):
+        listen = marked(config).get(listen)
+    if listen is None:
+        raise LabError(
+            f"{service.name} listens on a firewall mark, and no virtual address of IPv"
+            f"{service.listen.version} is free to ask it at; add one, or another service before it"
+        )
+    assert isinstance(listen, VirtualAddress)
     return ProbeTarget(listen.protocol, str(listen.address), listen.port)
 
 

@@ -336,7 +336,8 @@ class Stage:
         method = {"nat": "-m", "dr": "-g", "tun": "-i"}[str(service.forward)]
         named = str(server.behind(service.listen))
         if isinstance(service.listen, FirewallMark):
-            return ["-f", str(service.listen.mark), "-r", named, method]
+            six = ["-6"] if service.listen.version == 6 else []
+            return ["-f", str(service.listen.mark), *six, "-r", named, method]
         flag = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}[str(service.listen.protocol)]
         address = service.listen.address
         where = f"{address}" if address.version == 4 else f"[{address}]"

@@ -16,10 +16,14 @@ from hadirector.lab.world import Leg, Machine, World, is_link_local
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Lines for `ip -batch`, run in a namespace; None: in the one the lab itself runs in."""
+    """Lines for `ip -batch`, run in a namespace; None: in the one the lab itself runs in.
+
+    `program`: or for `tc -batch`.
+    """
 
     namespace: str | None
     lines: tuple[str, ...]
+    program: str = "ip"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,9 @@ def build_steps(world: World) -> Iterator[Step]:
                 machine.namespace,
                 {f"net/ipv4/conf/{device}/rp_filter": "0" for device in devices},
             )
+        if machine.marks:
+            lines = dict.fromkeys(line for mark in machine.marks for line in mark.lines)
+            yield Batch(machine.namespace, tuple(lines), "tc")
 
 
 def restart_addresses(machine: Machine, world: World) -> Batch:

@@ -79,7 +79,7 @@ def inside(namespace: str) -> Iterator[None]:
 def run_batch(batch: commands.Batch) -> None:
     """Run the lines of a batch. Raises CommandFailed, naming the line that failed."""
     where = [] if batch.namespace is None else ["-n", batch.namespace]
-    argv = ["ip", *where, "-batch", "-"]
+    argv = [batch.program, *where, "-batch", "-"]
     try:
         done = subprocess.run(
             argv,
@@ -103,7 +103,9 @@ def explain_batch_failure(batch: commands.Batch, stderr: str) -> str:
     if number.isdecimal() and 1 <= int(number) <= len(batch.lines):
         line = batch.lines[int(number) - 1]
     where = "" if batch.namespace is None else f"-n {batch.namespace} "
-    return f"`ip {where}{line}` failed: {' '.join(reason.split()) or 'no reason given'}"
+    return (
+        f"`{batch.program} {where}{line}` failed: {' '.join(reason.split()) or 'no reason given'}"
+    )
 
 
 def write_sysctls(namespace: str, values: Mapping[str, str]) -> None:

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from hadirector.config.model import Config, HealthCheck, Server, Service
-from hadirector.ipvs.model import FirewallMark, Protocol
+from hadirector.ipvs.model import FirewallMark, Protocol, VirtualAddress
 from hadirector.lab.errors import LabError
+from hadirector.lab.marks import marked
 from hadirector.lab.spares import Address
 
 if TYPE_CHECKING:
@@ -59,20 +60,23 @@ def server_addresses(config: Config) -> tuple[Address, ...]:
 def listeners_of(config: Config, address: Address) -> tuple[Listener, ...]:
     """The ports of one real server. Raises LabError where the file wants the impossible."""
     found: dict[tuple[Protocol, int], Listener] = {}
+    marks = marked(config)
     for service in config.services:
         for server in servers_of(service):
             if server.address == address:
-                for listener in _wanted(service, server):
+                for listener in _wanted(service, server, marks):
                     _merge(found, listener, address)
     return tuple(found.values())
 
 
-def _wanted(service: Service, server: Server) -> Iterable[Listener]:
-    """The service's own port and, for a server that is checked, the check's."""
-    # What a firewall mark selects is not in the file: such a service is answered over TCP.
+def _wanted(
+    service: Service, server: Server, marks: Mapping[FirewallMark, VirtualAddress]
+) -> Iterable[Listener]:
+    """The service's own ports and, for a server that is checked, the check's."""
     for listen in service.listens:
-        protocol = Protocol.TCP if isinstance(listen, FirewallMark) else listen.protocol
-        yield Listener(protocol=protocol, port=server.behind(listen).port)
+        place = marks.get(listen) if isinstance(listen, FirewallMark) else listen
+        if place is not None:
+            yield Listener(protocol=place.protocol, port=server.behind(place).port)
     if server.check is not None:
         yield from _checked(server, server.check)
 

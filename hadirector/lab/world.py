@@ -21,14 +21,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
 from typing import Final
 
 from hadirector.config.model import Config, Server, Service
-from hadirector.ipvs.model import Forward, VirtualAddress
+from hadirector.ipvs.model import Forward
 from hadirector.lab.cabling import interface_names, routers_on_networks, sources
 from hadirector.lab.errors import LabError
+from hadirector.lab.marks import Marking, addresses_of, marked
 from hadirector.lab.roles import Listener, listeners_of, server_addresses, servers_of
 from hadirector.lab.spares import Address, Interface, Spares, Subnet, subnet_of
 from hadirector.lab.sysctls import (
@@ -86,7 +87,8 @@ class Machine:
     """One namespace. `silent` are addresses that it holds on `lo` or a tunnel device, for itself.
 
     `sysctls` are set before the interfaces exist (they inherit `default`), below /proc/sys.
-    `tunnels` are what unwraps the packets that directors send it through tunnels.
+    `tunnels` are what unwraps the packets that directors send it through tunnels; `marks` what a
+    firewall would do.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Machine:
     routes: tuple[Route, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     tunnels: tuple[TunnelEnd, ...] = ()
+    marks: tuple[Marking, ...] = ()
 
     @property
     def addresses(self) -> tuple[Interface, ...]:
@@ -164,6 +167,7 @@ class _Builder:
                 f"{SERVERS_MAX}: rehearse a part of it"
             )
         self._remarks: list[str] = []
+        self._marks = marked(config)
         self._networks = self._find_networks()
         self._spares = Spares(self._named_addresses())
         self._ports = 0
@@ -191,7 +195,7 @@ class _Builder:
         yield from self._servers
         yield from (address.ip for network in self._networks for address in network.virtual)
         for service in self._config.services:
-            yield from _addresses_of(service)
+            yield from addresses_of(service, self._marks)
 
     def _find_networks(self) -> tuple[Network, ...]:
         """One network per interface name; addresses that fit nowhere bring their subnet along."""
@@ -206,7 +210,9 @@ class _Builder:
         }
         first, last = next(iter(subnets)), list(subnets)[-1]
         listening = [
-            address for service in self._config.services for address in _addresses_of(service)
+            address
+            for service in self._config.services
+            for address in addresses_of(service, self._marks)
         ]
         strangers: list[tuple[str, Address, str]] = [
             *(
@@ -293,14 +299,18 @@ class _Builder:
             for subnet in network.subnets:
                 if subnet not in served:
                     addresses[network.interface].append(self._spares.take(subnet))
-        return self._machine(name, addresses, DIRECTOR_SYSCTLS)
+        marks = tuple(
+            Marking(self._place_of(at.address)[0].interface_of(name), key.mark, at)
+            for key, at in self._marks.items()
+        )
+        return replace(self._machine(name, addresses, DIRECTOR_SYSCTLS), marks=marks)
 
     def _client(self) -> Machine:
         addresses: dict[str, list[Interface]] = defaultdict(list)
         places = [
             self._place_of(address)
             for service in self._config.services
-            for address in _addresses_of(service)
+            for address in addresses_of(service, self._marks)
         ]
         for network, subnet in dict.fromkeys(places):
             addresses[network.interface].append(self._spares.take(subnet))
@@ -323,7 +333,7 @@ class _Builder:
             if forward == Forward.NAT:
                 routes.extend(self._reply_routes(address, network, subnet, client))
                 continue
-            for vip in _addresses_of(service):
+            for vip in addresses_of(service, self._marks):
                 device = "lo"
                 if forward == Forward.TUN:
                     tunnels.append(tunnel_end(address, vip.version, server.tunnel))
@@ -377,9 +387,3 @@ class _Builder:
             if each.ip in subnet:
                 # A client beside the server would be answered directly, past the director.
                 yield Route(str(each.ip), inside[0], network.interface)
-
-
-def _addresses_of(service: Service) -> Iterable[Address]:
-    """The addresses a service listens on; a firewall mark has none."""
-    keys = (key for key in service.listens if isinstance(key, VirtualAddress))
-    return dict.fromkeys(key.address for key in keys)
