@@ -27,12 +27,14 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
 from vrrp import command
 from vrrp.events import State
+from vrrp.file_watch import FileWatch
 from vrrp.hooks import Change, Hook
 from vrrp.line import Line
 from vrrp.looks import look
@@ -67,6 +69,7 @@ class Chores:
     def __init__(self, line: Line) -> None:
         self._line = line
         self._trackers: dict[Tracker, asyncio.Task[None]] = {}
+        self._files: FileWatch | None = None
         self._hooks: dict[str, _Hooks] = {}
         self._turn = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._may_run_hooks = asyncio.Event()
@@ -85,6 +88,8 @@ class Chores:
         for task in self._trackers.values():
             task.cancel()
         await asyncio.gather(*self._trackers.values(), return_exceptions=True)
+        if self._files is not None:
+            self._files.close()
         await self._say_farewell()
 
     # ---------------------------------------------------------------- trackers
@@ -94,8 +99,15 @@ class Chores:
             self._trackers.pop(gone).cancel()
         for tracker in trackers:
             if tracker not in self._trackers:
-                work = self._run_script(tracker) if tracker.script else self._look(tracker)
-                self._trackers[tracker] = asyncio.create_task(work)
+                self._trackers[tracker] = asyncio.create_task(self._work_for(tracker))
+
+    async def _work_for(self, tracker: Tracker) -> None:
+        if tracker.script is not None:
+            await self._run_script(tracker)
+        elif tracker.file is not None:
+            await self._follow(tracker)
+        else:
+            await self._look(tracker)
 
     async def _run_script(self, tracker: Tracker) -> None:
         assert tracker.script is not None
@@ -113,16 +125,37 @@ class Chores:
 
     async def _look(self, tracker: Tracker) -> None:
         streak = Streak(rise=tracker.rise, fall=tracker.fall)
-        told: Reading | None = None
         while True:
             seen = look(tracker)
-            if tracker.file is not None:
+            if streak.note(not seen.failed):
+                self._tell(tracker, seen)
+            await asyncio.sleep(tracker.interval)
+
+    async def _follow(self, tracker: Tracker) -> None:
+        """Read a file whenever it changes, and from time to time: not every change is told of."""
+        assert tracker.file is not None
+        told: Reading | None = None
+        with self._watching(tracker.file) as changed:
+            while True:
+                changed.clear()
+                seen = look(tracker)
                 if seen != told:
                     told = seen
                     self._tell(tracker, seen)
-            elif streak.note(not seen.failed):
-                self._tell(tracker, seen)
-            await asyncio.sleep(tracker.interval)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(tracker.interval):
+                        await changed.wait()
+
+    def _watching(self, path: str) -> AbstractContextManager[asyncio.Event]:
+        """Watch a file with inotify where the kernel lets us, else not at all."""
+        if self._files is None:
+            try:
+                self._files = FileWatch()
+            except OSError as error:
+                text = f"files are only looked at from time to time: no inotify ({error.strerror})"
+                self._line.tell(Event(kind="chores", router=None, sentence=text))
+                return nullcontext(asyncio.Event())
+        return self._files.watching(path)
 
     def _tell(self, tracker: Tracker, seen: Reading) -> None:
         self._line.tell(

@@ -77,7 +77,10 @@ class Tracker:
         Seconds,
         Ge(0.1),
         Le(3600),
-        doc("Time between two looks at a script, file, process or route."),
+        doc(
+            "Time between two looks at a script, file, process or route. A file that changes is"
+            " looked at at once besides (inotify)."
+        ),
     ] = 1.0
     timeout: Annotated[
         Seconds,

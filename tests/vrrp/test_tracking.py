@@ -180,7 +180,7 @@ def test_a_file_a_process_and_a_route(
     load, host = place / "load", hosts[0]
     one_look = {"interval": 0.1, "rise": 1, "fall": 1}
     trackers = (
-        Tracker(file=str(load), weight=-2, interval=0.1),
+        Tracker(file=str(load), weight=-2, interval=3600),  # seen by inotify, or too late
         Tracker(process="vrrp-tracked", weight=10, **one_look),  # type: ignore[arg-type]
         Tracker(route="default", weight=-20, **one_look),  # type: ignore[arg-type]
     )
