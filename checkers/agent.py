@@ -24,6 +24,7 @@ class AgentOptions(CheckOptions):
     """Options of the check `agent`."""
 
     kind: ClassVar[str] = "agent"
+    lacks: ClassVar[frozenset[str]] = frozenset({"inverted"})
 
     send: Send = None
 

@@ -19,9 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, ClassVar, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol
 
-from annotated_types import Ge, Le, Unit, doc
+from annotated_types import Ge, Le, MaxLen, MinLen, Unit, doc
 
 Seconds = Annotated[float, Unit("s")]
 """A duration; a configuration may write it with its unit, such as `500ms` or `2s`."""
@@ -70,6 +70,7 @@ class Reason(StrEnum):
     SCRIPT_FAILED = "script-failed"
     SCRIPT_TIMEOUT = "script-timeout"
     FILE = "file"
+    INVERTED = "inverted"  # it passed, and the check wants it to fail
 
     @property
     def layer(self) -> str:
@@ -79,11 +80,31 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Way:
+    """How a probe leaves this host, where the routing table alone is not to decide."""
+
+    source: IPv4Address | IPv6Address | None = None
+    interface: str | None = None
+    mark: int | None = None
+
+    def __str__(self) -> str:
+        """`from 192.0.2.11 through eth1 with mark 7`; nothing where the routing table decides."""
+        words = (("from", self.source), ("through", self.interface), ("with mark", self.mark))
+        return " ".join(f"{word} {value}" for word, value in words if value is not None)
+
+
+ANY_WAY = Way()
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
     """One address and port; a probe tests exactly this one, without fallback or retry."""
 
     address: IPv4Address | IPv6Address
     port: int
+    way: Way = ANY_WAY
+    service: str = ""
+    """What it serves, for kinds that tell it on."""
 
     @property
     def host(self) -> str:
@@ -142,9 +163,12 @@ class Probe(Protocol):
         ...
 
 
+Interval = Annotated[Seconds, Ge(0.05), Le(3600)]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """How often a check runs and how many results it takes to change its verdict."""
+    """How often a check runs and what it takes to change its verdict."""
 
     interval: Annotated[
         Seconds, Ge(0.05), Le(3600), doc("Time from one probe to the next of the same check.")
@@ -162,13 +186,68 @@ class Timing:
         int, Ge(1), Le(1000), doc("Failures in a row that take a server out that was up.")
     ] = 3
 
+    fast_interval: Annotated[
+        Interval | None,
+        doc(
+            "The interval while the verdict is about to change: not known yet, or failures of a "
+            "server that is up, or passes of one that is down. Unwritten: as ever."
+        ),
+    ] = None
+    down_interval: Annotated[
+        Interval | None, doc("The interval while the server is down. Unwritten: as ever.")
+    ] = None
+    spread: Annotated[
+        Annotated[Seconds, Ge(0), Le(3600)] | None,
+        doc(
+            "How much of the interval the probes of all checks are spread over. Unwritten: all of "
+            "it; `0s`: all at the same moment."
+        ),
+    ] = None
+    initial: Annotated[
+        Literal["unknown", "up", "down"],
+        doc(
+            "What a server is before it was checked. `unknown`: out, and the first result decides; "
+            "`up`: in, until it fails; `down`: out, until it has passed `rise` times. One that the "
+            "kernel serves already when the daemon starts is up in any case."
+        ),
+    ] = "unknown"
+    up_after: Annotated[
+        Annotated[Seconds, Ge(0), Le(86_400)] | None,
+        doc("A server that was down must have passed for this long, too, before it is up again."),
+    ] = None
+    manual_resume: Annotated[
+        bool,
+        doc(
+            "Whether a server that went down stays down, whatever its checks say, until somebody "
+            "says `hadirector enable`."
+        ),
+    ] = False
+
     def __post_init__(self) -> None:
-        if self.timeout > self.interval:
+        for name, interval in self.intervals:
+            if self.timeout > interval:
+                raise OptionError(
+                    "timeout",
+                    f"the timeout ({self.timeout:g} s) is above the {name} ({interval:g} s): "
+                    "two probes of one check never run at once",
+                )
+        if self.fast_interval is not None and self.fast_interval > self.interval:
             raise OptionError(
-                "timeout",
-                f"the timeout ({self.timeout:g} s) is above the interval ({self.interval:g} s): "
-                "two probes of one check never run at once",
+                "fast_interval",
+                f"{self.fast_interval:g} s is no faster than the interval ({self.interval:g} s)",
             )
+
+    @property
+    def intervals(self) -> Iterator[tuple[str, float]]:
+        """Every interval that is written, with what it is called."""
+        yield "interval", self.interval
+        if self.fast_interval is not None:
+            yield "fast interval", self.fast_interval
+        if self.down_interval is not None:
+            yield "down interval", self.down_interval
+
+
+WAY_OPTIONS = frozenset({"source", "interface", "mark"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,13 +255,38 @@ class CheckOptions:
     """What every kind of check can be told; each kind derives its own options from this."""
 
     kind: ClassVar[str] = ""
+    lacks: ClassVar[frozenset[str]] = frozenset()
+    """Those of the options below that mean nothing for this kind, and must not be written."""
+    names_service: ClassVar[bool] = False
+    """Whether the probe tells on what its target serves: then it differs from service to service.
+    """
 
     port: Annotated[Port | None, doc("Probe this port instead of the one that serves clients.")] = (
         None
     )
+    address: Annotated[
+        IPv4Address | IPv6Address | None,
+        doc("Probe this address instead of the server's, as where its checks are answered apart."),
+    ] = None
+    source: Annotated[
+        IPv4Address | IPv6Address | None,
+        doc("Probe from this address, which must be one of the director's own."),
+    ] = None
+    interface: Annotated[
+        Annotated[str, MinLen(1), MaxLen(15)] | None,
+        doc("Probe through this interface or VRF, whatever the routing table says."),
+    ] = None
+    mark: Annotated[
+        Annotated[int, Ge(1), Le(2**32 - 1)] | None,
+        doc("Firewall mark of the probe's packets, for policy routing and firewall rules."),
+    ] = None
+    inverted: Annotated[
+        bool,
+        doc("Whether the check is passed by failing: for what must not answer, such as a page."),
+    ] = False
 
     def make_probe(self) -> Probe:
-        """A probe that works by these options."""
+        """A probe that works by these options; `Check.make_probe` has it inverted where asked."""
         raise NotImplementedError
 
     def problems_here(self) -> Iterator[OptionError]:
@@ -211,20 +315,47 @@ class Check:
     @property
     def endpoint(self) -> Target:
         """The address and port that the probe really goes to."""
-        if self.options.port is None:
-            return self.target
-        return Target(self.target.address, self.options.port)
+        options, target = self.options, self.target
+        way = Way(options.source, options.interface, options.mark)
+        return Target(
+            target.address if options.address is None else options.address,
+            target.port if options.port is None else options.port,
+            ANY_WAY if way == ANY_WAY else way,
+            target.service if options.names_service else "",
+        )
+
+    def conflicts(self) -> Iterator[OptionError]:
+        """What in the options cannot work with this target."""
+        options, version = self.options, self.endpoint.address.version
+        if options.source is not None and options.source.version != version:
+            sentence = f"no way from an IPv{options.source.version} address to an IPv{version} one"
+            yield OptionError("source", sentence)
+
+    def make_probe(self) -> Probe:
+        """The probe of the options, inverted where they say so."""
+        if not self.options.inverted:
+            return self.options.make_probe()
+        from checkers.inverted import InvertedProbe
+
+        return InvertedProbe(self.options.make_probe())
 
     @property
     def digest(self) -> str:
         """Equal for two checks that do the same, whatever they are called; stable over restarts."""
         # An option that is not written is left out: one that a later version adds changes nothing.
+        # `verify: false` differs from the default by being absent.
         options = self.options
-        values = [(item.name, getattr(options, item.name)) for item in fields(options)]
-        written = [(name, value) for name, value in values if value is not None]
-        text = repr((self.endpoint, type(options).__name__, written, self.timing))
+        whom = (str(self.endpoint), self.endpoint.service)
+        text = repr((type(options).__name__, whom, _written(options), _written(self.timing)))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def describe(self) -> str:
         """For people: `tcp 10.0.0.1:80`."""
-        return f"{self.options.describe()} at {self.endpoint}"
+        way = str(self.endpoint.way)
+        text = f"{self.options.describe()} at {self.endpoint}{way and ' ' + way}"
+        return f"not {text} (inverted)" if self.options.inverted else text
+
+
+def _written(values: CheckOptions | Timing) -> list[tuple[str, object]]:
+    pairs = [(item.name, getattr(values, item.name)) for item in fields(values) if item.compare]
+    return [(name, value) for name, value in pairs if value is not None and value is not False]

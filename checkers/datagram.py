@@ -20,8 +20,9 @@ from ipaddress import IPv6Address
 
 from checkers import limits
 from checkers.base import ProbeError, Reason, Result, Target
-from checkers.dial import not_made, socket_address
+from checkers.dial import socket_address
 from checkers.recording import Failure, Recording, quoted
+from checkers.way import not_made, open_socket
 
 _READ_BYTES = 65_536
 _IP_RECVERR, _IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h; not in Python's socket module
@@ -39,14 +40,9 @@ def open_datagram(target: Target) -> socket.socket:
 
 def open_connected(target: Target, kind: int, protocol: int) -> socket.socket:
     """A connected socket of this kind that hears ICMP errors. Raises ProbeError."""
-    is_v6 = isinstance(target.address, IPv6Address)
-    family = socket.AF_INET6 if is_v6 else socket.AF_INET
+    connection = open_socket(target, kind, protocol)
     try:
-        connection = socket.socket(family, kind | socket.SOCK_NONBLOCK, protocol)
-    except OSError as error:
-        raise not_made("no socket", error) from error
-    try:
-        if is_v6:
+        if isinstance(target.address, IPv6Address):
             connection.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
         else:
             connection.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)

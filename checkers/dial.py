@@ -27,6 +27,7 @@ from ipaddress import IPv6Address
 
 from checkers.base import ProbeError, Reason, Target
 from checkers.recording import Failure, Recording
+from checkers.way import not_made, open_socket
 
 _ANSWERS = {
     errno.ECONNREFUSED: (Reason.L4_REFUSED, "connection refused"),
@@ -42,13 +43,8 @@ async def dial(target: Target, recording: Recording) -> socket.socket:
     Raises Failure if the server is at fault, ProbeError if we are. Waits for ever otherwise: to be
     called within `asyncio.timeout`, whose end is the caller's to report as L4_TIMEOUT.
     """
-    family = socket.AF_INET6 if isinstance(target.address, IPv6Address) else socket.AF_INET
-    recording.note("connect to %s", target)
-    try:
-        # Non-blocking and closed on exec from the first moment on.
-        connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    except OSError as error:
-        raise not_made("no socket", error) from error
+    recording.note("connect to %s %s", target, target.way)
+    connection = open_socket(target, socket.SOCK_STREAM)
     try:
         await _connect(connection, target)
         # On this very host, a closed port in the ephemeral range can be hit by the one socket whose
@@ -110,9 +106,3 @@ def socket_address(target: Target) -> tuple[str, int] | tuple[str, int, int, int
     except OSError as error:
         raise ProbeError(f"no interface {address.scope_id} for {target}") from error
     return target.host, target.port, 0, scope
-
-
-def not_made(what: str, error: OSError) -> ProbeError:
-    """The error for what this host could not do."""
-    name = errno.errorcode.get(error.errno or 0, "unknown error")
-    return ProbeError(f"{what}: {(error.strerror or str(error)).lower()} ({name})")

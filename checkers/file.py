@@ -19,7 +19,16 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import MaxLen, MinLen, doc
 
 from checkers import limits
-from checkers.base import CheckOptions, OptionError, Probe, ProbeError, Reason, Result, Target
+from checkers.base import (
+    WAY_OPTIONS,
+    CheckOptions,
+    OptionError,
+    Probe,
+    ProbeError,
+    Reason,
+    Result,
+    Target,
+)
 from checkers.placeholders import check_placeholders, fill
 from checkers.recording import Failure, Recording, quoted
 from checkers.words import WordError, understand
@@ -32,6 +41,7 @@ class FileOptions(CheckOptions):
     """Options of the check `file`: which file, and what it means."""
 
     kind: ClassVar[str] = "file"
+    lacks: ClassVar[frozenset[str]] = WAY_OPTIONS | {"inverted"}
 
     file: Annotated[
         Annotated[str, MinLen(1), MaxLen(4096)] | None,

@@ -36,6 +36,22 @@ class History:
             self.failed += 1
             self._failures.append((self.passed + self.failed, result))
 
+    def copy(self) -> History:
+        """Another one that begins with the same."""
+        other = History()
+        other._failures.extend(self._failures)
+        other._passes.extend(self._passes)
+        other.passed, other.failed = self.passed, self.failed
+        return other
+
+    def recall(self, passed: int, failed: int, results: tuple[Result, ...]) -> None:
+        """Begin with what was there before a restart; the results count among the numbers."""
+        self.passed = self.failed = 0
+        for result in results:
+            self.add(result)
+        self.passed = max(self.passed, passed)
+        self.failed = max(self.failed, failed)
+
     def results(self) -> tuple[Result, ...]:
         """What is kept, oldest first."""
         kept = sorted((*self._failures, *self._passes), key=itemgetter(0))

@@ -32,6 +32,9 @@ HISTORY_FAILURES_MAX = 8
 HISTORY_PASSES_MAX = 4
 """Last passes kept per check; fewer, since failures are what people ask about."""
 
+RESULTS_REMEMBERED_MAX = 4
+"""Last results of a check that are kept across a restart."""
+
 TRANSCRIPT_LINES_MAX = 40
 """Lines of a probe's transcript."""
 

@@ -18,7 +18,7 @@ async def run_once(check: Check, *, keep_transcript: bool = True) -> Result:
     timeout_s = check.timing.timeout
     try:
         async with asyncio.timeout(timeout_s + limits.PROBE_OVERRUN_S):
-            probe = check.options.make_probe()
+            probe = check.make_probe()
             return await probe.probe(check.endpoint, timeout_s, keep_transcript=keep_transcript)
     except ProbeError:
         raise

@@ -31,6 +31,7 @@ class PingOptions(CheckOptions):
     """Options of the check `ping`."""
 
     kind: ClassVar[str] = "ping"
+    lacks: ClassVar[frozenset[str]] = frozenset({"port"})
 
     size: Annotated[
         int,
@@ -63,7 +64,7 @@ class PingProbe:
         from checkers.datagram import ask
 
         recording = Recording(keep_transcript=keep_transcript)
-        host = Target(target.address, 0)
+        host = Target(target.address, 0, target.way)
         is_v4 = isinstance(target.address, IPv4Address)
         connection = _open(host)
         token = os.urandom(_TOKEN_BYTES)

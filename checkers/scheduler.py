@@ -10,6 +10,9 @@ news. A probe that could not be made says nothing about the server: the state st
 told when the reason is new, and the view shows it. An exception that nobody expected is treated as
 the latter, and never stops the others.
 
+Checks that are equal but for their key share one run: one probe serves all of them, and each has a
+machine of its own, which counts from when it came.
+
 One owner: everything here is called from, and calls back into, one event loop. Callbacks are plain
 functions and quick; what takes time is theirs to hand on. Must never log, or do anything per pass
 beyond counting it.
@@ -22,79 +25,64 @@ import resource
 import time
 from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 
 from checkers import limits
 from checkers.base import Check, ProbeError, Result
 from checkers.health import Health, State, Transition
 from checkers.history import History
+from checkers.memory import Memory, recall
 from checkers.timetable import Timetable
+from checkers.view import Changes, CheckView
 
 OnTransition = Callable[[str, Transition], None]
 OnResult = Callable[[str, Result], None]
 OnError = Callable[[str, ProbeError], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckView:
-    """All there is to say about one check, at one moment."""
+class _Run:
+    """One probe under way again and again, for everybody who asks for the same."""
 
-    check: Check
-    state: State
-    since: float
-    """Unix time since when the state holds."""
-    sentence: str
-    """Why the state is what it is."""
-    outlook: str
-    """What would change it, such as "up after 2 passes in a row, 1 so far"."""
-    passes: int
-    """Passes in a row, up to now."""
-    failures: int
-    """Failures in a row, up to now."""
-    passed: int
-    """Passes altogether."""
-    failed: int
-    """Failures altogether."""
-    errors: int
-    """Probes that could not be made, altogether."""
-    error: str | None
-    """Why the last probe could not be made; None if it could."""
-    last: Result | None
-    """The newest result."""
-    results: tuple[Result, ...]
-    """The last results, oldest first, failures kept longest."""
+    __slots__ = (
+        "check",
+        "digest",
+        "endpoint",
+        "error",
+        "errors",
+        "healths",
+        "history",
+        "probe",
+        "task",
+    )
 
-    @property
-    def latency_ms(self) -> float | None:
-        """That of the newest result."""
-        return None if self.last is None else self.last.latency_ms
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Changes:
-    """What an update did, in numbers of checks."""
-
-    added: int
-    changed: int
-    removed: int
-    unchanged: int
-
-
-class _Entry:
-    """One check under way. Replaced, not changed, when its definition changes."""
-
-    __slots__ = ("check", "endpoint", "error", "errors", "health", "history", "probe", "task")
-
-    def __init__(self, check: Check, health: Health, history: History) -> None:
+    def __init__(self, check: Check, digest: str, history: History) -> None:
         self.check = check
+        self.digest = digest
         self.endpoint = check.endpoint
-        self.probe = check.options.make_probe()
-        self.health = health
+        self.probe = check.make_probe()
         self.history = history
         self.errors = 0
         self.error: str | None = None
         self.task: asyncio.Task[None] | None = None
+        self.healths: dict[str, Health] = {}
+        """By the key of each check that this probe is made for."""
+
+    @property
+    def interval(self) -> float:
+        """Until the next probe: as soon as anybody wants it."""
+        return min(health.interval for health in self.healths.values())
+
+
+class _Entry:
+    """One check: its own machine, and the run it shares with its like."""
+
+    __slots__ = ("check", "health", "run")
+
+    def __init__(self, check: Check, health: Health, run: _Run) -> None:
+        self.check = check
+        self.health = health
+        self.run = run
 
 
 class Scheduler:
@@ -119,6 +107,7 @@ class Scheduler:
         self._wall = wall
         self._in_flight_max = in_flight_max or _in_flight_max()
         self._entries: dict[str, _Entry] = {}
+        self._runs: dict[str, _Run] = {}  # by the check's digest
         self._timetable = Timetable()
         self._tasks: set[asyncio.Task[None]] = set()
         self._untried: set[str] = set()
@@ -133,27 +122,34 @@ class Scheduler:
         """Probes under way."""
         return len(self._tasks)
 
+    @property
+    def probes(self) -> int:
+        """Different probes that are made; no more than there are checks."""
+        return len(self._runs)
+
     def update(
-        self, checks: Mapping[str, Check], initially_up: AbstractSet[str] = frozenset()
+        self,
+        checks: Mapping[str, Check],
+        initially_up: AbstractSet[str] = frozenset(),
+        remembered: Mapping[str, Memory] = MappingProxyType({}),
     ) -> Changes:
         """Make `checks`, by key, the checks that run; may be called before and during `run`.
 
         Checks that stay as they are go on undisturbed. A check that changed keeps its state while
         it still tests the same address: only results under its new definition take a server out.
-        A key that is new and in `initially_up` starts up, any other new one unknown.
+        A key that is new and in `initially_up` starts up, any other new one as its timing says; one
+        that is in `remembered` with the same digest goes on where it was.
         """
         removed = self._entries.keys() - checks.keys()
         for key in removed:
             self._discard(key)
-            if self._loop is not None:
-                self._timetable.remove(key)
             self._untried.discard(key)
         added = changed = 0
         for key, check in checks.items():
             entry = self._entries.get(key)
             if entry is None:
                 added += 1
-                self._start_anew(key, check, adopted=key in initially_up)
+                self._start_anew(key, check, key in initially_up, remembered.get(key))
             elif entry.check != check:
                 changed += 1
                 self._change(key, entry, check)
@@ -163,10 +159,38 @@ class Scheduler:
         unchanged = len(checks) - added - changed
         return Changes(added=added, changed=changed, removed=len(removed), unchanged=unchanged)
 
+    def resume(self, key: str) -> bool:
+        """Hold a check down no longer; whether it was held. Raises KeyError if there is none."""
+        entry = self._entries[key]
+        was_held = entry.health.held_since is not None
+        now = 0.0 if self._loop is None else self._loop.time()
+        transition = entry.health.resume(entry.run.history.last(), now)
+        if transition is not None:
+            self._on_transition(key, transition)
+        return was_held
+
+    def memories(self) -> dict[str, Memory]:
+        """What is worth keeping across a restart, by key."""
+        return {
+            key: Memory(
+                digest=entry.run.digest,
+                state=entry.health.state,
+                since=entry.health.since,
+                sentence=entry.health.sentence,
+                passes=entry.health.passes,
+                failures=entry.health.failures,
+                held_since=entry.health.held_since,
+                passed=entry.run.history.passed,
+                failed=entry.run.history.failed,
+                results=entry.run.history.results(),
+            )
+            for key, entry in self._entries.items()
+        }
+
     def view(self, key: str) -> CheckView:
         """Everything about one check. Raises KeyError if there is no such check."""
         entry = self._entries[key]
-        health = entry.health
+        health, run = entry.health, entry.run
         return CheckView(
             check=entry.check,
             state=health.state,
@@ -175,12 +199,13 @@ class Scheduler:
             outlook=health.outlook,
             passes=health.passes,
             failures=health.failures,
-            passed=entry.history.passed,
-            failed=entry.history.failed,
-            errors=entry.errors,
-            error=entry.error,
-            last=entry.history.last(),
-            results=entry.history.results(),
+            passed=run.history.passed,
+            failed=run.history.failed,
+            errors=run.errors,
+            error=run.error,
+            last=run.history.last(),
+            results=run.history.results(),
+            held_since=health.held_since,
         )
 
     @property
@@ -197,9 +222,8 @@ class Scheduler:
         if self._loop is not None or self._closing.is_set():
             raise RuntimeError("this scheduler ran already")
         self._loop = asyncio.get_running_loop()
-        now = self._loop.time()
-        for key, entry in self._entries.items():
-            self._timetable.add(key, entry.check.timing.interval, now)
+        for run in self._runs.values():
+            self._enter(run)
         self._arm()
         try:
             await self._closing.wait()
@@ -218,12 +242,17 @@ class Scheduler:
         while self._tasks:
             await asyncio.wait(tuple(self._tasks))
 
-    def _start_anew(self, key: str, check: Check, *, adopted: bool) -> None:
+    def _start_anew(
+        self, key: str, check: Check, adopted: bool, memory: Memory | None = None
+    ) -> None:
         health = Health(check.timing, since=self._wall(), adopted=adopted)
-        self._entries[key] = _Entry(check, health, History())
+        run = self._join(key, check, health, History())
+        if memory is not None and memory.digest == run.digest:
+            recall(health, memory)
+            if not run.history.last():
+                run.history.recall(memory.passed, memory.failed, memory.results)
         if not self.first_round.is_set():
             self._untried.add(key)
-        self._enter(key, check)
 
     def _change(self, key: str, entry: _Entry, check: Check) -> None:
         self._discard(key)
@@ -231,17 +260,36 @@ class Scheduler:
             self._start_anew(key, check, adopted=False)
             return
         entry.health.revise(check.timing)
-        self._entries[key] = _Entry(check, entry.health, entry.history)
-        self._enter(key, check)
+        self._join(key, check, entry.health, entry.run.history.copy())
 
-    def _enter(self, key: str, check: Check) -> None:
+    def _join(self, key: str, check: Check, health: Health, history: History) -> _Run:
+        """Have this check made; the history is for a run that nobody has yet."""
+        digest = check.digest
+        run = self._runs.get(digest)
+        if run is None:
+            run = self._runs[digest] = _Run(check, digest, history)
+        run.healths[key] = health
+        self._entries[key] = _Entry(check, health, run)
+        if run.task is None:  # else its result comes in a moment
+            self._enter(run)
+        return run
+
+    def _enter(self, run: _Run) -> None:
         if self._loop is not None:  # else `run` enters all of them
-            self._timetable.add(key, check.timing.interval, self._loop.time())
+            spread_s = run.check.timing.spread
+            self._timetable.add(run.digest, run.interval, self._loop.time(), spread_s=spread_s)
 
     def _discard(self, key: str) -> None:
         entry = self._entries.pop(key)
-        if entry.task is not None:
-            entry.task.cancel()
+        run = entry.run
+        del run.healths[key]
+        if run.healths:
+            return
+        del self._runs[run.digest]
+        if self._loop is not None:
+            self._timetable.remove(run.digest)
+        if run.task is not None:
+            run.task.cancel()
 
     def _arm(self) -> None:
         """Set the one timer to the next probe due; none while there is no room for it."""
@@ -262,34 +310,34 @@ class Scheduler:
             return
         room = self._in_flight_max - len(self._tasks)
         soon = self._loop.time() + limits.TIMER_GRAIN_S
-        for key in self._timetable.take(soon, min(room, limits.PROBE_STARTS_PER_WAKE_MAX)):
-            entry = self._entries[key]
-            entry.task = self._loop.create_task(self._attend(key, entry))
-            entry.task.add_done_callback(partial(self._ended, key, entry))
-            self._tasks.add(entry.task)
+        for digest in self._timetable.take(soon, min(room, limits.PROBE_STARTS_PER_WAKE_MAX)):
+            run = self._runs[digest]
+            run.task = self._loop.create_task(self._attend(run))
+            run.task.add_done_callback(partial(self._ended, run))
+            self._tasks.add(run.task)
         self._arm()
 
-    async def _attend(self, key: str, entry: _Entry) -> None:
+    async def _attend(self, run: _Run) -> None:
         """One probe, from its start to what is told of it."""
-        outcome = await self._probe(entry)
-        if self._entries.get(key) is entry:
-            self._settle(key, entry, outcome)
+        outcome = await self._probe(run)
+        if self._runs.get(run.digest) is run:
+            self._settle(run, outcome)
 
-    def _ended(self, key: str, entry: _Entry, task: asyncio.Task[None]) -> None:
+    def _ended(self, run: _Run, task: asyncio.Task[None]) -> None:
         """A callback and not the end of `_attend`: a task cancelled at once never runs at all."""
         self._tasks.discard(task)
-        entry.task = None
+        run.task = None
         if self._loop is None:
             return
-        if self._entries.get(key) is entry:
-            self._timetable.done(key, self._loop.time())
+        if self._runs.get(run.digest) is run:
+            self._timetable.done(run.digest, self._loop.time(), run.interval)
         self._arm()
 
-    async def _probe(self, entry: _Entry) -> Result | ProbeError:
-        timeout_s = entry.check.timing.timeout
+    async def _probe(self, run: _Run) -> Result | ProbeError:
+        timeout_s = run.check.timing.timeout
         try:
             async with asyncio.timeout(timeout_s + limits.PROBE_OVERRUN_S):
-                return await entry.probe.probe(entry.endpoint, timeout_s)
+                return await run.probe.probe(run.endpoint, timeout_s)
         except ProbeError as error:
             return error
         except TimeoutError:
@@ -299,36 +347,37 @@ class Scheduler:
             unexpected.__cause__ = error
             return unexpected
 
-    def _settle(self, key: str, entry: _Entry, outcome: Result | ProbeError) -> None:
-        try:
-            if isinstance(outcome, Result):
-                self._take(key, entry, outcome)
-            else:
-                self._take_error(key, entry, outcome)
-        except Exception as error:  # noqa: BLE001 - the task's boundary; told by `on_error`
-            broken = ProbeError(f"telling of a result failed: {type(error).__name__}: {error}")
-            broken.__cause__ = error
-            self._tell_error(key, broken)
-        if self._untried:
+    def _settle(self, run: _Run, outcome: Result | ProbeError) -> None:
+        is_news = isinstance(outcome, ProbeError) and str(outcome) != run.error
+        if isinstance(outcome, Result):
+            run.error = None
+            run.history.add(outcome)
+        else:
+            run.errors += 1
+            run.error = str(outcome)
+        for key in tuple(run.healths):  # a callback may change who is here
+            try:
+                if isinstance(outcome, Result):
+                    self._take(key, run, outcome)
+                elif is_news:
+                    self._tell_error(key, outcome)
+            except Exception as error:  # noqa: BLE001 - the task's boundary; told by `on_error`
+                broken = ProbeError(f"telling of a result failed: {type(error).__name__}: {error}")
+                broken.__cause__ = error
+                self._tell_error(key, broken)
             self._untried.discard(key)
-            if not self._untried:
-                self.first_round.set()
+        if not self._untried:
+            self.first_round.set()
 
-    def _take(self, key: str, entry: _Entry, result: Result) -> None:
-        entry.error = None
-        entry.history.add(result)
-        transition = entry.health.handle(result)
+    def _take(self, key: str, run: _Run, result: Result) -> None:
+        health = run.healths.get(key)
+        if health is None or self._loop is None:
+            return
+        transition = health.handle(result, self._loop.time())
         if transition is not None:
             self._on_transition(key, transition)
         if self._on_result is not None:
             self._on_result(key, result)
-
-    def _take_error(self, key: str, entry: _Entry, error: ProbeError) -> None:
-        entry.errors += 1
-        is_news = str(error) != entry.error
-        entry.error = str(error)
-        if is_news:
-            self._tell_error(key, error)
 
     def _tell_error(self, key: str, error: ProbeError) -> None:
         try:

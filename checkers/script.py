@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import MaxLen, MinLen, doc
 
-from checkers.base import CheckOptions, OptionError, Probe, Result, Target
+from checkers.base import WAY_OPTIONS, CheckOptions, OptionError, Probe, Result, Target
 from checkers.placeholders import check_placeholders, fill
 from checkers.trusted_file import refusal
 
@@ -41,6 +41,8 @@ class ScriptOptions(CheckOptions):
     """Options of the check `script`: what to run, as whom, and what its exit status means."""
 
     kind: ClassVar[str] = "script"
+    lacks: ClassVar[frozenset[str]] = WAY_OPTIONS
+    names_service: ClassVar[bool] = True
 
     command: Annotated[
         Annotated[tuple[_Argument, ...], MinLen(1), MaxLen(64)] | None,
@@ -51,7 +53,10 @@ class ScriptOptions(CheckOptions):
     ] = None
     shell: Annotated[
         Annotated[str, MinLen(1), MaxLen(16_384)] | None,
-        doc("Text for `/bin/sh -c`, which finds the server in `$CHECK_ADDRESS`, `$CHECK_PORT`."),
+        doc(
+            "Text for `/bin/sh -c`, which finds the server in `$CHECK_ADDRESS`, `$CHECK_PORT` and "
+            "the service's name in `$CHECK_SERVICE`."
+        ),
     ] = None
     user: Annotated[
         Annotated[str, MinLen(1), MaxLen(64)] | None,
@@ -75,6 +80,8 @@ class ScriptOptions(CheckOptions):
         for field, text in (("command", "".join(self.command or ())), ("shell", self.shell or "")):
             if "\0" in text:
                 raise OptionError(field, "holds a zero byte")
+        if self.dynamic_weight and self.inverted:
+            raise OptionError("inverted", "a script that passes by failing can ask for no weight")
         if self.command is not None and not self.command[0].startswith("/"):
             raise OptionError("command", f"{self.command[0]!r} is not an absolute path")
         for name, value in (self.environment or {}).items():
@@ -140,6 +147,7 @@ class ScriptProbe:
             "LANG": os.environ.get("LANG", "C.UTF-8"),
             "CHECK_ADDRESS": target.host,
             "CHECK_PORT": str(target.port),
+            "CHECK_SERVICE": target.service,
             "CHECK_TIMEOUT": f"{timeout_s:g}",
             **(options.environment or {}),
         }

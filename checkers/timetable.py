@@ -30,7 +30,8 @@ _STALE_ENTRIES_MIN = 64
 @dataclass(slots=True)
 class _Slot:
     interval_s: float
-    phase_s: float
+    share: float
+    spread_s: float  # of the interval, how much the phase may take
     due: float
     serial: int  # of the slot's one valid heap entry, or _TAKEN while its probe is under way
 
@@ -52,11 +53,17 @@ class Timetable:
     def __len__(self) -> int:
         return len(self._slots)
 
-    def add(self, key: str, interval_s: float, now: float) -> None:
-        """Enter a check, or enter it anew with another interval; its first probe comes soon."""
+    def add(
+        self, key: str, interval_s: float, now: float, *, spread_s: float | None = None
+    ) -> None:
+        """Enter a check, or enter it anew with another interval; its first probe comes soon.
+
+        `spread_s`: how much of the interval its place may take; None: all of it.
+        """
         share = phase(key)
-        due = now + share * min(interval_s, limits.FIRST_ROUND_S)
-        slot = _Slot(interval_s, share * interval_s, due, _TAKEN)
+        spread_s = math.inf if spread_s is None else spread_s
+        due = now + share * min(interval_s, limits.FIRST_ROUND_S, spread_s)
+        slot = _Slot(interval_s, share, spread_s, due, _TAKEN)
         self._slots[key] = slot
         self._push(key, slot)
 
@@ -76,14 +83,20 @@ class Timetable:
             taken.append(key)
         return taken
 
-    def done(self, key: str, now: float) -> None:
-        """Hand a taken check back; it is due at its next place on the grid after `now`."""
+    def done(self, key: str, now: float, interval_s: float | None = None) -> None:
+        """Hand a taken check back; it is due at its next place on the grid after `now`.
+
+        `interval_s`: the interval, and with it the grid, from now on; None: as before.
+        """
         slot = self._slots[key]
         if slot.serial != _TAKEN:
             raise ValueError(f"check {key!r} was not taken")
+        if interval_s is not None:
+            slot.interval_s = interval_s
+        phase_s = slot.share * min(slot.interval_s, slot.spread_s)
         after = max(now, slot.due + slot.interval_s / 2)
-        steps = math.floor((after - slot.phase_s) / slot.interval_s) + 1
-        slot.due = slot.phase_s + steps * slot.interval_s
+        steps = math.floor((after - phase_s) / slot.interval_s) + 1
+        slot.due = phase_s + steps * slot.interval_s
         self._push(key, slot)
 
     def next_due(self) -> float | None:

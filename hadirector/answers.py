@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import cast
 
-from checkers.scheduler import CheckView
+from checkers.view import CheckView
 from hadirector import __version__
 from hadirector.config.addresses import format_listens
 from hadirector.config.model import Config

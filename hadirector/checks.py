@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from checkers.base import Advice, Check, Target
 from checkers.health import State
-from checkers.scheduler import CheckView
+from checkers.view import CheckView
 from hadirector import pool
 from hadirector.config.model import Config
 from hadirector.ipvs.model import Table

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from checkers.base import Check, CheckOptions, Probe, Reason, Result, Target, Timing
@@ -17,9 +17,9 @@ Script = Callable[[Target], Awaitable[bool]]
 class Scripted(CheckOptions):
     """Options whose probe does what the test says, and writes down when."""
 
-    script: Script
-    started: list[tuple[float, str]]
-    first_probe: asyncio.Event
+    script: Script = field(compare=False)
+    started: list[tuple[float, str]] = field(compare=False)
+    first_probe: asyncio.Event = field(compare=False)
 
     def make_probe(self) -> Probe:
         return _ScriptedProbe(self)

@@ -22,7 +22,7 @@ def test_an_unchecked_server_is_unknown_and_the_first_pass_brings_it_up() -> Non
     health = Health(Timing(), since=100.0)
     assert (health.state, health.sentence) == (State.UNKNOWN, NOT_CHECKED)
     assert health.outlook == "the first result decides"
-    transition = health.handle(passed(at=101.0))
+    transition = health.handle(passed(at=101.0), 101.0)
     assert transition is not None
     assert (transition.before, transition.after) == (State.UNKNOWN, State.UP)
     assert transition.sentence == "the first check passed: connected in 0.2 ms"
@@ -30,7 +30,7 @@ def test_an_unchecked_server_is_unknown_and_the_first_pass_brings_it_up() -> Non
 
 
 def test_a_first_failure_says_so() -> None:
-    transition = Health(Timing(), since=0).handle(failed())
+    transition = Health(Timing(), since=0).handle(failed(), 0.0)
     assert transition is not None
     assert transition.sentence == "the first check failed: connection refused (L4) after 0.3 ms"
 
@@ -38,9 +38,9 @@ def test_a_first_failure_says_so() -> None:
 def test_fall_failures_in_a_row_take_an_adopted_server_out_with_the_reason() -> None:
     health = Health(Timing(fall=3), since=5.0, adopted=True)
     assert (health.state, health.since, health.sentence) == (State.UP, 5.0, ADOPTED)
-    assert [health.handle(failed()), health.handle(failed())] == [None, None]
+    assert [health.handle(failed(), 0.0), health.handle(failed(), 0.0)] == [None, None]
     assert health.outlook == "down after 3 failures in a row, 2 so far"
-    transition = health.handle(failed(at=9.0))
+    transition = health.handle(failed(at=9.0), 9.0)
     assert transition is not None
     assert transition.sentence == (
         "3 failures in a row, the last: connection refused (L4) after 0.3 ms"
@@ -51,15 +51,15 @@ def test_fall_failures_in_a_row_take_an_adopted_server_out_with_the_reason() -> 
 def test_a_pass_in_between_starts_the_count_anew() -> None:
     health = Health(Timing(fall=2), since=0, adopted=True)
     for result in (failed(), passed(), failed(), passed(), failed()):
-        assert health.handle(result) is None
+        assert health.handle(result, 0.0) is None
     assert (health.state, health.failures) == (State.UP, 1)
 
 
 def test_rise_and_fall_of_one_are_singular() -> None:
     health = Health(Timing(rise=1, fall=1), since=0, adopted=True)
     assert health.outlook == "down after 1 failure, 0 so far"
-    down = health.handle(failed())
-    up = health.handle(passed())
+    down = health.handle(failed(), 0.0)
+    up = health.handle(passed(), 0.0)
     assert down is not None
     assert up is not None
     assert down.sentence == "1 failure: connection refused (L4) after 0.3 ms"
@@ -68,11 +68,11 @@ def test_rise_and_fall_of_one_are_singular() -> None:
 
 def test_a_revised_definition_keeps_the_state_and_counts_from_zero() -> None:
     health = Health(Timing(fall=3), since=0, adopted=True)
-    health.handle(failed())
+    health.handle(failed(), 0.0)
     health.revise(Timing(fall=2))
     assert (health.state, health.failures) == (State.UP, 0)
-    assert health.handle(failed()) is None
-    assert health.handle(failed()) is not None
+    assert health.handle(failed(), 0.0) is None
+    assert health.handle(failed(), 0.0) is not None
 
 
 def reference(history: list[bool], rise: int, fall: int, adopted: bool) -> list[str]:
@@ -104,7 +104,7 @@ def test_every_history_ends_as_defined(
     expected = reference(history, rise, fall, adopted)
     for at, healthy in enumerate(history):
         before = health.state
-        transition = health.handle(passed(at) if healthy else failed(at))
+        transition = health.handle(passed(at) if healthy else failed(at), at)
         assert health.state.value == expected[at]
         check_transition(transition, before, health, at)
         assert (health.passes > 0) is healthy

@@ -11,7 +11,7 @@ import pytest
 
 from checkers.base import Check, Reason, Result, Target
 from checkers.health import State
-from checkers.scheduler import CheckView
+from checkers.view import CheckView
 from checkers.tcp import TcpOptions
 from hadirector import pool
 from hadirector.answers import RESULTS_TOLD, Present, UnknownSubjectError, explain, status

@@ -7,7 +7,7 @@ import pytest
 
 from checkers.base import Check, Target, Timing
 from checkers.health import State
-from checkers.scheduler import CheckView
+from checkers.view import CheckView
 from checkers.tcp import TcpOptions
 from hadirector.checks import checks_of, health_of, serving
 from hadirector.config.model import Config, HealthCheck
