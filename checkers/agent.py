@@ -7,6 +7,7 @@ never take a line for good that was not complete.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -24,7 +25,7 @@ class AgentOptions(CheckOptions):
     """Options of the check `agent`."""
 
     kind: ClassVar[str] = "agent"
-    lacks: ClassVar[frozenset[str]] = frozenset({"inverted"})
+    lacks: ClassVar[Mapping[str, str]] = {"inverted": "an agent says itself what it means"}
 
     send: Send = None
 

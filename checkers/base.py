@@ -15,7 +15,7 @@ This module must never do I/O, read a clock, or know what a check is used for.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -247,7 +247,9 @@ class Timing:
             yield "down interval", self.down_interval
 
 
-WAY_OPTIONS = frozenset({"source", "interface", "mark"})
+def no_way(reason: str) -> Mapping[str, str]:
+    """For `lacks` of a kind that opens no connection by itself, with the reason."""
+    return dict.fromkeys(("source", "interface", "mark"), reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,8 +257,9 @@ class CheckOptions:
     """What every kind of check can be told; each kind derives its own options from this."""
 
     kind: ClassVar[str] = ""
-    lacks: ClassVar[frozenset[str]] = frozenset()
-    """Those of the options below that mean nothing for this kind, and must not be written."""
+    lacks: ClassVar[Mapping[str, str]] = {}
+    """Those of the options below that mean nothing for this kind and must not be written, and why.
+    """
     names_service: ClassVar[bool] = False
     """Whether the probe tells on what its target serves: then it differs from service to service.
     """

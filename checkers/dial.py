@@ -25,7 +25,7 @@ import os
 import socket
 from ipaddress import IPv6Address
 
-from checkers.base import ProbeError, Reason, Target
+from checkers.base import ANY_WAY, ProbeError, Reason, Target
 from checkers.recording import Failure, Recording
 from checkers.way import not_made, open_socket
 
@@ -43,7 +43,10 @@ async def dial(target: Target, recording: Recording) -> socket.socket:
     Raises Failure if the server is at fault, ProbeError if we are. Waits for ever otherwise: to be
     called within `asyncio.timeout`, whose end is the caller's to report as L4_TIMEOUT.
     """
-    recording.note("connect to %s %s", target, target.way)
+    if target.way == ANY_WAY:
+        recording.note("connect to %s", target)
+    else:
+        recording.note("connect to %s %s", target, target.way)
     connection = open_socket(target, socket.SOCK_STREAM)
     try:
         await _connect(connection, target)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
@@ -20,7 +21,6 @@ from annotated_types import MaxLen, MinLen, doc
 
 from checkers import limits
 from checkers.base import (
-    WAY_OPTIONS,
     CheckOptions,
     OptionError,
     Probe,
@@ -28,6 +28,7 @@ from checkers.base import (
     Reason,
     Result,
     Target,
+    no_way,
 )
 from checkers.placeholders import check_placeholders, fill
 from checkers.recording import Failure, Recording, quoted
@@ -41,7 +42,10 @@ class FileOptions(CheckOptions):
     """Options of the check `file`: which file, and what it means."""
 
     kind: ClassVar[str] = "file"
-    lacks: ClassVar[frozenset[str]] = WAY_OPTIONS | {"inverted"}
+    lacks: ClassVar[Mapping[str, str]] = {
+        **no_way("a file is read here, and nobody connects"),
+        "inverted": "write `means: up` or `means: down`",
+    }
 
     file: Annotated[
         Annotated[str, MinLen(1), MaxLen(4096)] | None,

@@ -50,11 +50,17 @@ def to_json(memory: Memory) -> dict[str, object]:
         "digest": memory.digest,
         "state": str(memory.state),
         "since": memory.since,
-        "sentence": memory.sentence,
+        "sentence": _short(memory.sentence),
         "counts": [memory.passes, memory.failures, memory.passed, memory.failed],
         "held_since": memory.held_since,
         "results": [
-            [one.at, one.healthy, str(one.reason), one.latency_ms, one.sentence]
+            [
+                one.at,
+                one.healthy,
+                str(one.reason),
+                one.latency_ms,
+                one.sentence[:_SENTENCE_CHARACTERS_MAX],
+            ]
             for one in memory.results[-limits.RESULTS_REMEMBERED_MAX :]
         ],
     }
@@ -118,6 +124,10 @@ def _result(data: object) -> Result:
         latency_ms=_number(latency_ms),
         at=_number(at),
     )
+
+
+def _short(sentence: str) -> str:
+    return sentence[:_SENTENCE_CHARACTERS_MAX]
 
 
 def _items(data: object, count: int) -> list[object]:

@@ -9,6 +9,7 @@ answer is known by a token that no other probe has. Must never send more than on
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -31,7 +32,7 @@ class PingOptions(CheckOptions):
     """Options of the check `ping`."""
 
     kind: ClassVar[str] = "ping"
-    lacks: ClassVar[frozenset[str]] = frozenset({"port"})
+    lacks: ClassVar[Mapping[str, str]] = {"port": "a ping goes to a host, not to a port"}
 
     size: Annotated[
         int,

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import MaxLen, MinLen, doc
 
-from checkers.base import WAY_OPTIONS, CheckOptions, OptionError, Probe, Result, Target
+from checkers.base import CheckOptions, OptionError, Probe, Result, Target, no_way
 from checkers.placeholders import check_placeholders, fill
 from checkers.trusted_file import refusal
 
@@ -41,7 +41,7 @@ class ScriptOptions(CheckOptions):
     """Options of the check `script`: what to run, as whom, and what its exit status means."""
 
     kind: ClassVar[str] = "script"
-    lacks: ClassVar[frozenset[str]] = WAY_OPTIONS
+    lacks: ClassVar[Mapping[str, str]] = no_way("a script makes connections of its own")
     names_service: ClassVar[bool] = True
 
     command: Annotated[

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import cast
 
-from checkers.view import CheckView
 from hadirector import __version__
+from hadirector.checks import ServerView
 from hadirector.config.addresses import format_listens
 from hadirector.config.model import Config
 from hadirector.connection_sync import SETTINGS, SyncView
@@ -19,11 +19,11 @@ from hadirector.elections import settings_on
 from hadirector.ipvs.model import Table
 from hadirector.pool import Member, Pool, server_key
 from hadirector.reconciler import Turn
+from hadirector.told_checks import checks_told, results_told, why
 from vrrp.config import VirtualRouter
 from vrrp.messages import RouterReport, Timing
 
 Json = dict[str, object]
-RESULTS_TOLD = 10
 SYNC = "connection-sync"
 
 
@@ -42,7 +42,7 @@ class Present:
     started_at: float  # unix time, seconds
     loaded_at: float
     pools: Mapping[str, Pool] = field(default_factory=dict)  # by service name
-    checks: Mapping[str, CheckView] = field(default_factory=dict)  # by server_key
+    checks: Mapping[str, ServerView] = field(default_factory=dict)  # by server_key
     routers: dict[str, RouterReport] = field(default_factory=dict)
     timing: Timing | None = None  # of the VRRP worker
     processes: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
@@ -245,23 +245,11 @@ def _connections(present: Present, pool: Pool, member: Member) -> Json | None:
 
 def _server_explained(present: Present, pool: Pool, member: Member) -> Json:
     view = present.checks.get(server_key(pool.service, member.server))
-    because = [_weight_sentence(member), member.reason]
-    if view:
-        because.append(f"check: {view.check.describe()}")
-        because.append(view.outlook)
-    results = view.results[-RESULTS_TOLD:] if view else ()
+    because = [_weight_sentence(member), member.reason, *(why(view) if view else ())]
     return {
         "because": because,
-        "results": [
-            {
-                "at": result.at,
-                "healthy": result.healthy,
-                "reason": str(result.reason),
-                "sentence": result.sentence,
-                "latency_ms": result.latency_ms,
-            }
-            for result in results
-        ],
+        "results": results_told(view) if view else [],
+        "checks": checks_told(view) if view else [],
         **_server(present, pool, member),
     }
 

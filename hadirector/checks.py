@@ -1,29 +1,110 @@
 """Between the configuration and the checks: what is checked, what counts as up at first, and what
-a check's verdict means for a pool. Pure.
+the verdict on a server means for a pool. Pure.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from checkers.base import Advice, Check, Target
 from checkers.health import State
 from checkers.view import CheckView
 from hadirector import pool
-from hadirector.config.model import Config
+from hadirector.config.model import Config, labels
 from hadirector.ipvs.model import Table
 
+_SEPARATOR = " "  # between a server's key and a check's label; in no server key
 
-def checks_of(config: Config) -> dict[str, Check]:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One check of a server."""
+
+    label: str
+    advisory: bool
+    view: CheckView
+
+    @property
+    def counts(self) -> bool:
+        """Whether it can take the server out."""
+        return not self.advisory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerView:
+    """What the checks of one server say together, and each by itself."""
+
+    state: State
+    since: float
+    """Unix time since when the state holds."""
+    sentence: str
+    outlook: str
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of_one(cls, view: CheckView) -> ServerView:
+        """Of a server with one check: what that one says."""
+        return cls(
+            state=view.state,
+            since=view.since,
+            sentence=view.sentence,
+            outlook=view.outlook,
+            parts=(Part(label="", advisory=False, view=view),),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ServerChecks:
+    """The checks of one server, those that count first. Equal keys: `server_key`, or with label."""
+
+    checks: tuple[Check, ...]
+    advisory: int = 0
+    """How many of them, the last ones, only warn."""
+    require: int = 0
+    """How many of those that count must pass; 0: all."""
+
+    def named(self, key: str) -> tuple[str, bool]:
+        """The label of a check of these, and whether it only warns."""
+        place = [check.key for check in self.checks].index(key)
+        return label_of(key), place >= len(self.checks) - self.advisory
+
+    def parts(self, views: Mapping[str, CheckView]) -> tuple[Part, ...]:
+        """Each with what is known of it."""
+        found = ((check.key, *self.named(check.key)) for check in self.checks)
+        return tuple(
+            Part(label=label, advisory=advisory, view=views[key]) for key, label, advisory in found
+        )
+
+
+def server_of(key: str) -> str:
+    """The server that a check is of, by the check's key."""
+    return key.partition(_SEPARATOR)[0]
+
+
+def label_of(key: str) -> str:
+    """The label of a check among several, by the check's key; nothing if it is the only one."""
+    return key.partition(_SEPARATOR)[2]
+
+
+def checks_of(config: Config) -> dict[str, ServerChecks]:
     """The checks that a configuration asks for, by server_key."""
-    checks: dict[str, Check] = {}
+    found: dict[str, ServerChecks] = {}
     for service in config.services:
         for server in service.servers:
-            asked = server.check or service.check
+            asked = service.checks_of(server)
             key = pool.server_key(service, server)
-            target = Target(server.address, server.port)
-            checks[key] = Check(key, target, asked.options, asked.timing)
-    return checks
+            target = Target(server.address, server.port, service=service.name)
+            names = labels(asked) if len(asked) > 1 else ("",)
+            found[key] = ServerChecks(
+                tuple(
+                    Check(f"{key}{name and _SEPARATOR + name}", target, each.options, each.timing)
+                    for each, name in zip(asked, names, strict=True)
+                ),
+                sum(each.advisory for each in asked),
+                service.required_of(server),
+            )
+    return found
 
 
 def serving(config: Config, actual: Table, drained: Collection[str] = ()) -> set[str]:
@@ -44,9 +125,9 @@ def serving(config: Config, actual: Table, drained: Collection[str] = ()) -> set
 
 
 def health_of(
-    view: CheckView, advice: Advice | None = None, back_for_s: float | None = None
+    view: ServerView, advice: Advice | None = None, back_for_s: float | None = None
 ) -> pool.Health:
-    """What a check says, in the words of the pool; `advice` is that of its last pass.
+    """What its checks say, in the words of the pool; `advice` is that of its last pass.
 
     `back_for_s`: since it came back after it had been away, in seconds.
     """

@@ -17,9 +17,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from checkers.base import ProbeError, Result
+from checkers.base import Result
 from checkers.health import State, Transition
-from checkers.scheduler import Scheduler
 from hadirector import answers, declared, limits, messages, pool
 from hadirector.answers import Json, Present
 from hadirector.api.app import serve
@@ -27,6 +26,7 @@ from hadirector.channel import Channel
 from hadirector.checks import checks_of, serving
 from hadirector.config.codec import config_from_json, config_to_json, digest
 from hadirector.config.model import Config
+from hadirector.health_store import HealthStore
 from hadirector.hearing import hear_processes, hear_vrrp
 from hadirector.ipvs.dataplane import Dataplane, DataplaneError
 from hadirector.ipvs.model import ServiceKey, Table
@@ -39,6 +39,7 @@ from hadirector.reconciler import HEALTH, Reconciler, Turn
 from hadirector.sync_keeper import SyncKernel
 from hadirector.turns import AUDIT, Asked, TurnRequests
 from hadirector.upkeep import ROLE, SENT, Upkeep
+from hadirector.verdicts import Verdicts
 
 ADVICE = "advice"
 RELOAD = "reload"
@@ -62,12 +63,9 @@ class Director:
         self._runtime_dir = Path(told.runtime_dir)
         self._journal = Journal(Path(told.state_dir) / "journal.ndjson")
         self._overrides = OverrideStore(self._runtime_dir, self._journal)
-        self._scheduler = Scheduler(
-            on_transition=self._transition,
-            on_result=self._result,
-            on_error=self._probe_failed,
-        )
-        self._pools = Pools(self._scheduler.view)  # its times are the loop's
+        self._health = HealthStore(Path(told.state_dir), self._journal)
+        self._verdicts = Verdicts(self._journal, self._health, self._transition, self._result)
+        self._pools = Pools(self._verdicts.view)  # its times are the loop's
         self._reconciler = Reconciler(dataplane, self._journal)
         self._turns = TurnRequests[Turn]()
         self._upkeep = Upkeep(
@@ -86,7 +84,7 @@ class Director:
             digest=digest(config),
             started_at=now,
             loaded_at=now,
-            checks=self._scheduler.views,
+            checks=self._verdicts.views,
         )
 
     async def run(self) -> None:
@@ -97,7 +95,8 @@ class Director:
             asyncio.create_task(task, name=name)
             for name, task in (
                 ("heartbeat", self._beat()),
-                ("checks", self._scheduler.run()),
+                ("checks", self._verdicts.scheduler.run()),
+                ("memory", self._verdicts.keep()),
                 ("table", self._keep_the_table()),
                 ("reload", self._keep_the_configuration()),
                 ("readiness", self._say_when_ready()),
@@ -114,7 +113,7 @@ class Director:
                 task.cancel()
             await asyncio.gather(listening, *work, return_exceptions=True)
             await self._upkeep.stop()
-            await self._scheduler.aclose()
+            await self._verdicts.aclose()
             await end_api()
 
     # Start
@@ -138,11 +137,11 @@ class Director:
         """Have the servers of this configuration checked; those in the table count as up."""
         checks = checks_of(config)
         self._overrides.keep_only(checks.keys())
-        self._scheduler.update(checks, serving(config, actual, self._overrides.drained))
+        self._verdicts.update(checks, serving(config, actual, self._overrides.drained))
         self._pools.adopt(config.services, checks)
 
     async def _say_when_ready(self) -> None:
-        await self._scheduler.first_round.wait()
+        await self._verdicts.first_round.wait()
         while True:
             with suppress(DataplaneError):  # told and tried again by the task that owns the table
                 turn = await self._turns.ask_and_wait("first round of checks")
@@ -290,10 +289,7 @@ class Director:
     # Checks
 
     def _transition(self, key: str, transition: Transition) -> None:
-        """A check changed its verdict: journal it, and let the table follow."""
-        self._journal.add(
-            "server", f"{key} is {transition.after}: {transition.sentence}", subject=key
-        )
+        """The verdict on a server changed: let the table follow."""
         was_away = transition.before is State.DOWN or self._present.ready
         up, now = transition.after is State.UP, asyncio.get_running_loop().time()
         self._pools.returns.note(key, came_back=up and was_away, now=now)
@@ -313,10 +309,6 @@ class Director:
             self._journal.add("server", f"{key}: {pool.describe(result.advice)}", subject=key)
         self._pools.touch(key)
         self._turns.ask(ADVICE)
-
-    def _probe_failed(self, key: str, error: ProbeError) -> None:
-        """A probe could not be made: our own fault, so no verdict on the server."""
-        self._journal.add("probe", f"{key} cannot be checked: {error}", subject=key)
 
     # What the supervisor says
 
@@ -374,6 +366,9 @@ class Director:
         """Take an administrator's order for a server; raises UnknownSubjectError."""
         key = server_called(self._present.config, what)
         changed, sentence = self._overrides.give(key, command, by=by)
+        if command.verb == ENABLE and self._verdicts.resume(key):
+            changed, sentence = True, f"{sentence}; its checks may bring it back again"
+            self._journal.add("override", f"{key}: resumed by hand", subject=key, by=by)
         self._pools.touch(key)
         table, failures = await self._turn_told(command.verb)
         told: Json = {"server": key, "changed": changed, "sentence": sentence, "table": table}
@@ -385,6 +380,7 @@ class Director:
         troubles = {
             "journal": self._journal.trouble,
             "overrides": self._overrides.trouble,
+            "health": self._health.trouble,
             "settings": self._upkeep.trouble.get("settings"),
             "sync": self._upkeep.trouble.get("sync"),
         }

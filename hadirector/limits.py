@@ -7,6 +7,10 @@ the supervisor, the director and the command line.
 JOURNAL_EVENTS_MAX = 1_000  # kept in memory for `status` and `events`
 JOURNAL_FILE_BYTES_MAX = 8 * 1024 * 1024  # then the file is renamed to .1 and begun again
 JOURNAL_RECALL_BYTES_MAX = 512 * 1024  # read back at a start, for the same
+HEALTH_FILE_BYTES_MAX = 64 * 1024 * 1024  # what checks found: 40,000 of them with their results
+HEALTH_AGE_MAX_S = 600.0  # what checks found longer ago says nothing of a server any more
+HEALTH_KEPT_EVERY_S = 30.0  # and soon after a verdict changed, see the next line
+HEALTH_KEPT_AFTER_S = 1.0
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024  # one line between processes: 100,000 servers take 20 MB
 API_REQUEST_BYTES_MAX = 64 * 1024
 API_REPLY_TIMEOUT_S = 10.0  # how long a command waits for the daemon

@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from checkers.base import Advice
-from checkers.scheduler import CheckView
 from hadirector import pool
-from hadirector.checks import health_of
+from hadirector.checks import ServerView, health_of
 from hadirector.config.model import Service
 from hadirector.ipvs.model import ServiceKey
 from hadirector.pool import Overrides, Pool
@@ -26,7 +25,7 @@ from hadirector.slow_start import Returns
 class Pools:
     """What is decided about every service. `view` tells what the check of a server says."""
 
-    def __init__(self, view: Callable[[str], CheckView]) -> None:
+    def __init__(self, view: Callable[[str], ServerView]) -> None:
         self._view = view
         self._services: dict[str, Service] = {}
         self._touched: dict[str, None] = {}  # names of services, in the order they were touched

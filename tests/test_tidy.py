@@ -21,9 +21,13 @@ MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path
 
 PURE = (
     "checkers.base",
+    "checkers.combination",
     "checkers.health",
     "checkers.history",
+    "checkers.inverted",
+    "checkers.memory",
     "checkers.timetable",
+    "checkers.view",
     "hadirector.answers",
     "hadirector.checks",
     "hadirector.connection_sync",
@@ -58,6 +62,7 @@ PURE = (
     "hadirector.plan",
     "hadirector.pool",
     "hadirector.slow_start",
+    "hadirector.told_checks",
     "hadirector.watch",
     "vrrp.authentication",
     "vrrp.config",

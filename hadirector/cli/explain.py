@@ -47,5 +47,6 @@ def execute(args: argparse.Namespace) -> int:
     for result in cast("list[dict[str, object]]", reply.get("results", [])):
         at = time.strftime("%H:%M:%S", time.localtime(cast(float, result["at"])))
         verdict = "pass" if result["healthy"] else "FAIL"
-        print(f"    {at}  {verdict}  {result['reason']:<16} {result['sentence']}")
+        label = f"{result['check']}: " if result.get("check") else ""
+        print(f"    {at}  {verdict}  {result['reason']:<16} {label}{result['sentence']}")
     return EXIT_YES

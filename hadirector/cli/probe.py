@@ -9,7 +9,7 @@ import argparse
 import asyncio
 import importlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ from hadirector.cli.errors import EXIT_CANNOT, EXIT_INVALID, EXIT_NO, EXIT_YES, 
 
 if TYPE_CHECKING:
     from checkers.base import Check, ProbeError, Result
+    from checkers.health import State
+    from hadirector.checks import ServerChecks
 
     Outcome = Result | ProbeError
 
@@ -50,6 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Make the probes and print what each found."""
     # Imported here: `--help` should not wait for pydantic.
+    from checkers.health import State
     from hadirector.answers import UnknownSubjectError
     from hadirector.checks import checks_of
     from hadirector.cli.loading import load_or_fail
@@ -60,17 +63,19 @@ def execute(args: argparse.Namespace) -> int:
         named = servers_called(config, args.what)
     except UnknownSubjectError as error:
         raise CliError(str(error), code=EXIT_INVALID) from error
-    checks = {key: check for key, check in checks_of(config).items() if key in named}
+    found = [one for key, one in checks_of(config).items() if key in named]
+    checks = {check.key: check for server in found for check in server.checks}
     for module in LOADED_BY_PROBES:  # now, so that the first server's latency is its own
         importlib.import_module(module)
     tell = _nothing if args.json else _print
     outcomes = asyncio.run(_probe_all(checks, tell))
+    verdicts = [_together(server, outcomes) for server in found]
     if args.json:
-        print(json.dumps(_as_json(checks, outcomes), indent=2))
+        print(json.dumps(_as_json(checks, outcomes, verdicts), indent=2))
     elif len(outcomes) > 1:
-        healthy = sum(_verdict(outcome) is True for outcome in outcomes.values())
-        print(f"{healthy} of {len(outcomes)} servers healthy")
-    return _exit_code(outcomes)
+        healthy = sum(verdict is State.UP for verdict in verdicts)
+        print(f"{healthy} of {len(verdicts)} servers healthy")
+    return _exit_code(verdicts)
 
 
 async def _probe_all(
@@ -98,17 +103,30 @@ async def _probe(check: Check, room: asyncio.Semaphore) -> Outcome:
             return error
 
 
-def _verdict(outcome: Outcome) -> bool | None:
-    """Whether the server is healthy; None: the probe could not be made."""
-    return None if isinstance(outcome, Exception) else outcome.healthy
+def _verdict(outcome: Outcome) -> State:
+    """What one probe says; unknown: it could not be made."""
+    from checkers.health import State
+
+    if isinstance(outcome, Exception):
+        return State.UNKNOWN
+    return State.UP if outcome.healthy else State.DOWN
 
 
-def _exit_code(outcomes: Mapping[str, Outcome]) -> int:
+def _together(server: ServerChecks, outcomes: Mapping[str, Outcome]) -> State:
+    """What the checks of a server say together; those that only warn do not count."""
+    from checkers.combination import combined
+
+    counting = server.checks[: len(server.checks) - server.advisory]
+    return combined([_verdict(outcomes[check.key]) for check in counting], server.require)
+
+
+def _exit_code(verdicts: Collection[State]) -> int:
     """A server that failed is an answer, whatever became of the other probes."""
-    verdicts = {_verdict(outcome) for outcome in outcomes.values()}
-    if False in verdicts:
+    from checkers.health import State
+
+    if State.DOWN in verdicts:
         return EXIT_NO
-    return EXIT_CANNOT if None in verdicts else EXIT_YES
+    return EXIT_CANNOT if State.UNKNOWN in verdicts else EXIT_YES
 
 
 def _nothing(_key: str, _check: Check, _outcome: Outcome) -> None:
@@ -130,12 +148,18 @@ def _print(key: str, check: Check, outcome: Outcome) -> None:
         print(f"  {describe(outcome.advice)}", flush=True)
 
 
-def _as_json(checks: Mapping[str, Check], outcomes: Mapping[str, Outcome]) -> dict[str, object]:
+def _as_json(
+    checks: Mapping[str, Check], outcomes: Mapping[str, Outcome], verdicts: Collection[State]
+) -> dict[str, object]:
+    from checkers.health import State
+    from hadirector.checks import label_of, server_of
+
     return {
-        "healthy": all(_verdict(outcome) is True for outcome in outcomes.values()),
+        "healthy": all(verdict is State.UP for verdict in verdicts),
         "probes": [
             {
-                "server": key,
+                "server": server_of(key),
+                "label": label_of(key) or None,
                 "check": checks[key].describe(),
                 "timeout_ms": checks[key].timing.timeout * 1000,
                 **_told(outcome),

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import suppress
 from dataclasses import MISSING, fields, is_dataclass
 from enum import Enum
@@ -70,16 +70,22 @@ DURATION = (
 
 
 def model_from(
-    *sources: type, name: str, partial: bool = False, **more: tuple[object, object]
+    *sources: type,
+    name: str,
+    partial: bool = False,
+    without: Container[str] = (),
+    **more: tuple[object, object],
 ) -> type[BaseModel]:
     """A pydantic model with the fields of these dataclasses; `partial`: none is required.
 
-    `more` are further fields, as create_model takes them.
+    `without` are fields to leave out, `more` further ones, as create_model takes them.
     """
     definitions: dict[str, Any] = dict(more)
     for source in sources:
         hints = typing.get_type_hints(source, include_extras=True)
         for item in fields(source):
+            if item.name in without:
+                continue
             default: object = item.default
             if default is MISSING and item.default_factory is not MISSING:
                 default = item.default_factory()
@@ -114,9 +120,10 @@ def translate(hint: object) -> object:
     if origin is Annotated:
         return _translate_annotated(hint)
     if origin in (typing.Union, types.UnionType):
-        if set(arguments) <= {*_ADDRESS_KINDS}:
-            return _address(*arguments)
-        kinds = [translate(kind) for kind in arguments if kind is not type(None)]
+        written = [kind for kind in arguments if kind is not type(None)]
+        if set(written) <= {*_ADDRESS_KINDS}:
+            return _address(*written)
+        kinds = [translate(kind) for kind in written]
         # None is what a field is when it is not written; it cannot be written.
         return typing.Union[tuple(kinds)]  # noqa: UP007 - made at run time
     if origin in (tuple, frozenset):

@@ -15,20 +15,20 @@ from typing import Any, TypeVar
 
 from checkers.base import OptionError, Timing
 from checkers.registry import KINDS
+from hadirector.config.check_shape import CHECK_ITEM, KIND_DEFAULT, check_shape
 from hadirector.config.diagnostics import Rule, choices
 from hadirector.config.draft import NOTHING, Draft, check_fields, check_keys, fields_of
 from hadirector.config.durations import format_duration
 from hadirector.config.explain import found
 from hadirector.config.model import HealthCheck
 from hadirector.config.nodes import Findings, Mapping, Node, Place, Scalar, is_broken
-from hadirector.config.shape import KIND_DEFAULT, check_shape
 
 T = TypeVar("T")
 
 _TYPE = "type"
 _OPEN = "?"
 _UNKNOWN = ""
-_COMMON = dict.fromkeys((*(item.name for item in fields(Timing)), _TYPE))
+_COMMON = dict.fromkeys((*(item.name for item in fields(Timing)), _TYPE, *CHECK_ITEM))
 """Keys of every kind."""
 
 
@@ -92,7 +92,7 @@ def _add_layer(
         kind = _written_kind(node, path, findings)
     known = _COMMON if node.entries.keys() <= _COMMON.keys() else _known(kind)
     # Who else has a key is asked only where one is not known: it costs the import of all kinds.
-    elsewhere = _owners() if node.entries.keys() - known.keys() else NOTHING
+    elsewhere = _elsewhere(kind) if node.entries.keys() - known.keys() else NOTHING
     check_keys(node, path, known, findings, elsewhere=elsewhere)
     return (*outer, Layer(node, path, kind))
 
@@ -117,8 +117,19 @@ def _written_kind(node: Mapping, path: str, findings: Findings) -> str:
 def _known(kind: str) -> dict[str, None]:
     """The keys of a kind; of all kinds where it is not known which."""
     kinds = [kind] if kind in KINDS else list(KINDS)
-    options = [item.name for one in kinds for item in fields(KINDS[one])]
+    options = [
+        item.name
+        for one in kinds
+        for item in fields(KINDS[one])
+        if item.name not in KINDS[one].lacks
+    ]
     return {**_COMMON, **dict.fromkeys(options)}
+
+
+@cache
+def _elsewhere(kind: str) -> dict[str, str]:
+    """For each key that a kind has not, why not."""
+    return {**_owners(), **(KINDS[kind].lacks if kind in KINDS else {})}
 
 
 @cache
@@ -151,7 +162,13 @@ def resolve(layers: tuple[Layer, ...], place: Place, findings: Findings) -> Heal
     complete = fields_of(check_shape(kind)).keys() <= draft.values.keys()
     if findings.reported > before or options is None or not complete:
         return None
-    return HealthCheck(kind=kind, options=options, timing=Timing(**_timing(draft)))
+    return HealthCheck(
+        kind=kind,
+        options=options,
+        timing=Timing(**_timing(draft)),
+        label=draft.get("label", str) or "",
+        advisory=draft.get("advisory", bool) or False,
+    )
 
 
 def _timing(draft: Draft) -> dict[str, Any]:
@@ -173,17 +190,33 @@ def _lay_over(layers: tuple[Layer, ...], kind: str, place: Place) -> Draft:
 
 def _compare_timing(draft: Draft, findings: Findings) -> None:
     interval, timeout = draft.get("interval", float), draft.get("timeout", float)
-    if interval is None or timeout is None or timeout <= interval:
-        return
-    written = "timeout" if draft.at("timeout") is not draft.node else "interval"
-    findings.error(
-        Rule.TIMEOUT_ABOVE_INTERVAL,
-        draft.at(written),
-        path=draft.path_of(written),
-        message=f"the timeout of {format_duration(timeout)} is above the interval of "
-        f"{format_duration(interval)}",
-        hint="two probes of one check never run at once",
-    )
+    for name in ("interval", "fast_interval", "down_interval"):
+        each = draft.get(name, float)
+        if each is None or timeout is None or timeout <= each:
+            continue
+        # The inner one of the two is the one to change, where it can be told.
+        written = "timeout" if name == "interval" and _is_written(draft, "timeout") else name
+        findings.error(
+            Rule.TIMEOUT_ABOVE_INTERVAL,
+            draft.at(written),
+            path=draft.path_of(written),
+            message=f"the timeout of {format_duration(timeout)} is above the "
+            f"{name.replace('_', ' ')} of {format_duration(each)}",
+            hint="two probes of one check never run at once",
+        )
+    fast = draft.get("fast_interval", float)
+    if fast is not None and interval is not None and fast > interval:
+        findings.error(
+            Rule.BAD_VALUE,
+            draft.at("fast_interval"),
+            path=draft.path_of("fast_interval"),
+            message=f"{format_duration(fast)} is no faster than the interval of "
+            f"{format_duration(interval)}",
+        )
+
+
+def _is_written(draft: Draft, name: str) -> bool:
+    return draft.at(name) is not draft.node
 
 
 def construct(draft: Draft, kind: type[T], findings: Findings) -> T | None:

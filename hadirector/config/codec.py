@@ -38,7 +38,7 @@ from hadirector.ipvs.model import FirewallMark, ServiceKey, VirtualAddress
 _ADDRESSES = (IPv4Address, IPv6Address)
 _INTERFACES = (IPv4Interface, IPv6Interface)
 _SERVICES = "services"
-_CHECK = "check"
+_OF_CHECKS = ("check", "more_checks", "require")
 _CHECKS_KEPT_MAX = 1024
 
 _Encoder = Callable[[typing.Any], object]
@@ -124,9 +124,9 @@ def _encoder(kind: type) -> _Encoder:
     raise TypeError(f"{kind.__name__} has no JSON form")
 
 
-def _dataclass_encoder(kind: type, *, but: str = "") -> _Encoder:
-    """All fields of a dataclass that are not as by default, `but` one."""
-    parts = [(item.name, item.default) for item in fields(kind) if item.name != but]
+def _dataclass_encoder(kind: type, *, but: tuple[str, ...] = ()) -> _Encoder:
+    """All fields of a dataclass that are not as by default, `but` some."""
+    parts = [(item.name, item.default) for item in fields(kind) if item.name not in but]
 
     def encode(value: object) -> dict[str, object]:
         encoded = {}
@@ -139,20 +139,26 @@ def _dataclass_encoder(kind: type, *, but: str = "") -> _Encoder:
     return encode
 
 
-_encode_head = _dataclass_encoder(Service, but="servers")
-_encode_unchecked = _dataclass_encoder(Server, but=_CHECK)
+_encode_head = _dataclass_encoder(Service, but=("servers",))
+_encode_checks = _dataclass_encoder(
+    Server, but=tuple(item.name for item in fields(Server) if item.name not in _OF_CHECKS)
+)
+_encode_unchecked = _dataclass_encoder(Server, but=_OF_CHECKS)
 
 
 def _encode_service(service: Service) -> object:
     encoded = typing.cast("dict[str, object]", _encode_head(service))
-    encoded["servers"] = [_encode_server(server, service.check) for server in service.servers]
+    encoded["servers"] = [_encode_server(server, service) for server in service.servers]
     return encoded
 
 
-def _encode_server(server: Server, check: HealthCheck) -> object:
+def _encode_server(server: Server, service: Service) -> object:
+    """A server that is checked as the service says has nothing on it: thousands of them are."""
     encoded = typing.cast("dict[str, object]", _encode_unchecked(server))
-    if server.check is not check and server.check != check:
-        encoded[_CHECK] = _encode(server.check)
+    mine = (server.check, server.more_checks, server.require)
+    if mine != (service.check, service.more_checks, service.require):
+        encoded |= typing.cast("dict[str, object]", _encode_checks(server))
+        encoded["check"] = _encode(server.check)  # though it were none: it is not the service's
     return encoded
 
 
@@ -214,14 +220,17 @@ def _service_parts() -> tuple[_Decoder, _Decoder]:
 
 def _decode_service(data: dict[str, object]) -> Service:
     of_service, of_server = _service_parts()
-    check = _decoder(HealthCheck)(data[_CHECK])
+    head = {name: item for name, item in data.items() if name != "servers"}
+    values = typing.cast("dict[str, typing.Any]", of_service(head))
+    inherited = {name: values[name] for name in _OF_CHECKS if name in values}
     made = typing.cast("Callable[..., Server]", Server)
     servers = tuple(
-        made(**{_CHECK: check, **typing.cast("dict[str, object]", of_server(item))})
+        made(
+            **({} if "check" in item else inherited),
+            **typing.cast("dict[str, typing.Any]", of_server(item)),
+        )
         for item in _listed(data["servers"])
     )
-    rest = {name: item for name, item in data.items() if name not in (_CHECK, "servers")}
-    values = {**typing.cast("dict[str, object]", of_service(rest)), _CHECK: check}
     return typing.cast("Callable[..., Service]", Service)(**values, servers=servers)
 
 

@@ -90,6 +90,8 @@ class Rule(StrEnum):
     TIMEOUT_ABOVE_INTERVAL = "timeout-above-interval"
     QUORUM_ABOVE_SERVERS = "quorum-above-servers"
     NOTHING_TO_CHECK = "nothing-to-check"
+    ONLY_ADVISORY = "only-advisory"
+    REQUIRE_ABOVE_CHECKS = "require-above-checks"
     SCHEDULER_FLAG = "scheduler-flag"
     ONE_PACKET = "one-packet"
     PERSISTENCE_NETMASK = "persistence-netmask"

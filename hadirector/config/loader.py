@@ -155,14 +155,16 @@ def _service(service: ServiceDraft) -> Service:
     servers = tuple(_server(server, service) for server in service.servers)
     fallback = draft.get("fallback", DestinationKey)
     listen, *also = [each.key for each in service.listens]
-    assert service.check is not None
+    check, *more_checks = service.checks.ordered
     return Service(
         name=_value(draft, "name", str),
         listen=listen,
         also=tuple(also),
         scheduler=_value(draft, "scheduler", str),
         forward=_value(draft, "forward", Forward),
-        check=service.check,
+        check=check,
+        more_checks=tuple(more_checks),
+        require=service.checks.require,
         servers=servers,
         fallback=None if fallback is None else _fallback(fallback, service),
         quorum=_value(draft, "quorum", int),
@@ -178,13 +180,15 @@ def _service(service: ServiceDraft) -> Service:
 
 def _server(server: ServerDraft, service: ServiceDraft) -> Server:
     key = _value(server.draft, "address", DestinationKey)
-    assert server.check is not None
+    check, *more_checks = server.checks.ordered
     forward = _value(server.draft, "forward", Forward)
     return Server(
         address=key.address,
         port=key.port,
         weight=_value(server.draft, "weight", int),
-        check=server.check,
+        check=check,
+        more_checks=tuple(more_checks),
+        require=server.checks.require,
         forward=None if forward is service.draft.values["forward"] else forward,
         upper=server.draft.get("upper", int) or 0,
         lower=server.draft.get("lower", int) or 0,

@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # the codec resolves these two when it needs them
     from checkers.base import CheckOptions, Timing
     from vrrp.config import RouterSettings, VirtualRouter
 
-__all__ = ["Config", "HealthCheck", "Node", "Server", "Service"]
+__all__ = ["Checks", "Config", "HealthCheck", "Node", "Server", "Service"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +54,36 @@ class HealthCheck:
     """What is asked of a real server, and how often.
 
     `kind` is a name in checkers.registry.KINDS and `options` an instance of that kind's options.
+    `label` names it among several; an `advisory` one takes no server out.
     """
 
     kind: str
     options: CheckOptions
     timing: Timing
+    label: str = ""
+    advisory: bool = False
+
+
+Checks = tuple[HealthCheck, ...]
+"""Of one server: what is asked of it, with the names that `labels` gives."""
+
+
+def labels(checks: Checks) -> tuple[str, ...]:
+    """A name for each: its label, else its kind, with a number from the second of a kind on."""
+    given: list[str] = []
+    for check in checks:
+        name, number = check.label or check.kind, 2
+        while name in given:
+            name, number = f"{check.label or check.kind}-{number}", number + 1
+        given.append(name)
+    return tuple(given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """A real server. `check` is None for a fallback server only: it is the last resort anyway.
 
+    `more_checks` are those after the first, `require` how many must pass (0: all).
     `forward` None: as its service says. `upper` and `lower` are connection thresholds, 0: none.
     """
 
@@ -76,6 +95,8 @@ class Server:
     upper: int = 0
     lower: int = 0
     tunnel: Tunnel = IPIP
+    more_checks: Checks = ()
+    require: int = 0
 
     def __str__(self) -> str:
         """As written in the file."""
@@ -106,6 +127,19 @@ class Service:
     flags: ServiceFlag = ServiceFlag.NONE
     drift: Drift = Drift.REPAIR
     slow_start: float = 0.0  # seconds
+    more_checks: Checks = ()
+    require: int = 0
+
+    def checks_of(self, server: Server) -> Checks:
+        """Every check of a server of this service."""
+        if server.check is None:
+            return (self.check, *self.more_checks)
+        return (server.check, *server.more_checks)
+
+    def required_of(self, server: Server) -> int:
+        """How many of them must pass; 0: all."""
+        return self.require if server.check is None else server.require
+
     also: tuple[ServiceKey, ...] = ()  # what it listens on besides
 
     @property

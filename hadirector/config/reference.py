@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from checkers.base import Timing
+from checkers.base import CheckOptions, Timing
 from checkers.registry import KINDS
-from hadirector.config import shape
+from hadirector.config import check_shape, shape
 from hadirector.config.adapter import model_from
 from hadirector.config.balancing import PersistenceShape, TunnelShape
 from hadirector.config.draft import fields_of
@@ -49,6 +49,8 @@ for editors is `configs/hadirector.schema.json` (or `hadirector schema`).
 - **Defaults** reach down: a service's `check` is laid over `defaults.check` key by key, a server's
   over its service's. The innermost `type` decides the kind of check, and inherited options that
   this kind does not have are left out. Without any `type` the check is `tcp`.
+- **Several checks**: a list `checks` beside a service's (or server's) `check`. Each of the list is
+  laid over `check`, which then is no check of its own. `require` says how many must pass.
 - **Groups**: virtual routers with the same `group` change sides together. A group exists as soon as
   two virtual routers name it, or if the list `groups:` names it; anything else is an unknown group.
 - **Virtual addresses**: a service listens on an address that a virtual router owns. Write
@@ -115,11 +117,13 @@ def reference_text() -> str:
         TunnelShape,
     ]
     parts += [_section(_TITLES[model.__name__], model, definitions) for model in sections]
-    timing = model_from(Timing, name="Timing")
+    timing = model_from(Timing, name="Timing", **check_shape.CHECK_ITEM)
     parts.append(_section("`check`: timing, common to all kinds", timing, definitions))
-    common = set(timing.model_fields)
+    where = model_from(CheckOptions, name="CheckOptions")
+    parts.append(_section("`check`: whom to probe, and by which way", where, definitions))
+    common = {*timing.model_fields, *where.model_fields}
     for kind in KINDS:
-        model = shape.check_shape(kind)
+        model = check_shape.check_shape(kind)
         title = f"`check` of `type: {kind}`"
         more = f"\nIn depth: [checks/{kind}.md](checks/{kind}.md).\n"
         parts.append(_section(title, model, definitions, without=common) + more)
@@ -168,7 +172,7 @@ def _takes(info: Mapping[str, Any], definitions: Mapping[str, Any], bounds: Boun
     reference = str(info.get("$ref", "")).rpartition("/")[2]
     if reference:
         return _referenced(reference, definitions)
-    if info.get(shape.CHECK_MARK):
+    if info.get(check_shape.CHECK_MARK):
         return _LINKS["Check"]
     if "anyOf" in info:
         kinds = [_takes(one, definitions, Bounds()) for one in info["anyOf"]]

@@ -15,7 +15,8 @@ from typing import Any
 from checkers.base import Timing
 from checkers.registry import KINDS
 from hadirector.config.adapter import model_from
-from hadirector.config.shape import CHECK_MARK, FileShape, check_shape
+from hadirector.config.check_shape import CHECK_ITEM, CHECK_MARK, check_shape
+from hadirector.config.shape import FileShape
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _CHECK_REFERENCE = {"$ref": "#/$defs/Check"}
@@ -50,7 +51,7 @@ def schema_text() -> str:
 
 def _inherited() -> dict[str, Any]:
     """A check without `type`: any option, since the kind stands elsewhere."""
-    merged = model_from(Timing, *KINDS.values(), name="InheritedCheck", partial=True)
+    merged = model_from(Timing, *KINDS.values(), name="InheritedCheck", partial=True, **CHECK_ITEM)
     merged.__doc__ = "A check that takes its `type` from the service or the defaults."
     result = merged.model_json_schema()
     result["description"] = merged.__doc__

@@ -23,6 +23,7 @@ from hadirector.config.explain import found
 from hadirector.config.model import HealthCheck
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken
 from hadirector.config.own_shape import MUST_AGREE, RouterOfNodeShape
+from hadirector.config.several import ChecksDraft, check_combination
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.ipvs.model import ServiceKey
@@ -31,8 +32,8 @@ from vrrp.config import RouterSettings, VirtualRouter
 _FILE_SECTIONS = frozenset(
     {"nodes", "virtual_routers", "defaults", "services", "include", "ipvs", "connection_sync"}
 )
-_SERVICE_SECTIONS = frozenset({"listen", "check", "servers", "persistence", "tunnel"})
-_SERVER_SECTIONS = frozenset({"check", "tunnel"})
+_SERVICE_SECTIONS = frozenset({"listen", "check", "checks", "servers", "persistence", "tunnel"})
+_SERVER_SECTIONS = frozenset({"check", "checks", "tunnel"})
 _CHECK = frozenset({"check"})
 _NODES = frozenset({"nodes"})
 _INHERITED = ("forward", "upper", "lower")
@@ -41,13 +42,13 @@ _INHERITED = ("forward", "upper", "lower")
 
 @dataclass(slots=True)
 class ServerDraft:
-    """A real server; `check` is None where something in it is wrong.
+    """A real server; a check is None where something in it is wrong.
 
     Thresholds, forwarding method and tunnel are the service's where it has none of its own.
     """
 
     draft: Draft
-    check: HealthCheck | None
+    checks: ChecksDraft
     tunnel: Draft | None = None
 
 
@@ -65,7 +66,7 @@ class ServiceDraft:
     """A virtual service with its servers. `listens` is empty where something in it is wrong."""
 
     draft: Draft
-    check: HealthCheck | None
+    checks: ChecksDraft
     servers: list[ServerDraft] = field(default_factory=list)
     persistence: Draft | None = None
     tunnel: Draft | None = None
@@ -242,13 +243,13 @@ class _Services:
         """One service with its servers."""
         draft = Draft(node, path)
         if not check_fields(draft, shape.ServiceShape, self._findings, sections=_SERVICE_SECTIONS):
-            return ServiceDraft(draft, None)
+            return ServiceDraft(draft, ChecksDraft(draft))
         assert isinstance(node, Mapping)
         self._inherit(draft, node)
         layers = self._check_layers(self._layers, node, path)
         service = ServiceDraft(
             draft,
-            self._check(layers, node),
+            self._checks(layers, node, draft),
             persistence=self._persistence(node, path),
             tunnel=self._tunnel(node, path),
             listens=self._listens(node, path),
@@ -351,15 +352,36 @@ class _Services:
             draft.values["weight"] = self._defaults.values.get("weight")
             for name in _INHERITED:
                 draft.values[name] = service.draft.values.get(name)
-            return ServerDraft(draft, service.check, service.tunnel)
+            return ServerDraft(draft, service.checks, service.tunnel)
         check_fields(draft, shape.ServerShape, self._findings, sections=_SERVER_SECTIONS)
         if "weight" not in node.entries:
             draft.values["weight"] = self._defaults.values.get("weight")
         for name in _INHERITED:
             if name not in node.entries:
                 draft.values[name] = service.draft.values.get(name)
-        made = ServerDraft(draft, service.check, self._tunnel(node, path) or service.tunnel)
-        if "check" in node.entries:
+        made = ServerDraft(draft, service.checks, self._tunnel(node, path) or service.tunnel)
+        if "check" in node.entries or "checks" in node.entries or "require" in node.entries:
             own = self._check_layers(layers, node, path)
-            made.check = resolve(own, node.place, self._findings)
+            made.checks = self._checks(own, node, draft, service.checks)
+        return made
+
+    def _checks(
+        self,
+        layers: tuple[Layer, ...],
+        node: Mapping,
+        draft: Draft,
+        outer: ChecksDraft | None = None,
+    ) -> ChecksDraft:
+        """The checks of a service, or of a server with some of its own; `outer`: its service's."""
+        made = ChecksDraft(draft, several="checks" in node.entries)
+        if made.several:
+            for path, item in _items(node, "checks", draft.path, self._findings):
+                inner = add_layer(layers, item, path, self._findings)
+                made.found.append(resolve(inner, item.place, self._findings))
+                made.places.append((item, path))
+        else:
+            made.found.append(self._check(layers, node))
+            place = node.entries.get("check", node)
+            made.places.append((place, f"{draft.path}.check"))
+        check_combination(made, outer, self._findings)
         return made

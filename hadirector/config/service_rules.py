@@ -10,11 +10,13 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from checkers.base import Target
 from hadirector.config.addresses import format_listen
 from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Mapping
 from hadirector.config.sections import ServiceDraft
+from hadirector.config.several import check_targets
 from hadirector.ipvs.model import DestinationKey, FirewallMark, Forward, VirtualAddress
 
 K = TypeVar("K", bound=Hashable)
@@ -252,14 +254,28 @@ def _quorum(service: ServiceDraft, findings: Findings) -> None:
 def _nothing_to_check(service: ServiceDraft, findings: Findings) -> None:
     for server in service.servers:
         key = server.draft.get("address", DestinationKey)
-        if key is not None and key.port == 0 and server.check and not server.check.options.port:
-            findings.error(
-                Rule.NOTHING_TO_CHECK,
-                server.draft.at("address"),
-                path=server.draft.path_of("address"),
-                message="a check needs a port, and this server has none",
-                hint="write check: {port: 80}",
-            )
+        if key is None or key.port:
+            continue
+        for check in server.checks.whole:
+            if check.options.port is None and "port" not in check.options.lacks:
+                findings.error(
+                    Rule.NOTHING_TO_CHECK,
+                    server.draft.at("address"),
+                    path=server.draft.path_of("address"),
+                    message="a check needs a port, and this server has none",
+                    hint="write check: {port: 80}",
+                )
+                break
+
+
+def _check_targets(service: ServiceDraft, findings: Findings) -> None:
+    reported: set[tuple[int, int]] = set()
+    for server in service.servers:
+        key = server.draft.get("address", DestinationKey)
+        if key is None or (id(server.checks), key.address.version) in reported:
+            continue  # the same checks of one server are wrong for all of its like
+        reported.add((id(server.checks), key.address.version))
+        check_targets(Target(key.address, key.port), server.checks, findings)
 
 
 def _weights(service: ServiceDraft, findings: Findings) -> None:
@@ -297,5 +313,6 @@ _RULES: tuple[Callable[[ServiceDraft, Findings], None], ...] = (
     _mixed_families,
     _quorum,
     _nothing_to_check,
+    _check_targets,
     _weights,
 )

@@ -8,15 +8,12 @@ as people write it; `model` holds what it resolves to. No checks across sections
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import BaseModel, Field, PlainValidator, Strict
 from pydantic.json_schema import WithJsonSchema
 
-from checkers.base import Timing
-from checkers.registry import KINDS
 from hadirector.config.adapter import DURATION, STRICT, model_from
 from hadirector.config.addresses import (
     ENDPOINT_PATTERN,
@@ -34,6 +31,7 @@ from hadirector.config.balancing import (
     TunnelShape,
     WholeSeconds,
 )
+from hadirector.config.check_shape import CHECK_REF, CHECKS_MAX, REQUIRE, OneCheck, Require
 from hadirector.config.diagnostics import Rule, UnfitError, choices
 from hadirector.config.own_shape import RouterOfNodeShape
 from hadirector.config.sync_shape import ConnectionSyncShape
@@ -73,9 +71,7 @@ _FORWARD_ELSEWHERE = {
 }
 """What other programs call them."""
 SCHEDULER_DEFAULT = "wlc"
-KIND_DEFAULT = "tcp"
 WEIGHT_MAX = 2**31 - 1
-CHECK_MARK = "x-check"
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
@@ -196,22 +192,6 @@ VirtualRouterShape = model_from(
 )
 
 
-@cache
-def check_shape(kind: str) -> type[BaseModel]:
-    """The options and timing of one kind of check; none is required, since all are inherited."""
-    return model_from(
-        Timing,
-        KINDS[kind],
-        name=f"{kind.capitalize()}Check",
-        partial=True,
-        type=(str, Field(default=kind, description="The kind of check.", pattern=f"^{kind}$")),
-    )
-
-
-_CHECK_REF: dict[str, Any] = {CHECK_MARK: True}
-"""`sections` validates a check by its kind; for editors, `schema` puts all kinds here."""
-
-
 class ServerShape(BaseModel):
     """A real server. Where only the address matters, the address alone may be written."""
 
@@ -231,8 +211,12 @@ class ServerShape(BaseModel):
         default=UNWRITTEN,
         description="Checked differently from the service's other servers; merged over the "
         "service's `check`.",
-        json_schema_extra=_CHECK_REF,
+        json_schema_extra=CHECK_REF,
     )
+    checks: Annotated[list[OneCheck], MinLen(1), MaxLen(CHECKS_MAX)] = Field(
+        default=UNWRITTEN, description="Several checks for this server, in place of the service's."
+    )
+    require: Require = Field(default=UNWRITTEN, description=REQUIRE + " With `checks`.")
 
 
 class ServiceShape(BaseModel):
@@ -268,8 +252,14 @@ class ServiceShape(BaseModel):
     check: object = Field(
         default=UNWRITTEN,
         description="How the servers are checked; merged over `defaults.check`.",
-        json_schema_extra=_CHECK_REF,
+        json_schema_extra=CHECK_REF,
     )
+    checks: Annotated[list[OneCheck], MinLen(1), MaxLen(CHECKS_MAX)] = Field(
+        default=UNWRITTEN,
+        description="Several checks on every server, instead of one. Each is merged over `check`, "
+        "which then only says what they have in common.",
+    )
+    require: Require = Field(default=UNWRITTEN, description=REQUIRE)
     servers: Annotated[list[EndpointText | ServerShape], MinLen(1)] = Field(
         description="The real servers."
     )
@@ -307,7 +297,7 @@ class DefaultsShape(BaseModel):
     weight: Weight = Field(default=1, description=_WEIGHT)
     check: object = Field(
         default=UNWRITTEN,
-        json_schema_extra=_CHECK_REF,
+        json_schema_extra=CHECK_REF,
         description="How servers are checked. A service's own `check` is merged over it, key by "
         "key; options that the service's kind of check does not have are left out.",
     )

@@ -25,7 +25,9 @@ def fall_ms(check: HealthCheck) -> float:
 def rise_ms(check: HealthCheck) -> float:
     """From a server's return to its being in the table again."""
     timing = check.timing
-    return (timing.rise * timing.interval + timing.timeout) * 1000 + ALLOWANCE_MS
+    slowest = max(timing.interval, timing.down_interval or 0.0)
+    passing = max(timing.rise * slowest, slowest + (timing.up_after or 0.0))
+    return (passing + timing.timeout) * 1000 + ALLOWANCE_MS
 
 
 def all_down_ms(service: Service) -> float:

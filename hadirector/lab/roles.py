@@ -78,7 +78,9 @@ def _wanted(
         if place is not None:
             yield Listener(protocol=place.protocol, port=server.behind(place).port)
     if server.check is not None:
-        yield from _checked(server, server.check)
+        for check in service.checks_of(server):
+            if check.options.address in (None, server.address):
+                yield from _checked(server, check)
 
 
 def _checked(server: Server, check: HealthCheck) -> Iterable[Listener]:

@@ -120,3 +120,63 @@ def check_transition(
         assert (transition.before, transition.after, transition.at) == (before, health.state, at)
         assert health.since == at
         assert health.sentence == transition.sentence
+
+
+def test_it_comes_back_after_its_passes_and_its_time() -> None:
+    health = Health(Timing(rise=2, up_after=5.0, fall=1), since=0, adopted=True)
+    assert health.handle(failed(), 10.0) is not None
+    assert [health.handle(passed(), at) for at in (11.0, 12.0, 15.9)] == [None, None, None]
+    assert health.outlook == "up after 2 passes in a row over 5 s, 3 so far"
+    assert health.handle(failed(), 16.0) is None  # the time begins anew
+    assert [health.handle(passed(), at) for at in (17.0, 21.9)] == [None, None]
+    assert health.handle(passed(), 22.0) is not None
+
+
+def test_a_configured_beginning() -> None:
+    up, down = (Health(Timing(initial=word), since=0) for word in ("up", "down"))
+    assert (up.state, down.state) == (State.UP, State.DOWN)
+    assert "`initial: up`" in up.sentence
+    assert up.handle(failed(), 0.0) is None
+    assert [down.handle(passed(), 0.0) is None for _ in range(2)] == [True, False]
+    assert Health(Timing(initial="down"), since=0, adopted=True).state is State.UP
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.sampled_from((0.1, 1.0, 7.0)), st.booleans())),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.sampled_from((None, 5.0)),
+    st.booleans(),
+)
+def test_no_history_breaks_the_promises(
+    steps: list[tuple[bool, float, bool]],
+    rise: int,
+    fall: int,
+    up_after: float | None,
+    manual_resume: bool,
+) -> None:
+    """Rise, fall, the time and the hold: no transition comes earlier than all of them allow."""
+    timing = Timing(rise=rise, fall=fall, up_after=up_after, manual_resume=manual_resume)
+    health = Health(timing, since=0, adopted=True)
+    now, run, run_since, held = 0.0, 0, 0.0, False
+    last: bool | None = None
+    for healthy, later, resumes in steps:
+        now += later
+        run, run_since = (run + 1, run_since) if healthy is last else (1, now)
+        last = healthy
+        before = health.state
+        health.handle(passed(now) if healthy else failed(now), now)
+        if before is State.UP and health.state is State.DOWN:
+            assert not healthy
+            assert run >= fall
+            held = manual_resume
+        if before is State.DOWN and health.state is State.UP:
+            assert healthy
+            assert run >= rise
+            assert now - run_since >= (up_after or 0.0)
+            assert not held
+        assert (health.held_since is not None) == held
+        assert health.passes + health.failures == run
+        if resumes:
+            health.resume(passed(now) if healthy else failed(now), now)
+            held = False

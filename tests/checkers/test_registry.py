@@ -34,8 +34,16 @@ def page(kind: str) -> str:
 
 @kinds
 def test_a_page_names_every_option(kind: str) -> None:
-    missing = [field.name for field in fields(KINDS[kind]) if f"`{field.name}`" not in page(kind)]
-    assert missing == []
+    common = {field.name for field in fields(CheckOptions)}  # on the page of all checks
+    own = [field.name for field in fields(KINDS[kind]) if field.name not in common]
+    assert [name for name in own if f"`{name}`" not in page(kind)] == []
+
+
+def test_the_page_of_all_checks_names_what_is_common() -> None:
+    text = (ROOT / "docs" / "checks.md").read_text()
+    names = [field.name for model in (Timing, CheckOptions) for field in fields(model)]
+    assert [name for name in names if f"`{name}`" not in text] == []
+    assert [kind for kind in KINDS if f"(checks/{kind}.md)" not in text] == []
 
 
 @kinds
@@ -50,7 +58,7 @@ def test_the_example_of_a_page_is_a_valid_check(kind: str) -> None:
 
 
 def test_the_pages_name_every_reason() -> None:
-    pages = "".join(map(page, KINDS))
+    pages = "".join(map(page, KINDS)) + (ROOT / "docs" / "checks.md").read_text()
     assert [reason.value for reason in Reason if f"`{reason.value}`" not in pages] == []
 
 

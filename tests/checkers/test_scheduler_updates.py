@@ -8,7 +8,7 @@ import pytest
 
 from checkers.base import Target, Timing
 from checkers.health import State
-from checkers.scheduler import Changes
+from checkers.view import Changes
 from tests.checkers.scripted import KEY, World, healthy, refused
 from tests.checkers.virtual_time import run_virtual
 

@@ -11,10 +11,11 @@ import pytest
 
 from checkers.base import Check, Reason, Result, Target
 from checkers.health import State
-from checkers.view import CheckView
 from checkers.tcp import TcpOptions
+from checkers.view import CheckView
 from hadirector import pool
-from hadirector.answers import RESULTS_TOLD, Present, UnknownSubjectError, explain, status
+from hadirector.answers import Present, UnknownSubjectError, explain, status
+from hadirector.checks import ServerView
 from hadirector.config.model import Config, Node
 from hadirector.connection_sync import (
     SETTINGS,
@@ -26,6 +27,7 @@ from hadirector.connection_sync import (
 from hadirector.ipvs.control import SyncRole
 from hadirector.ipvs.model import Counters, DestinationKey, Entry, Table
 from hadirector.reconciler import Turn
+from hadirector.told_checks import RESULTS_TOLD
 from tests.hadirector.test_pool import DOWN, FIRST, SECOND, UP, WEB
 from vrrp import events
 from vrrp.config import VirtualRouter
@@ -100,7 +102,7 @@ def present() -> Present:
         started_at=1.0,
         loaded_at=2.0,
         pools={"web": built},
-        checks={SECOND: view(20)},
+        checks={SECOND: ServerView.of_one(view(20))},
         routers={"front": REPORT},
         processes={"vrrp": {"pid": 5, "restarts": 0, "since": 1.0}},
         actual=Table({WEB.listen: counted}),

@@ -7,9 +7,9 @@ import pytest
 
 from checkers.base import Check, Target, Timing
 from checkers.health import State
-from checkers.view import CheckView
 from checkers.tcp import TcpOptions
-from hadirector.checks import checks_of, health_of, serving
+from checkers.view import CheckView
+from hadirector.checks import ServerView, checks_of, health_of, serving
 from hadirector.config.model import Config, HealthCheck
 from hadirector.ipvs.model import Destination, DestinationKey, Table
 from hadirector.pool import desired_table, everything_up
@@ -23,15 +23,18 @@ SERVED = desired_table([everything_up(WEB)])
 def test_every_server_is_checked_where_it_serves_and_the_fallback_is_not() -> None:
     checks = checks_of(CONFIG)
     assert set(checks) == {FIRST, SECOND}
-    assert checks[FIRST].target == Target(ip_address("198.51.100.21"), 80)
+    (check,) = checks[FIRST].checks
+    assert check.key == FIRST
+    assert check.target == Target(ip_address("198.51.100.21"), 80, service="web")
 
 
 def test_a_servers_own_check_goes_before_its_services() -> None:
     first, second = WEB.servers
     service = replace(WEB, servers=(replace(first, check=OTHER), replace(second, check=None)))
     checks = checks_of(replace(CONFIG, services=(service,)))
-    assert (checks[FIRST].options, checks[FIRST].timing) == (OTHER.options, OTHER.timing)
-    assert checks[SECOND].timing == WEB.check.timing
+    (first_check,), (second_check,) = checks[FIRST].checks, checks[SECOND].checks
+    assert (first_check.options, first_check.timing) == (OTHER.options, OTHER.timing)
+    assert second_check.timing == WEB.check.timing
 
 
 def test_what_the_kernel_serves_already_counts_as_up() -> None:
@@ -67,5 +70,5 @@ def test_a_verdict_in_the_words_of_the_pool(state: State, up: bool | None) -> No
         last=None,
         results=(),
     )
-    health = health_of(view)
+    health = health_of(ServerView.of_one(view))
     assert (health.up, health.reason) == (up, "the reason")

@@ -5,8 +5,9 @@ from ipaddress import ip_address
 
 from checkers.base import Check, Target
 from checkers.health import State
-from checkers.scheduler import CheckView
 from checkers.tcp import TcpOptions
+from checkers.view import CheckView
+from hadirector.checks import ServerView
 from hadirector.ipvs.model import Protocol, VirtualAddress
 from hadirector.pool import server_key
 from hadirector.pools import Pools
@@ -61,7 +62,7 @@ def keys() -> dict[str, object]:
 
 def make() -> tuple[Pools, Checks]:
     checks = Checks()
-    pools = Pools(checks.view)
+    pools = Pools(lambda key: ServerView.of_one(checks.view(key)))
     pools.adopt(SERVICES, keys())
     assert len(pools.decide({}, 0.0).pools) == 3
     checks.asked.clear()

@@ -88,7 +88,7 @@ def test_an_option_has_one_type_in_all_kinds() -> None:
         ({"type": "script", "shell": "true", "user": "nobody-at-all"}, "there is no user"),
         ({"type": "https", "ca": "/no/such.pem"}, "cannot read /no/such.pem: no such file"),
         ({"type": "http", "matches": "("}, "is no regular expression"),
-        ({"type": "ping", "port": 7}, "a ping goes to a host, not to a port"),
+        ({"type": "ping", "port": 7}, 'unknown key "port"'),
         ({"type": "udp", "expect": "x"}, "is missing: a UDP server is not heard"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from checkers.registry import KINDS
-from hadirector.config import shape
+from hadirector.config import check_shape, shape
 from hadirector.config.generate import GENERATED
 from hadirector.config.schema import schema
 
@@ -22,7 +22,7 @@ SHAPES = [
     shape.DefaultsShape,
     shape.ServiceShape,
     shape.ServerShape,
-    *(shape.check_shape(kind) for kind in KINDS),
+    *(check_shape.check_shape(kind) for kind in KINDS),
 ]
 
 
