@@ -150,7 +150,7 @@ class Scheduler:
             if entry is None:
                 added += 1
                 self._start_anew(key, check, key in initially_up, remembered.get(key))
-            elif entry.check != check:
+            elif entry.check is not check and entry.check != check:
                 changed += 1
                 self._change(key, entry, check)
         if not self._untried:

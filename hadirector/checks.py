@@ -4,14 +4,14 @@ the verdict on a server means for a pool. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from checkers.base import Advice, Check, Target
 from checkers.health import State
 from checkers.view import CheckView
 from hadirector import pool
-from hadirector.config.model import Config, labels
+from hadirector.config.model import Service, labels
 from hadirector.ipvs.model import Table
 
 _SEPARATOR = " "  # between a server's key and a check's label; in no server key
@@ -87,10 +87,10 @@ def label_of(key: str) -> str:
     return key.partition(_SEPARATOR)[2]
 
 
-def checks_of(config: Config) -> dict[str, ServerChecks]:
-    """The checks that a configuration asks for, by server_key."""
+def checks_of(services: Iterable[Service]) -> dict[str, ServerChecks]:
+    """The checks that these services ask for, by server_key."""
     found: dict[str, ServerChecks] = {}
-    for service in config.services:
+    for service in services:
         for server in service.servers:
             asked = service.checks_of(server)
             key = pool.server_key(service, server)
@@ -107,14 +107,35 @@ def checks_of(config: Config) -> dict[str, ServerChecks]:
     return found
 
 
-def serving(config: Config, actual: Table, drained: Collection[str] = ()) -> set[str]:
-    """The servers of a configuration that the kernel sends clients to already.
+class CheckRegister:
+    """The checks of all services, from one configuration to the next."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, tuple[Service, dict[str, ServerChecks]]] = {}
+
+    def adopt(self, services: Iterable[Service]) -> tuple[dict[str, ServerChecks], list[Service]]:
+        """All checks by server_key, and the services that are not the same objects as before."""
+        before, self._of = self._of, {}
+        checks: dict[str, ServerChecks] = {}
+        fresh = []
+        for service in services:
+            known = before.get(service.name)
+            if known is None or known[0] is not service:
+                known = service, checks_of([service])
+                fresh.append(service)
+            self._of[service.name] = known
+            checks.update(known[1])
+        return checks, fresh
+
+
+def serving(services: Iterable[Service], actual: Table, drained: Collection[str] = ()) -> set[str]:
+    """The servers of these services that the kernel sends clients to already.
 
     Those of `drained` (server keys) have weight 0 by order, and were up when they were drained: to
     hold them for unknown after a restart would cut the connections that a drain is to spare.
     """
     found: set[str] = set()
-    for service in config.services:
+    for service in services:
         entries = [(key, actual[key]) for key in service.listens if key in actual]
         for server in service.servers:
             key = pool.server_key(service, server)

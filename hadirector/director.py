@@ -23,8 +23,8 @@ from hadirector import answers, declared, limits, messages, pool
 from hadirector.answers import Json, Present
 from hadirector.api.app import serve
 from hadirector.channel import Channel
-from hadirector.checks import checks_of, serving
-from hadirector.config.codec import config_from_json, config_to_json, digest
+from hadirector.checks import CheckRegister, serving
+from hadirector.config.codec import config_from_json, digest_of
 from hadirector.config.model import Config
 from hadirector.health_store import HealthStore
 from hadirector.hearing import hear_processes, hear_vrrp
@@ -36,6 +36,7 @@ from hadirector.overrides import ENABLE, Command, OverrideStore
 from hadirector.pool import Order
 from hadirector.pools import Pools
 from hadirector.reconciler import HEALTH, Reconciler, Turn
+from hadirector.rereading import Rereading
 from hadirector.sync_keeper import SyncKernel
 from hadirector.turns import AUDIT, Asked, TurnRequests
 from hadirector.upkeep import ROLE, SENT, Upkeep
@@ -65,6 +66,7 @@ class Director:
         self._overrides = OverrideStore(self._runtime_dir, self._journal)
         self._health = HealthStore(Path(told.state_dir), self._journal)
         self._verdicts = Verdicts(self._journal, self._health, self._transition, self._result)
+        self._checks = CheckRegister()
         self._pools = Pools(self._verdicts.view)  # its times are the loop's
         self._reconciler = Reconciler(dataplane, self._journal)
         self._turns = TurnRequests[Turn]()
@@ -72,6 +74,7 @@ class Director:
             told.node, self._runtime_dir, self._journal, again=self._turns.ask, kernel=kernel
         )
         self._reloads = TurnRequests[Json]()
+        self._rereading = Rereading(told.file)
         self._told_quorums: dict[str, bool] | None = None
         self._grow: asyncio.TimerHandle | None = None
         self._remembered: frozenset[ServiceKey] = frozenset()
@@ -81,7 +84,7 @@ class Director:
             node=told.node,
             file=told.file,
             config=config,
-            digest=digest(config),
+            digest=digest_of(told.config),
             started_at=now,
             loaded_at=now,
             checks=self._verdicts.views,
@@ -116,8 +119,6 @@ class Director:
             await self._verdicts.aclose()
             await end_api()
 
-    # Start
-
     async def _take_up_the_table(self) -> None:
         """Adopt what the kernel serves already: its servers start up, not unknown."""
         try:
@@ -135,9 +136,9 @@ class Director:
 
     def _check(self, config: Config, actual: Table) -> None:
         """Have the servers of this configuration checked; those in the table count as up."""
-        checks = checks_of(config)
+        checks, fresh = self._checks.adopt(config.services)
         self._overrides.keep_only(checks.keys())
-        self._verdicts.update(checks, serving(config, actual, self._overrides.drained))
+        self._verdicts.update(checks, serving(fresh, actual, self._overrides.drained))
         self._pools.adopt(config.services, checks)
 
     async def _say_when_ready(self) -> None:
@@ -150,6 +151,7 @@ class Director:
         self._tell_quorums()
         await self._warm_up()
         self._channel.send(messages.encode(messages.Ready(turn.sentence)))
+        await self._rereading.ahead(self._present)
         await asyncio.Event().wait()
 
     async def _warm_up(self) -> None:
@@ -253,9 +255,7 @@ class Director:
             asked.done(await self._read_again(asked.why))
 
     async def _read_again(self, asked_by: str) -> Json:
-        from hadirector.reload import read_again  # the loader and pydantic: needed here alone
-
-        outcome = await asyncio.to_thread(read_again, self._told.file, self._present)
+        outcome = await self._rereading.again(self._present)
         self._journal.add("reload", outcome.sentence, asked_by=asked_by)
         if outcome.refused:
             self._present.trouble["file"] = f"a restart would fail: {outcome.sentence}"
@@ -263,8 +263,10 @@ class Director:
         self._present.trouble.pop("file", None)
         if outcome.config is None:
             return outcome.reply()
-        self._adopt(outcome.config)
+        self._adopt(outcome.config, outcome.digest)
         table, failures = await self._turn_told(RELOAD)
+        # Now that the table is ready for its clients, the addresses may follow.
+        self._channel.send(messages.encode(messages.Adopted(outcome.json)))
         self._turns.ask(AUDIT)  # it was fast, and went by what the table was held to be
         return outcome.reply(table=table, failures=failures)
 
@@ -276,23 +278,21 @@ class Director:
             return f"the table cannot be kept: {error}; {error.remedy}", (str(error),)
         return turn.sentence, turn.failures
 
-    def _adopt(self, config: Config) -> None:
+    def _adopt(self, config: Config, digest: str) -> None:
         """Go by another configuration from now on."""
         present = self._present
-        present.config, present.digest, present.loaded_at = config, digest(config), time.time()
-        names = {router.name for router in config.virtual_routers}
-        for gone in present.routers.keys() - names:
+        present.config, present.digest, present.loaded_at = config, digest, time.time()
+        for gone in present.routers.keys() - {router.name for router in config.virtual_routers}:
             del present.routers[gone]
         self._check(config, self._reconciler.actual)
-        self._channel.send(messages.encode(messages.Adopted(config_to_json(config))))
 
     # Checks
 
     def _transition(self, key: str, transition: Transition) -> None:
         """The verdict on a server changed: let the table follow."""
         was_away = transition.before is State.DOWN or self._present.ready
-        up, now = transition.after is State.UP, asyncio.get_running_loop().time()
-        self._pools.returns.note(key, came_back=up and was_away, now=now)
+        came_back = transition.after is State.UP and was_away
+        self._pools.returns.note(key, came_back=came_back, now=asyncio.get_running_loop().time())
         self._pools.touch(key)
         self._turns.ask(HEALTH)
 

@@ -7,12 +7,13 @@ says the same as before.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from hadirector.answers import Json, Present
+from hadirector.config.again import Reader
 from hadirector.config.diagnostics import Diagnostic
-from hadirector.config.loader import load
-from hadirector.config.model import Config
+from hadirector.config.model import Config, Service
 from hadirector.pool import server_key
 
 CHANGES_TOLD_MAX = 20  # in the sentence; the rest is counted
@@ -26,6 +27,8 @@ class Outcome:
     refused: bool  # the file is wrong
     sentence: str
     diagnostics: tuple[Diagnostic, ...]
+    json: str = ""  # of the configuration to adopt (`codec`), and its digest
+    digest: str = ""
 
     def reply(self, *, table: str | None = None, failures: tuple[str, ...] = ()) -> Json:
         """The API's answer; `table` is what became of the kernel's table, if it was touched."""
@@ -39,9 +42,9 @@ class Outcome:
         }
 
 
-def read_again(file: str, present: Present) -> Outcome:
+def read_again(reader: Reader, present: Present) -> Outcome:
     """Load the file and compare it with what holds now; reads files, changes nothing."""
-    loaded = load(file)
+    loaded = reader.load(present.config)
     config, refused = loaded.config, False
     if config is None:
         errors = loaded.errors
@@ -50,7 +53,7 @@ def read_again(file: str, present: Present) -> Outcome:
         refused = True
     elif present.node not in config.nodes:
         names = ", ".join(config.nodes)
-        sentence = f"reload refused: {file} has no node {present.node}; it has {names}"
+        sentence = f"reload refused: {present.file} has no node {present.node}; it has {names}"
         config, refused = None, True
     elif loaded.digest == present.digest:
         sentence = "reload: the file says what it said before"
@@ -58,15 +61,22 @@ def read_again(file: str, present: Present) -> Outcome:
     else:
         sentence = f"reload accepted: {difference(present.config, config)}"
     return Outcome(
-        config=config, refused=refused, sentence=sentence, diagnostics=loaded.diagnostics
+        config=config,
+        refused=refused,
+        sentence=sentence,
+        diagnostics=loaded.diagnostics,
+        json=loaded.json,
+        digest=loaded.digest,
     )
 
 
 def difference(before: Config, after: Config) -> str:
     """One sentence on what differs between two configurations. Pure."""
+    same = {id(service) for service in before.services} & {id(one) for one in after.services}
+    old, new = ([one for one in c.services if id(one) not in same] for c in (before, after))
     parts = [
-        *_changes("service", _services(before), _services(after)),
-        *_changes("server", _servers(before), _servers(after)),
+        *_changes("service", _services(old), _services(new)),
+        *_changes("server", _servers(old), _servers(new)),
         *_changes("virtual router", _routers(before), _routers(after)),
         *_changes("node", dict(before.nodes), dict(after.nodes)),
     ]
@@ -90,16 +100,14 @@ def _changes(noun: str, before: dict[str, object], after: dict[str, object]) -> 
     return [*added, *removed, *changed]
 
 
-def _services(config: Config) -> dict[str, object]:
+def _services(services: Iterable[Service]) -> dict[str, object]:
     """The services without their servers, which are compared one by one."""
-    return {service.name: replace(service, servers=()) for service in config.services}
+    return {service.name: replace(service, servers=()) for service in services}
 
 
-def _servers(config: Config) -> dict[str, object]:
+def _servers(services: Iterable[Service]) -> dict[str, object]:
     return {
-        server_key(service, server): server
-        for service in config.services
-        for server in service.servers
+        server_key(service, server): server for service in services for server in service.servers
     }
 
 

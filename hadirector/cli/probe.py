@@ -63,7 +63,7 @@ def execute(args: argparse.Namespace) -> int:
         named = servers_called(config, args.what)
     except UnknownSubjectError as error:
         raise CliError(str(error), code=EXIT_INVALID) from error
-    found = [one for key, one in checks_of(config).items() if key in named]
+    found = [one for key, one in checks_of(config.services).items() if key in named]
     checks = {check.key: check for server in found for check in server.checks}
     for module in LOADED_BY_PROBES:  # now, so that the first server's latency is its own
         importlib.import_module(module)

@@ -9,7 +9,8 @@ error to be shown the next. The approach: read (`include`, `positions`), validat
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from collections.abc import Mapping as AbstractMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
@@ -20,9 +21,10 @@ from hadirector.config import codec
 from hadirector.config.balancing import flags_of, persistence_of, tunnel_of
 from hadirector.config.diagnostics import Diagnostic, Severity, render
 from hadirector.config.draft import Draft
-from hadirector.config.include import Files
+from hadirector.config.include import KEY, Files
 from hadirector.config.model import Config, Node, Server, Service
-from hadirector.config.nodes import Findings
+from hadirector.config.nodes import Findings, Mapping
+from hadirector.config.positions import read_yaml
 from hadirector.config.rules import check_rules
 from hadirector.config.sections import FileDraft, ServerDraft, ServiceDraft, walk
 from hadirector.config.service_rules import virtual_addresses
@@ -37,6 +39,7 @@ from hadirector.ipvs.model import (
     Persistence,
     Protocol,
     Tunnel,
+    VirtualAddress,
 )
 from hadirector.plan import Undeclared
 
@@ -49,10 +52,12 @@ class Loaded:
 
     config: Config | None
     diagnostics: tuple[Diagnostic, ...]
-    sources: Mapping[str, str] = field(repr=False)
+    sources: AbstractMapping[str, str] = field(repr=False)
     """The text of every file read, by the name shown in the diagnostics."""
+    json: str = field(default="", repr=False)
+    """The resolved configuration as canonical JSON (`codec`)."""
     digest: str = ""
-    """SHA-256 of the resolved configuration, by which two directors compare theirs."""
+    """SHA-256 of that, by which two directors compare theirs."""
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -69,14 +74,36 @@ class Loaded:
         return render(self.diagnostics, self.sources)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of a text before it is told: the drafts, and the configuration if there is one."""
+
+    top: FileDraft | None
+    findings: Findings
+    texts: dict[str, str]
+    config: Config | None
+
+    def loaded(self, json: str = "") -> Loaded:
+        """For whoever wanted the file; `json` is that of the configuration."""
+        return Loaded(
+            config=self.config,
+            diagnostics=tuple(self.findings),
+            sources=self.texts,
+            json=json,
+            digest=codec.digest_of(json) if json else "",
+        )
+
+
 def load(path: str | Path) -> Loaded:
     """Read and check a configuration file; never raises for what the file holds or lacks."""
-    with _without_collection():
-        return _load(path)
+    with without_collection():
+        reading = read(Path(path))
+        config = reading.config
+        return reading.loaded("" if config is None else codec.config_to_json(config))
 
 
 @contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """Without looking for cycles among a million objects, of which none is garbage yet."""
     was_on = gc.isenabled()
     gc.disable()
@@ -87,21 +114,35 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _load(path: str | Path) -> Loaded:
+def read(path: Path) -> Reading:
+    """Read and check a file with all that it includes."""
     findings = Findings()
     files = Files(findings)
-    root = files.read(Path(path))
+    root = files.read(path)
+    return _reading(root, findings, files.texts)
+
+
+def read_text(text: str, name: str, others: tuple[Service, ...]) -> Reading:
+    """Read and check a text that includes nothing; the `others` belong to the file as well."""
+    findings = Findings()
+    root = read_yaml(text, name, findings)
+    whole = root if isinstance(root, Mapping) and KEY not in root.entries else None
+    return _reading(whole, findings, {name: text}, others)
+
+
+def _reading(
+    root: Mapping | None,
+    findings: Findings,
+    texts: dict[str, str],
+    others: tuple[Service, ...] = (),
+) -> Reading:
     top = None
     if root is not None:
         top = walk(root, findings)
+        top.others = others
         check_rules(top, findings)
     config = _build(top) if top is not None and not findings.failed else None
-    return Loaded(
-        config=config,
-        diagnostics=tuple(findings),
-        sources=files.texts,
-        digest=codec.digest(config) if config is not None else "",
-    )
+    return Reading(top, findings, texts, config)
 
 
 def _build(top: FileDraft) -> Config:
@@ -139,9 +180,14 @@ def _settings(top: FileDraft) -> dict[str, str]:
         service.draft.get("scheduler", str)
         for service in top.services
         if any(key.protocol is Protocol.TCP for key in virtual_addresses(service))
-    }
+    } | {service.scheduler for service in top.others if _is_tcp(service)}
     sloppy = {"sloppy_tcp": "1"} if tcp and tcp <= BY_CLIENT else {}
     return {**SETTINGS, **sloppy, **written}
+
+
+def _is_tcp(service: Service) -> bool:
+    keys = service.listens
+    return any(isinstance(key, VirtualAddress) and key.protocol is Protocol.TCP for key in keys)
 
 
 def _value(draft: Draft, name: str, kind: type[T]) -> T:

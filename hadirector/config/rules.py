@@ -5,6 +5,9 @@ The approach: each rule is one function over the drafts, named for what it finds
 absent or was reported already is None there and passes over in silence, so all rules run in every
 file, however broken. Rules report only what is certain: errors for what cannot work, warnings for
 what is legal but surely not meant. They never change a value.
+
+A rule that compares services with one another must think of `FileDraft.others`, too, or be asked
+again in `again`, which reads only the services that changed.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from hadirector.config.checks import Layer, add_layer, construct, default_layer,
 from hadirector.config.diagnostics import Rule, choices
 from hadirector.config.draft import Draft, check_field, check_fields, check_keys, fields_of
 from hadirector.config.explain import found
-from hadirector.config.model import HealthCheck
+from hadirector.config.model import HealthCheck, Service
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken
 from hadirector.config.own_shape import MUST_AGREE, RouterOfNodeShape
 from hadirector.config.several import ChecksDraft, check_combination
@@ -103,7 +103,10 @@ class RouterDraft:
 
 @dataclass(slots=True)
 class FileDraft:
-    """Everything that the file says, as far as it holds."""
+    """Everything that the file says, as far as it holds.
+
+    `others` are services that were found sound before, and are not among these drafts (`again`).
+    """
 
     draft: Draft
     nodes: dict[str, Draft] = field(default_factory=dict)
@@ -111,6 +114,7 @@ class FileDraft:
     services: list[ServiceDraft] = field(default_factory=list)
     ipvs: Draft | None = None
     sync: Draft | None = None
+    others: tuple[Service, ...] = ()
 
 
 def walk(root: Mapping, findings: Findings) -> FileDraft:

@@ -68,6 +68,7 @@ def _unknown_service(
     if tracker.service is None:
         return
     names = [service.draft.get("name", str) for service in top.services]
+    names += [service.name for service in top.others]
     if None in names or tracker.service in names:
         return  # a name that was reported may be the one
     findings.error(

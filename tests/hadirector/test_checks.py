@@ -9,19 +9,18 @@ from checkers.base import Check, Target, Timing
 from checkers.health import State
 from checkers.tcp import TcpOptions
 from checkers.view import CheckView
-from hadirector.checks import ServerView, checks_of, health_of, serving
-from hadirector.config.model import Config, HealthCheck
+from hadirector.checks import CheckRegister, ServerView, checks_of, health_of, serving
+from hadirector.config.model import HealthCheck
 from hadirector.ipvs.model import Destination, DestinationKey, Table
 from hadirector.pool import desired_table, everything_up
 from tests.hadirector.test_pool import FIRST, SECOND, WEB
 
 OTHER = HealthCheck(kind="tcp", options=TcpOptions(port=9), timing=Timing(interval=9.0))
-CONFIG = Config(nodes={}, virtual_routers=(), services=(WEB,))
 SERVED = desired_table([everything_up(WEB)])
 
 
 def test_every_server_is_checked_where_it_serves_and_the_fallback_is_not() -> None:
-    checks = checks_of(CONFIG)
+    checks = checks_of([WEB])
     assert set(checks) == {FIRST, SECOND}
     (check,) = checks[FIRST].checks
     assert check.key == FIRST
@@ -31,24 +30,24 @@ def test_every_server_is_checked_where_it_serves_and_the_fallback_is_not() -> No
 def test_a_servers_own_check_goes_before_its_services() -> None:
     first, second = WEB.servers
     service = replace(WEB, servers=(replace(first, check=OTHER), replace(second, check=None)))
-    checks = checks_of(replace(CONFIG, services=(service,)))
+    checks = checks_of([service])
     (first_check,), (second_check,) = checks[FIRST].checks, checks[SECOND].checks
     assert (first_check.options, first_check.timing) == (OTHER.options, OTHER.timing)
     assert second_check.timing == WEB.check.timing
 
 
 def test_what_the_kernel_serves_already_counts_as_up() -> None:
-    assert serving(CONFIG, SERVED) == {FIRST, SECOND}
-    assert serving(CONFIG, Table()) == set()
+    assert serving([WEB], SERVED) == {FIRST, SECOND}
+    assert serving([WEB], Table()) == set()
 
 
 def test_a_server_of_weight_zero_or_of_another_service_does_not() -> None:
     first = DestinationKey(ip_address("198.51.100.21"), 80)
     drained = Table.of((SERVED[WEB.listen].service, [Destination(first, weight=0)]))
-    assert serving(CONFIG, drained) == set()
-    assert serving(CONFIG, drained, {FIRST, SECOND}) == {FIRST}  # by order: it was up before
+    assert serving([WEB], drained) == set()
+    assert serving([WEB], drained, {FIRST, SECOND}) == {FIRST}  # by order: it was up before
     foreign = replace(WEB, name="other", servers=WEB.servers[:1])
-    assert serving(replace(CONFIG, services=(foreign,)), SERVED) == {"other/198.51.100.21:80"}
+    assert serving([foreign], SERVED) == {"other/198.51.100.21:80"}
 
 
 @pytest.mark.parametrize(
@@ -72,3 +71,14 @@ def test_a_verdict_in_the_words_of_the_pool(state: State, up: bool | None) -> No
     )
     health = health_of(ServerView.of_one(view))
     assert (health.up, health.reason) == (up, "the reason")
+
+
+def test_what_stays_the_same_object_is_not_made_anew() -> None:
+    other, checks = replace(WEB, name="other"), CheckRegister()
+    before, fresh = checks.adopt([WEB, other])
+    assert (set(before), fresh) == (set(checks_of([WEB, other])), [WEB, other])
+    changed = replace(other, servers=other.servers[:1])
+    after, fresh = checks.adopt([WEB, changed])
+    assert fresh == [changed]
+    assert after == checks_of([WEB, changed])
+    assert after[FIRST] is before[FIRST]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hadirector.answers import Present
+from hadirector.config.again import Reader
 from hadirector.config.loader import load
 from hadirector.config.model import Config
 from hadirector.reload import CHANGES_TOLD_MAX, difference, read_again
@@ -37,7 +38,7 @@ def present(file: Path) -> Present:
 
 def test_another_spelling_of_the_same_is_no_change(file: Path, present: Present) -> None:
     file.write_text("# a comment\n" + file.read_text().replace("100ms", "0.1s"))
-    outcome = read_again(str(file), present)
+    outcome = read_again(Reader(str(file)), present)
     assert (outcome.config, outcome.refused) == (None, False)
     assert outcome.reply() == {
         "accepted": True,
@@ -61,7 +62,7 @@ def test_a_wrong_file_is_refused_whole(
     file: Path, present: Present, text: str, sentence: str
 ) -> None:
     file.write_text(text)
-    outcome = read_again(str(file), present)
+    outcome = read_again(Reader(str(file)), present)
     assert (outcome.config, outcome.refused) == (None, True)
     assert outcome.sentence.startswith(f"reload refused, everything goes on as before: {file}:")
     assert sentence in outcome.sentence
@@ -71,19 +72,19 @@ def test_a_wrong_file_is_refused_whole(
 
 def test_a_file_that_is_gone_is_refused(file: Path, present: Present) -> None:
     file.unlink()
-    assert read_again(str(file), present).refused
+    assert read_again(Reader(str(file)), present).refused
 
 
 def test_a_file_without_this_node_is_refused(file: Path, present: Present) -> None:
     file.write_text(file.read_text().replace("lb1:", "lb3:"))
-    outcome = read_again(str(file), present)
+    outcome = read_again(Reader(str(file)), present)
     assert outcome.refused
     assert outcome.sentence == f"reload refused: {file} has no node lb1; it has lb3, lb2"
 
 
 def test_what_differs_is_named(file: Path, present: Present) -> None:
     write_pair(file, [8081, 8082], scheduler="rr")
-    outcome = read_again(str(file), present)
+    outcome = read_again(Reader(str(file)), present)
     assert outcome.config == loaded(file)
     assert outcome.sentence == (
         "reload accepted: service web changed, server web/127.0.0.1:8082 added, "
