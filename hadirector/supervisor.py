@@ -34,6 +34,7 @@ from hadirector.notify import notify, watchdog_interval_s
 from hadirector.watch import Patience, Watch
 from vrrp import messages as vrrp_messages
 from vrrp import will
+from vrrp.turn import hooks_have_ended
 
 SCHEDULER_PRIORITY = 1  # real-time, but below the VRRP worker
 
@@ -114,6 +115,16 @@ class Supervisor:
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
+        await self._let_hooks_end()
+
+    async def _let_hooks_end(self) -> None:
+        """Stay until the hooks for the end have run, within their bound.
+
+        Once this process is gone, the service manager ends whatever it has left behind.
+        """
+        has_hooks = any(router.hooks for router in self._routers)
+        if has_hooks and not await hooks_have_ended():
+            self._log.warning("hooks for the end still run, and are left to the service manager")
 
     def _stop(self, reason: str) -> None:
         self._stop_reason = reason

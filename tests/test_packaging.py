@@ -8,6 +8,8 @@ import pytest
 
 from hadirector import limits
 from tests.prerequisites import require
+from vrrp import turn
+from vrrp.hooks import Hook
 
 UNIT = Path(__file__).parent.parent / "packaging" / "hadirector.service"
 
@@ -43,8 +45,14 @@ def test_a_lost_supervisor_leaves_its_worker_time_to_leave(
     service: configparser.SectionProxy,
 ) -> None:
     assert service["KillMode"] == "control-group"
+    ends_s = 2 * (limits.STOP_S + limits.EXIT_S + limits.KILLED_S)  # of the two processes
     longest_linger_s = 2 * 40.95
-    assert float(service["TimeoutStopSec"]) > longest_linger_s + limits.STOP_S
+    assert longest_linger_s > turn.FAREWELL_S + turn.KILLED_S  # the hooks for the end run meanwhile
+    assert float(service["TimeoutStopSec"]) > ends_s + longest_linger_s
+
+
+def test_a_hook_of_ordinary_length_is_not_cut_at_the_end() -> None:
+    assert Hook(webhook="http://192.0.2.1/").timeout < turn.FAREWELL_S
 
 
 def test_a_slow_start_is_not_taken_for_a_failed_one(service: configparser.SectionProxy) -> None:

@@ -9,8 +9,7 @@ the hooks to run) and runs those of one virtual router one after the other, in o
 worker is gone, for whatever reason, it runs the hooks for that, too, and ends.
 
 After a crash of the worker, a new one may be at work while the hooks for the end of the old one
-still run. So whoever runs hooks holds a name in the network namespace, and its successor waits for
-that, within the same bound.
+still run: they take turns (`turn`).
 
 Everything is bounded: one run of a script at a time and within its timeout, a number of changes
 that wait per virtual router, retries, and the time after the worker's end.
@@ -42,16 +41,12 @@ from vrrp.messages import Assign, Event, RunHooks, Seen
 from vrrp.priority import Reading
 from vrrp.steady import Streak
 from vrrp.tracked import Tracker
+from vrrp.turn import FAREWELL_S, Turn
 
 WAITING_MAX: Final = 64
 """Changes of one virtual router that wait for its hooks; beyond, the oldest are left out."""
 RETRY_FIRST_S: Final = 1.0
 RETRY_MAX_S: Final = 30.0
-FAREWELL_S: Final = 15.0
-"""How long hooks may go on after the worker's end, and how long a successor waits for them."""
-_TURN: Final = "\0vrrp-hooks"
-"""An abstract socket: the kernel lets go of it with the process, and keeps it per namespace."""
-_TURN_POLL_S: Final = 0.1
 
 
 @dataclass(slots=True)
@@ -71,7 +66,7 @@ class Chores:
         self._trackers: dict[Tracker, asyncio.Task[None]] = {}
         self._files: FileWatch | None = None
         self._hooks: dict[str, _Hooks] = {}
-        self._turn = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._turn = Turn()
         self._may_run_hooks = asyncio.Event()
         self._waiting_for_turn: asyncio.Task[None] | None = None
 
@@ -177,13 +172,7 @@ class Chores:
 
     async def _wait_for_turn(self) -> None:
         """Let the hooks of a worker that was here before come to their end."""
-        give_up = time.monotonic() + FAREWELL_S
-        while time.monotonic() < give_up:
-            try:
-                self._turn.bind(_TURN)
-                break
-            except OSError:
-                await asyncio.sleep(_TURN_POLL_S)
+        await self._turn.take()
         self._may_run_hooks.set()
 
     async def _work_off(self, hooks: _Hooks) -> None:
@@ -235,7 +224,7 @@ class Chores:
         if self._waiting_for_turn is not None:
             self._waiting_for_turn.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-        self._turn.close()
+        self._turn.let_go()
 
 
 def _work_of(hook: Hook, change: Change) -> Sequence[str] | Callable[[], int]:

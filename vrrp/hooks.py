@@ -42,7 +42,13 @@ class Hook:
         str | None, MinLen(1), doc("Who runs it. Without it `nobody`; root if you must.")
     ] = None
     timeout: Annotated[
-        Seconds, Ge(0.1), Le(300), doc("What runs longer is killed with all it started.")
+        Seconds,
+        Ge(0.1),
+        Le(300),
+        doc(
+            "What runs longer is killed with all it started. When the daemon ends, all hooks"
+            " together have 15 s."
+        ),
     ] = 10.0
     retries: Annotated[
         int,

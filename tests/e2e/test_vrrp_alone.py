@@ -5,8 +5,11 @@ Two directors as users start them, in network namespaces of this host, whatever 
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tests.prerequisites import require
@@ -56,3 +59,36 @@ def test_a_pair_without_services_fails_over_and_complains_of_nothing(tmp_path: P
         log_text = (tmp_path / f"{name}.log").read_text()
         assert "cannot be kept" not in log_text
         assert "Traceback" not in log_text
+
+
+def everybody(pid: int) -> list[int]:
+    """A process and all that it and its children have started."""
+    found = [pid]
+    with suppress(FileNotFoundError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found += everybody(int(child))
+    return found
+
+
+def test_hooks_for_the_end_are_not_cut_short_by_a_service_manager(tmp_path: Path) -> None:
+    """It signals all processes at once, and again what is left when the first one has ended."""
+    require(namespaces=True)
+    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o755)
+    tmp_path.chmod(0o777)  # hooks run as nobody
+    told = tmp_path / "told"
+    script = f"test $VRRP_STATE != init || sleep 4; echo $VRRP_STATE >> {told}"
+    file = tmp_path / "vrrp.yaml"
+    hook = f"hooks: [{{command: [/bin/sh, -c, '{script}']}}]"
+    file.write_text(CONFIGURATION.replace("vrid: 51", f"vrid: 51, {hook}"))
+    with World() as world:
+        host, other = world.host("lb1"), world.host("lb2")
+        world.link({host: "192.0.2.11/24", other: "192.0.2.12/24"})
+        run = ("run", str(file), "--node", "lb1", "--state-dir", str(tmp_path / "state"))
+        daemon = host.start(*PROGRAM, *run)
+        eventually(lambda: told.exists() and "active" in told.read_text(), "the hook is told")
+        for pid in everybody(daemon.pid):
+            os.kill(pid, signal.SIGTERM)
+        assert daemon.wait(timeout=15) == 0
+        assert told.read_text().splitlines()[-1] == "init"
+        assert VIP not in host.addresses()
