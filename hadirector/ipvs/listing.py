@@ -103,6 +103,7 @@ def entry_lines(entry: Entry, view: View) -> Iterator[str]:
     width = _width(view)
     cells = _traffic_cells(entry.traffic, view) if view.needs_traffic else ()
     yield _line(str(entry.service), cells, width)
+    yield from _unknown_lines(entry.service.unknown, "  ")
     for key, server in entry.destinations.items():
         counted = entry.counters.get(key, _NOTHING)
         if view.needs_traffic:
@@ -111,6 +112,7 @@ def entry_lines(entry: Entry, view: View) -> Iterator[str]:
             cells = tuple(cell(server, counted) for cell in _COLUMNS[view].values())
         tunnel = f" ({server.tunnel})" if server.forward is Forward.TUN else ""
         yield _line(f"  {key}{tunnel}", cells, width)
+        yield from _unknown_lines(server.unknown, "    ")
 
 
 def entry_json(entry: Entry) -> Json:
@@ -204,6 +206,12 @@ def _service_json(service: Service) -> Json:
         "flags": str(service.flags),
         "unknown": _unknown_json(service.unknown),
     }
+
+
+def _unknown_lines(unknown: Unknown, indent: str) -> Iterator[str]:
+    """What a newer kernel says, as far as it can be shown: types and bytes."""
+    for kind, value in unknown:
+        yield f"{indent}unknown attribute {kind}: {value.hex()}"
 
 
 def _unknown_json(unknown: Unknown) -> dict[str, str]:

@@ -58,7 +58,8 @@ class RefusedError(NetlinkError):
     """The kernel refused a request. ``errno`` says why."""
 
     def __init__(self, code: int, words: str) -> None:
-        super().__init__(f"{os.strerror(code)}{f' ({words})' if words else ''}")
+        name, told = errno.errorcode.get(code, f"errno {code}"), f" ({words})" if words else ""
+        super().__init__(f"{name}, {os.strerror(code).lower()}{told}")
         self.errno = code
 
 
@@ -121,6 +122,7 @@ class GenericNetlink:
                     return entries
         except RefusedError as error:
             self._forget(error)
+            self.close()  # while half a dump waits in the socket, another is refused (EBUSY)
             raise
         raise AnswerLostError(f"the kernel's table changed during {DUMP_ATTEMPTS_MAX} readings")
 

@@ -93,6 +93,7 @@ class KernelTable:
                 except InexpressibleError as oddity:
                     oddities.append(str(oddity))
                     continue
+            with translated(f"the servers of {service.key}"):
                 entry = await self._entry(service, totals, oddities)
             yield entry
             if turn % _SERVICES_PER_TURN == 0:
@@ -107,8 +108,7 @@ class KernelTable:
             if not self._ftp_helped and any(_needs_ftp_helper(step) for step in batch):
                 self._ftp_helped = True
                 await asyncio.to_thread(host.load_modules, FTP_HELPER)
-            with translated():
-                answers = await self._netlink.execute([messages.encode(step) for step in batch])
+            answers = await self._execute(batch)
             refused = [
                 Failure(step, code, words)
                 for step, (code, words) in zip(batch, answers, strict=True)
@@ -132,6 +132,16 @@ class KernelTable:
     def close(self) -> None:
         """Give the socket back; the next use opens another."""
         self._netlink.close()
+
+    async def _execute(self, batch: list[Step]) -> list[tuple[int, str]]:
+        """The kernel's answer to each step of a batch."""
+        try:
+            with translated():
+                return await self._netlink.execute([messages.encode(step) for step in batch])
+        except DataplaneUnsureError as error:
+            more = f" and {len(batch) - 1} more" if len(batch) > 1 else ""
+            told = f"{error}; not known to be done: {batch[0]}{more}"
+            raise DataplaneUnsureError(told) from error
 
     async def _entry(self, service: Service, totals: Traffic | None, oddities: list[str]) -> Entry:
         destinations: dict[DestinationKey, Destination] = {}
@@ -178,8 +188,8 @@ def _with_schedulers(failure: Failure) -> Failure:
 
 
 @contextmanager
-def translated() -> Iterator[None]:
-    """Netlink's errors as those of a dataplane."""
+def translated(what: str = "its table") -> Iterator[None]:
+    """Netlink's errors as those of a dataplane; ``what`` was to be read."""
     try:
         yield
     except FamilyAbsentError as error:
@@ -187,8 +197,10 @@ def translated() -> Iterator[None]:
     except AnswerLostError as error:
         raise DataplaneUnsureError(str(error)) from error
     except WireError as error:
-        raise DataplaneError(f"the kernel's answer is not understood: {error}") from error
+        raise DataplaneError(
+            f"the kernel's answer about {what} is not understood: {error}"
+        ) from error
     except RefusedError as error:
         if error.errno == errno.EPERM:
             raise DataplaneForbiddenError("the kernel refuses to show IPVS (EPERM)") from error
-        raise DataplaneError(f"the kernel refuses to show its table: {error}") from error
+        raise DataplaneError(f"the kernel refuses to show {what}: {error}") from error

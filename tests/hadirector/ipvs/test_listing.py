@@ -50,7 +50,8 @@ ENTRY = Entry(WEB, {KEY: TUN}, {KEY: COUNTED}, TRAFFIC)
     ],
 )
 def test_columns(view: View, expected: list[str]) -> None:
-    service, server = entry_lines(ENTRY, view)
+    service, server, unknown = entry_lines(ENTRY, view)
+    assert unknown == "    unknown attribute 99: 0102"
     assert server.startswith("  198.51.100.21:80 (gue port 6080)")
     assert server.split()[4:] == expected
     assert service.startswith("tcp 192.0.2.100:80, scheduler wlc")
