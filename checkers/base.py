@@ -260,6 +260,8 @@ class CheckOptions:
     lacks: ClassVar[Mapping[str, str]] = {}
     """Those of the options below that mean nothing for this kind and must not be written, and why.
     """
+    secrets: ClassVar[tuple[str, ...]] = ()
+    """Options of the kind that are shown nowhere; of each, `NAME_file` may name a file."""
     names_service: ClassVar[bool] = False
     """Whether the probe tells on what its target serves: then it differs from service to service.
     """
@@ -292,12 +294,32 @@ class CheckOptions:
         """A probe that works by these options; `Check.make_probe` has it inverted where asked."""
         raise NotImplementedError
 
+    @property
+    def secret_options(self) -> tuple[str, ...]:
+        """The names of what is secret, and of the files it may come from."""
+        files = (f"{name}_file" for name in self.secrets)
+        return (*self.secrets, *(name for name in files if hasattr(self, name)))
+
     def problems_here(self) -> Iterator[OptionError]:
         """What is wrong on this host with files that the options name; reads them, changes nothing.
 
         To be asked when a configuration is read. A probe finds the same later, as a ProbeError.
         """
         return iter(())
+
+    def unusable_secrets(self) -> Iterator[OptionError]:
+        """What is wrong on this host with files that hold secrets."""
+        from checkers.secret import SecretError, read_secret
+
+        for name in self.secret_options:
+            file = getattr(self, name)
+            if name in self.secrets or file is None:
+                continue
+            try:
+                read_secret(file)
+            except SecretError as error:
+                if not isinstance(error.__cause__, PermissionError):
+                    yield OptionError(name, str(error))
 
     def describe(self) -> str:
         """What is asked of the server, in a few words, such as `http GET /healthz`."""
@@ -335,12 +357,19 @@ class Check:
             yield OptionError("source", sentence)
 
     def make_probe(self) -> Probe:
-        """The probe of the options, inverted where they say so."""
-        if not self.options.inverted:
-            return self.options.make_probe()
+        """The probe of the options, that tells no secret, inverted where they say so."""
+        options = self.options
+        if any(getattr(options, name) is not None for name in options.secret_options):
+            from checkers.secret import SecretProbe
+
+            probe: Probe = SecretProbe(options)
+        else:
+            probe = options.make_probe()
+        if not options.inverted:
+            return probe
         from checkers.inverted import InvertedProbe
 
-        return InvertedProbe(self.options.make_probe())
+        return InvertedProbe(probe)
 
     @property
     def digest(self) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from checkers.base import Probe
+from checkers.secret import PasswordFile
 from checkers.securable import DialogueProbe, Password, Securable, UserName, check_login
 
 if TYPE_CHECKING:
@@ -22,9 +23,11 @@ class FtpOptions(Securable):
     """Options of the check `ftp`."""
 
     kind: ClassVar[str] = "ftp"
+    secrets: ClassVar[tuple[str, ...]] = ("password",)
 
     username: UserName = None
     password: Password = None
+    password_file: PasswordFile = None
 
     def __post_init__(self) -> None:
         Securable.__post_init__(self)

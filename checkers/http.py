@@ -25,6 +25,7 @@ from checkers import limits
 from checkers.base import CheckOptions, OptionError, Probe, Reason, Result, Target
 from checkers.pattern import check_pattern
 from checkers.recording import Failure, Recording
+from checkers.secret import PasswordFile, check_secrets, has
 from checkers.trust import Client
 
 Status = int | str
@@ -53,6 +54,7 @@ class HttpOptions(CheckOptions):
     """Options of the check `http`."""
 
     kind: ClassVar[str] = "http"
+    secrets: ClassVar[tuple[str, ...]] = ("password", "token")
 
     method: Annotated[
         Literal["GET", "HEAD", "OPTIONS", "POST"],
@@ -96,7 +98,12 @@ class HttpOptions(CheckOptions):
         Text | None, doc("User name for basic authentication; with `password`.")
     ] = None
     password: Annotated[Text | None, doc("Password for basic authentication.")] = None
+    password_file: PasswordFile = None
     token: Annotated[Text | None, doc("Token for bearer authentication.")] = None
+    token_file: Annotated[
+        Text | None,
+        doc("File whose first line is the token, instead of `token`; not readable by others."),
+    ] = None
     body: Annotated[
         Annotated[str, MinLen(1), MaxLen(65_536)] | None,
         doc("What a POST sends (UTF-8); its type is told by the header `Content-Type`."),
@@ -141,12 +148,13 @@ class HttpOptions(CheckOptions):
             check_pattern("matches", self.matches)
 
     def _check_credentials(self) -> None:
-        if (self.username is None) != (self.password is None):
+        check_secrets(self)
+        if (self.username is None) == has(self, "password"):
             missing = "username" if self.username is None else "password"
             raise OptionError(missing, "`username` and `password` go together")
         if self.username is not None and ":" in self.username:
             raise OptionError("username", "a colon cannot be in it (RFC 7617 2)")
-        if self.token is not None and self.username is not None:
+        if has(self, "token") and self.username is not None:
             raise OptionError("token", "either a token or a user name and password")
         if self.token is not None and not _VISIBLE.fullmatch(self.token):
             raise OptionError("token", "a token has no spaces and only ASCII")
@@ -155,7 +163,7 @@ class HttpOptions(CheckOptions):
                 raise OptionError("headers", f"{name!r}: {value!r} is no header of HTTP")
             if name.lower() in _OURS:
                 raise OptionError("headers", f"{name}: {_OURS[name.lower()]}")
-            if name.lower() == "authorization" and (self.token or self.username):
+            if name.lower() == "authorization" and (has(self, "token") or self.username):
                 raise OptionError("headers", f"{name}: either this or user name or token")
 
     @property

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from checkers.base import Probe, Reason
 from checkers.recording import Failure, quoted
+from checkers.secret import PasswordFile
 from checkers.securable import DialogueProbe, Password, Securable, UserName, check_login
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ class ImapOptions(Securable):
     """Options of the check `imap`."""
 
     kind: ClassVar[str] = "imap"
+    secrets: ClassVar[tuple[str, ...]] = ("password",)
 
     username: UserName = None
     password: Password = None
+    password_file: PasswordFile = None
 
     def __post_init__(self) -> None:
         Securable.__post_init__(self)

@@ -14,6 +14,7 @@ from annotated_types import MaxLen, MinLen, doc
 
 from checkers.base import Probe, Reason
 from checkers.recording import Failure, quoted
+from checkers.secret import PasswordFile
 from checkers.securable import DialogueProbe, Password, Securable, UserName, check_login
 
 if TYPE_CHECKING:
@@ -48,9 +49,11 @@ class LdapOptions(Securable):
     """Options of the check `ldap`."""
 
     kind: ClassVar[str] = "ldap"
+    secrets: ClassVar[tuple[str, ...]] = ("password",)
 
     username: UserName = None
     password: Password = None
+    password_file: PasswordFile = None
     base: Annotated[
         Annotated[str, MinLen(1), MaxLen(1024)] | None,
         doc("The entry that must be there, such as `dc=example,dc=org`."),

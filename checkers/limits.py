@@ -77,5 +77,8 @@ SCRIPT_DEATH_S = 0.05
 FILE_BYTES_MAX = 256
 """Of a file that carries a weight, what is read."""
 
+SECRET_BYTES_MAX = 4096
+"""Of the file that holds a secret, its first line."""
+
 PATTERN_CPU_S = 0.05
 """Processor time that one search for a regular expression may take."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from checkers.base import OptionError, Probe, Reason
 from checkers.recording import Failure, plain, quoted
+from checkers.secret import PasswordFile, check_secrets, has
 from checkers.securable import DialogueProbe, Password, Securable, UserName
 
 if TYPE_CHECKING:
@@ -36,14 +37,17 @@ class MysqlOptions(Securable):
     """Options of the check `mysql`."""
 
     kind: ClassVar[str] = "mysql"
+    secrets: ClassVar[tuple[str, ...]] = ("password",)
     tls_modes: ClassVar[tuple[str, ...]] = ("none", "starttls")
 
     username: UserName = None
     password: Password = None
+    password_file: PasswordFile = None
 
     def __post_init__(self) -> None:
         Securable.__post_init__(self)
-        if self.password is not None and self.username is None:
+        check_secrets(self)
+        if has(self, "password") and self.username is None:
             raise OptionError("username", "is missing: whose password is it?")
         if self.username is not None and "\0" in self.username:
             raise OptionError("username", "holds a zero byte")

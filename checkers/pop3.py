@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from checkers.base import Probe, Reason
 from checkers.recording import Failure, quoted
+from checkers.secret import PasswordFile
 from checkers.securable import DialogueProbe, Password, Securable, UserName, check_login
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ class Pop3Options(Securable):
     """Options of the check `pop3`."""
 
     kind: ClassVar[str] = "pop3"
+    secrets: ClassVar[tuple[str, ...]] = ("password",)
 
     username: UserName = None
     password: Password = None
+    password_file: PasswordFile = None
 
     def __post_init__(self) -> None:
         Securable.__post_init__(self)

@@ -18,6 +18,7 @@ from annotated_types import MaxLen, MinLen, doc
 from checkers.base import OptionError, Probe, Reason
 from checkers.recording import Failure, plain, quoted
 from checkers.scram import Scram, ScramError
+from checkers.secret import PasswordFile, check_secrets
 from checkers.securable import DialogueProbe, Password, Securable, UserName
 
 if TYPE_CHECKING:
@@ -38,10 +39,12 @@ class PostgresqlOptions(Securable):
     """Options of the check `postgresql`."""
 
     kind: ClassVar[str] = "postgresql"
+    secrets: ClassVar[tuple[str, ...]] = ("password",)
     tls_modes: ClassVar[tuple[str, ...]] = ("none", "starttls")
 
     username: UserName = None
     password: Password = None
+    password_file: PasswordFile = None
     database: Annotated[str, MinLen(1), MaxLen(63), doc("The database to log in to.")] = "postgres"
     role: Annotated[
         Literal["any", "primary", "replica"], doc("The role that the server must have.")
@@ -49,7 +52,8 @@ class PostgresqlOptions(Securable):
 
     def __post_init__(self) -> None:
         Securable.__post_init__(self)
-        for field in ("password", "role"):
+        check_secrets(self)
+        for field in ("password", "password_file", "role"):
             if self.username is None and getattr(self, field) not in (None, "any"):
                 raise OptionError("username", f"is missing: `{field}` needs a login")
         for field in ("username", "password", "database"):

@@ -20,6 +20,7 @@ from annotated_types import MaxLen, MinLen, doc
 
 from checkers.base import CheckOptions, OptionError, Probe, Reason, Result, Target
 from checkers.recording import Failure, Recording, quoted
+from checkers.secret import PasswordFile, has
 from checkers.securable import Password, UserName, check_login
 
 _ACCESS_REQUEST, _ACCEPT, _REJECT, _ACCOUNTED, _CHALLENGE, _STATUS = 1, 2, 3, 5, 11, 12
@@ -34,16 +35,22 @@ class RadiusOptions(CheckOptions):
     """Options of the check `radius`."""
 
     kind: ClassVar[str] = "radius"
+    secrets: ClassVar[tuple[str, ...]] = ("secret", "password")
 
     secret: Annotated[
         Annotated[str, MinLen(1), MaxLen(255)] | None,
-        doc("The secret shared with the server. Required."),
+        doc("The secret shared with the server. Required, or its file."),
+    ] = None
+    secret_file: Annotated[
+        Annotated[str, MinLen(1), MaxLen(4096)] | None,
+        doc("File whose first line is the secret, instead of `secret`; not readable by others."),
     ] = None
     username: UserName = None
     password: Password = None
+    password_file: PasswordFile = None
 
     def __post_init__(self) -> None:
-        if self.secret is None:
+        if not has(self, "secret"):
             raise OptionError("secret", "is missing: without it the server answers nothing")
         check_login(self)
         for field, most in (("username", 253), ("password", 128)):

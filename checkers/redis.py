@@ -15,6 +15,7 @@ from annotated_types import doc
 
 from checkers.base import OptionError, Probe, Reason
 from checkers.recording import Failure, plain, quoted
+from checkers.secret import PasswordFile, check_secrets, has
 from checkers.securable import DialogueProbe, Password, Securable, UserName
 
 if TYPE_CHECKING:
@@ -30,17 +31,20 @@ class RedisOptions(Securable):
     """Options of the check `redis`."""
 
     kind: ClassVar[str] = "redis"
+    secrets: ClassVar[tuple[str, ...]] = ("password",)
     tls_modes: ClassVar[tuple[str, ...]] = ("none", "implicit")
 
     username: UserName = None
     password: Password = None
+    password_file: PasswordFile = None
     role: Annotated[
         Literal["any", "primary", "replica"], doc("The role that the server must have.")
     ] = "any"
 
     def __post_init__(self) -> None:
         Securable.__post_init__(self)
-        if self.username is not None and self.password is None:
+        check_secrets(self)
+        if self.username is not None and not has(self, "password"):
             raise OptionError("password", "a user name is of no use without it")
 
     def make_probe(self) -> Probe:

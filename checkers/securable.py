@@ -17,6 +17,7 @@ from annotated_types import MaxLen, MinLen, doc
 
 from checkers import trust
 from checkers.base import CheckOptions, OptionError, Result, Target
+from checkers.secret import check_secrets, has
 
 if TYPE_CHECKING:
     from checkers.stream import Stream
@@ -64,10 +65,11 @@ class Securable(CheckOptions):
         return trust.unusable_files(self)
 
 
-def check_login(options: object) -> None:
+def check_login(options: CheckOptions) -> None:
     """Raise OptionError unless `username` and `password` are both there or both not."""
+    check_secrets(options)
     username, password = getattr(options, "username", None), getattr(options, "password", None)
-    if (username is None) != (password is None):
+    if (username is None) == has(options, "password"):
         missing = "username" if username is None else "password"
         raise OptionError(missing, "`username` and `password` go together")
     for field, text in (("username", username), ("password", password)):

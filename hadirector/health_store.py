@@ -60,6 +60,7 @@ class HealthStore:
         try:
             if len(text) > limits.HEALTH_FILE_BYTES_MAX:
                 raise OSError(0, f"{len(text)} bytes are more than anybody reads")
+            fresh.touch(mode=0o600)  # a digest could be guessed at, and what servers say is theirs
             fresh.write_text(text)
             fresh.replace(self._path)
         except OSError as error:

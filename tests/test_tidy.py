@@ -33,6 +33,7 @@ PURE = (
     "hadirector.connection_sync",
     "hadirector.cli.screen",
     "hadirector.config.model",
+    "hadirector.config.secrets",
     "hadirector.drill.budgets",
     "hadirector.drill.possession",
     "hadirector.drill.procfs",

@@ -153,7 +153,7 @@ def resolve(layers: tuple[Layer, ...], place: Place, findings: Findings) -> Heal
     _compare_timing(draft, findings)
     options = construct(draft, KINDS[kind], findings)
     if options is not None:
-        for problem in options.problems_here():
+        for problem in (*options.problems_here(), *options.unusable_secrets()):
             name, message = problem.field, str(problem)
             findings.error(
                 Rule.BAD_VALUE, draft.at(name), path=draft.path_of(name), message=message

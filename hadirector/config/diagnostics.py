@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from hadirector.config.secrets import masked
+
 EXCERPT_COLUMNS_MAX = 160
 TEXT_CHARACTERS_MAX = 200
 MESSAGE_CHARACTERS_MAX = 500
@@ -163,7 +165,7 @@ def _with_excerpt(diagnostic: Diagnostic, sources: Mapping[str, str]) -> str:
     if not 1 <= diagnostic.line <= len(lines):
         return str(diagnostic)
     # One column each, so that the caret stands under its character whatever the terminal does.
-    line = "".join(c if c.isprintable() else " " for c in lines[diagnostic.line - 1])
+    line = "".join(c if c.isprintable() else " " for c in masked(lines[diagnostic.line - 1]))
     start = 0
     if len(line) > EXCERPT_COLUMNS_MAX:
         start = max(0, diagnostic.column - 1 - EXCERPT_COLUMNS_MAX // 2)

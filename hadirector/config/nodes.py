@@ -18,6 +18,7 @@ from hadirector.config.diagnostics import (
     Rule,
     Severity,
 )
+from hadirector.config.secrets import unspoken
 
 Value = str | int | float | bool | None
 
@@ -152,6 +153,7 @@ class Findings:
         message: str,
         hint: str,
     ) -> None:
+        text, message = unspoken(path, text, message)
         diagnostic = Diagnostic(
             severity=severity,
             rule=rule,

@@ -48,7 +48,7 @@ IMPOSSIBLE = {
     "version 2 with IPv6": (f"{{{FRONT6}, version: 2}}", "addresses: version 2 is for IPv4 only"),
     "a password of 9 characters": (
         f"{{{FRONT}, version: 2, password: ninechars}}",
-        'password: "ninechars" is longer than 8',
+        'password: "…" is longer than 8',
     ),
     "a password in version 3": (f"{{{FRONT}, password: secret}}", "password: version 3 has none"),
     "keys of one number": (
