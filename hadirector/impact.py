@@ -2,16 +2,27 @@
 
 The problem: "remove 2 servers" may end no connection or thousands. The approach: the steps that
 take something away are added up with the connections that the kernel counted when the table was
-read; what was read is old a moment later, so this is an estimate and says so by being one. Adding
-servers or raising weights harms nobody and is not told here.
+read; what was read is old a moment later, so this is an estimate and says so by being one. What
+else clients notice is told by service: a quorum that is not reached, persistence that forgets them,
+a hash that sends them elsewhere. Adding servers or raising weights harms nobody, but with a hash.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from hadirector.ipvs.model import Counters, DestinationKey, Entry, ServiceKey, Table
+from hadirector.ipvs.model import (
+    Counters,
+    Destination,
+    DestinationKey,
+    Entry,
+    Persistence,
+    ServiceFlag,
+    ServiceKey,
+    Table,
+)
+from hadirector.ipvs.schedulers import moved
 from hadirector.ipvs.steps import (
     AddDestination,
     AddService,
@@ -22,6 +33,8 @@ from hadirector.ipvs.steps import (
 from hadirector.plan import Plan
 
 _NONE = Counters()
+_HASHES = {"sh", "mh", "dh"}
+"""Schedulers that bind a client, or an address, to a server; `dh` knows no fallback at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +70,25 @@ def impact(
             changes += len(entry.destinations)
         elif isinstance(step, DeleteDestination):
             removed.append(_counted(entry, step.before.key))
-        elif isinstance(step, SetDestination) and step.before.usable > step.destination.usable:
+        elif isinstance(step, SetDestination) and _closes(step, _counted(entry, step.before.key)):
             drained.append(_counted(entry, step.before.key))
     sentences = (
         *_sentence("removes", removed),
         *_sentence("takes new connections from", drained),
-        *_losses({step.key for step in ahead.steps}, actual, desired, quorums),
+        *_losses(ahead, actual, desired, quorums),
     )
-    return Impact(sentences, changes)
+    # A service of the file may be several of the kernel's, for which the same holds.
+    return Impact(tuple(dict.fromkeys(sentences)), changes)
+
+
+def _closes(step: SetDestination, counted: Counters) -> bool:
+    """Whether a server takes no new connections by this: its weight, or a threshold it is at."""
+    total = counted.active + counted.inactive
+
+    def takes_some(server: Destination) -> bool:
+        return server.usable and not 0 < server.upper <= total
+
+    return takes_some(step.before) and not takes_some(step.destination)
 
 
 def _counted(entry: Entry, key: DestinationKey) -> Counters:
@@ -83,23 +107,58 @@ def _sentence(verb: str, servers: list[Counters]) -> Iterator[str]:
 
 
 def _losses(
-    keys: set[ServiceKey],
-    actual: Table,
-    desired: Table,
-    quorums: Mapping[ServiceKey, Quorum],
+    ahead: Plan, actual: Table, desired: Table, quorums: Mapping[ServiceKey, Quorum]
 ) -> Iterator[str]:
-    for key, entry in actual.items():
-        if key not in keys:
-            continue
+    for key in dict.fromkeys(step.key for step in ahead.steps):
+        entry, wanted = actual.get(key), desired.get(key)
         quorum = quorums.get(key, Quorum(str(key), 1))
-        before, after = _usable(entry), _usable(desired[key]) if key in desired else 0
+        before, after = _usable(entry), _usable(wanted)
         if before and not after:
             yield f"leaves {quorum.name} without a server"
         elif before >= quorum.needed > after:
             yield f"quorum of {quorum.name} falls below {quorum.needed}"
+        elif wanted is not None and after < quorum.needed:
+            yield f"quorum of {quorum.name} is not reached: {after} of {quorum.needed}"
+        if entry is not None and wanted is not None and after:
+            yield from _moves(quorum.name, entry, wanted)
 
 
-def _usable(entry: Entry) -> int:
+def _moves(name: str, entry: Entry, wanted: Entry) -> Iterator[str]:
+    """Clients who find another server, or none, with their next connection."""
+    before, after = entry.service, wanted.service
+    persistent = sum(counted.persistent for counted in entry.counters.values())
+    if persistent and before.persistence != after.persistence:
+        if _remembers(before.persistence, after.persistence):
+            yield f"the persistence of {name} has another time-out for new clients"
+        else:
+            yield f"persistence forgets {_count(persistent, 'client')} of {name}"
+    if before.scheduler != after.scheduler and _HASHES & {before.scheduler, after.scheduler}:
+        yield (
+            f"clients of {name} go elsewhere: scheduler {after.scheduler}, no longer "
+            f"{before.scheduler}"
+        )
+    share = moved(entry, wanted)
+    if share:
+        yield f"{share:.1%} of the clients of {name} go to another server ({after.scheduler})"
+    if after.scheduler in _HASHES and ServiceFlag.SCHEDULER_1 not in after.flags:
+        closed = [key for key, server in wanted.destinations.items() if not server.usable]
+        if any(key in entry.destinations and entry.destinations[key].usable for key in closed):
+            yield (
+                f"turns away the clients of what is drained in {name}: {after.scheduler} "
+                "has no fallback here"
+            )
+
+
+def _remembers(before: Persistence | None, after: Persistence | None) -> bool:
+    """Whether clients are still found by what is remembered of them."""
+    if before is None or after is None:
+        return False
+    return replace(before, timeout_s=after.timeout_s) == after
+
+
+def _usable(entry: Entry | None) -> int:
+    if entry is None:
+        return 0
     return sum(server.usable for server in entry.destinations.values())
 
 

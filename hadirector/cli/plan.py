@@ -127,7 +127,9 @@ def with_sync(ahead: Ahead, config: Config, node: str, running: Daemons) -> Ahea
     elif node not in sync.duties:
         names = " or ".join(f"--node {name}" for name in sync.duties)
         remark = (f"connection sync {sync}: which director is this? say {names}",)
-    return replace(ahead, sync=steps(sync.daemons(roles), running), remarks=remark)
+    return replace(
+        ahead, sync=steps(sync.daemons(roles), running), remarks=(*ahead.remarks, *remark)
+    )
 
 
 def look_ahead(config: Config, dataplane: Dataplane) -> Ahead:
@@ -146,7 +148,8 @@ def look_ahead(config: Config, dataplane: Dataplane) -> Ahead:
     quorums = {
         key: Quorum(each.name, each.quorum) for each in config.services for key in each.listens
     }
-    return Ahead(ahead, impact(ahead, actual, desired, quorums))
+    odd = tuple(f"in the kernel, and left alone: {oddity}" for oddity in actual.oddities)
+    return Ahead(ahead, impact(ahead, actual, desired, quorums), remarks=odd)
 
 
 def show(ahead: Ahead, *, as_json: bool) -> None:

@@ -51,6 +51,28 @@ def _not_udp(service: ServiceDraft) -> VirtualAddress | None:
     return next((key for key in keys if key.protocol is not Protocol.UDP), None)
 
 
+def _drained_hash(service: ServiceDraft, findings: Findings) -> None:
+    """`sh` leaves a server of weight 0 its clients, and refuses them (ip_vs_sh.c).
+
+    `mh` does so only if it was drained while in use, which `plan` tells.
+    """
+    flags = service.draft.get("scheduler_flags", list) or ()
+    if service.draft.get("scheduler", str) != "sh" or "sh-fallback" in flags:
+        return
+    weights = [server.draft.get("weight", int) for server in service.servers]
+    if not any(weights):
+        return  # that nobody serves is told by another rule
+    for server, weight in zip(service.servers, weights, strict=True):
+        if weight == 0:
+            findings.warning(
+                Rule.DRAINED_HASH,
+                server.draft.at("weight"),
+                path=server.draft.path_of("weight"),
+                message="scheduler sh turns away the clients of a server of weight 0",
+                hint="write scheduler_flags: [sh-fallback], or leave the server out",
+            )
+
+
 def _one_packet(service: ServiceDraft, findings: Findings) -> None:
     other = _not_udp(service)
     if service.draft.get("one_packet", bool) and other:
@@ -207,6 +229,7 @@ def _wrong_options(tunnel: Draft) -> list[tuple[str, str, str]]:
 
 _RULES: tuple[Callable[[ServiceDraft, Findings], None], ...] = (
     _scheduler_flags,
+    _drained_hash,
     _one_packet,
     _one_packet_answers,
     _persistence,

@@ -112,6 +112,7 @@ class Rule(StrEnum):
     UNUSED_GROUP = "unused-group"
     MISSING_PROGRAM = "missing-program"
     ONE_PACKET_NAT = "one-packet-nat"
+    DRAINED_HASH = "drained-hash"
     WEIGHT_WITHOUT_EFFECT = "weight-without-effect"
     SYNC_LOSES = "sync-loses"
     WEIGHT_ZERO = "weight-zero"

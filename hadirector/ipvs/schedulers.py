@@ -88,6 +88,23 @@ def lose(entry: Entry, key: DestinationKey) -> Loss | None:
     return Loss(lost / len(before), moved / len(before))
 
 
+def moved(before: Entry, after: Entry) -> float | None:
+    """The share of clients whose server stays and who go to another one; None: not hashed so.
+
+    ``after`` is what is wanted, in any order: the kernel puts new servers before the others.
+    """
+    if before.service.scheduler != after.service.scheduler:
+        return None
+    new = [key for key in after.destinations if key not in before.destinations]
+    order = [*reversed(new), *(key for key in before.destinations if key in after.destinations)]
+    kept = replace(after, destinations={key: after.destinations[key] for key in order})
+    old, fresh = _table(before), _table(kept)
+    if not old or not fresh:
+        return None
+    pairs = zip(old, fresh, strict=True)
+    return sum(a != b for a, b in pairs if a in after.destinations) / len(old)
+
+
 class RoundRobin:
     """`rr` and `wrr` from the state of a service whose servers were added one after the other.
 

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from hadirector.cli.main import main
+from hadirector.cli.plan import look_ahead, show
 from hadirector.ipvs.dataplane import DataplaneForbiddenError
 from hadirector.ipvs.memory import MemoryTable
 from hadirector.ipvs.model import Protocol, Service, Table, VirtualAddress
 from hadirector.preflight import only_one
+from tests.hadirector.config.samples import HEAD, config_of
 
 FILE = str(Path(__file__).parent / "two_servers.yaml")
 FOREIGN = VirtualAddress(Protocol.TCP, ip_address("203.0.113.9"), 80)
@@ -159,3 +161,19 @@ def test_a_plan_that_takes_is_shown_with_its_impact_and_limited(
     assert table.writes == writes + 1
     with pytest.raises(SystemExit):
         main([*apply, str(file), "--max-changes", "some"])
+
+
+class OddTable(MemoryTable):
+    async def read(self, *, traffic: bool = False) -> Table:
+        return Table(self.table.entries, ("service 192.0.2.9 port 7 has IP protocol 47",))
+
+
+def test_what_our_values_cannot_express_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(look_ahead(config_of(tmp_path, HEAD), OddTable()), as_json=False)
+    assert (
+        capsys.readouterr()
+        .out.splitlines()[0]
+        .endswith("in the kernel, and left alone: service 192.0.2.9 port 7 has IP protocol 47")
+    )
