@@ -1,4 +1,9 @@
-"""What the clients of a rehearsal go through: a probe every 10 ms, and connections kept open."""
+"""What the clients of a rehearsal go through: a probe every 10 ms, and connections kept open.
+
+The machine that a rehearsal runs on may be busy with other things, and then everything in its
+world stands still for a moment. So the client also asks a server beside itself, which needs no
+director: while that one is silent too, silence says nothing of the pair.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,8 @@ POLL_S = 0.05
 ANSWERED_LATELY_S = 0.5
 CONNECTIONS = 10
 SAMPLES_MAX = 100_000
+SERVICE, REFERENCE = 0, 1
+"""What the client asks, by its place among the targets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +38,13 @@ class Experience:
 
 
 class Clients:
-    """The client process, seen from the scenarios."""
+    """The client process, seen from the scenarios. Its targets: SERVICE and REFERENCE."""
 
     def __init__(self, client: Client, *, connects: bool) -> None:
         self._client = client
         self.connects = connects  # over TCP: connections can be refused, and kept
         self._samples: list[Sample] = []
+        self._reference: list[Sample] = []
         self._judgements: list[_Judgement] = []
         self._began_at = time.monotonic()
 
@@ -49,7 +57,7 @@ class Clients:
             self._client.open_connections(CONNECTIONS)
             time.sleep(settle_s)
         self._client.collect()
-        self._samples, self._judgements = [], []
+        self._samples, self._reference, self._judgements = [], [], []
         self._began_at = time.monotonic()
 
     def finish(self) -> Experience:
@@ -59,7 +67,13 @@ class Clients:
         time.sleep(max(0.0, until + PROBE_BOUND_S + POLL_S - time.monotonic()))
         self._collect()
         return Experience(
-            summary=summarise(self._samples, since=self._began_at, until=until, tick_s=INTERVAL_S),
+            summary=summarise(
+                self._samples,
+                since=self._began_at,
+                until=until,
+                tick_s=INTERVAL_S,
+                reference=self._reference,
+            ),
             connections=connections,
             faults=tuple(self._faults(until)),
         )
@@ -90,8 +104,11 @@ class Clients:
         return any((sample.answered_at or 0) >= since for sample in self._samples[-200:])
 
     def _collect(self) -> list[Sample]:
-        fresh = self._client.collect()
+        collected = self._client.collect()
+        fresh = [sample for sample in collected if sample.target == SERVICE]
+        beside = [sample for sample in collected if sample.target == REFERENCE]
         self._samples = [*self._samples, *fresh][-SAMPLES_MAX:]
+        self._reference = [*self._reference, *beside][-SAMPLES_MAX:]
         return fresh
 
     def _faults(self, until: float) -> list[str]:

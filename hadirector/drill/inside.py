@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 from hadirector.config.loader import load
@@ -25,14 +26,18 @@ from hadirector.drill.scenarios import SCENARIOS, Scenario
 from hadirector.drill.stage import BrokenPromiseError, Stage
 from hadirector.drill.world_file import WorldFile, with_extra_server
 from hadirector.ipvs.model import FirewallMark, Protocol, ServiceKey, VirtualAddress
-from hadirector.lab.actors import start_actors
+from hadirector.lab.actors import Actor, start_actors
 from hadirector.lab.errors import LabError
 from hadirector.lab.marks import marked
 from hadirector.lab.namespaces import BuiltWorld
 from hadirector.lab.observe import Observer
 from hadirector.lab.place import PREFIX_VARIABLE, emit
 from hadirector.lab.probes import Client, ProbeTarget
-from hadirector.lab.world import build_world
+from hadirector.lab.roles import Listener
+from hadirector.lab.world import Machine, RealServer, build_world
+
+REFERENCE_TARGET = ProbeTarget(Protocol.TCP, "127.0.0.1", 1024)
+"""Below the ports that the client's probes leave from."""
 
 
 def main() -> int:
@@ -87,7 +92,10 @@ def _set_up(
     observer.start()
     exits.callback(observer.stop)
     target = _target(config)
-    client = Client(world.client, [target])
+    reference = Actor(_beside(world.client))
+    reference.start()
+    exits.callback(reference.kill)
+    client = Client(world.client, [target, REFERENCE_TARGET])
     client.start()
     exits.callback(client.stop)
     clients = Clients(client, connects=target.protocol is Protocol.TCP)
@@ -105,6 +113,17 @@ def _set_up(
         observer=observer,
     )
     return stage, clients
+
+
+def _beside(client: Machine) -> RealServer:
+    """The server beside the client, which answers whatever becomes of the directors."""
+    return RealServer(
+        name="reference",
+        address=ip_address(REFERENCE_TARGET.address),
+        machine=client,
+        listeners=(Listener(protocol=Protocol.TCP, port=REFERENCE_TARGET.port),),
+        udp_addresses=(),
+    )
 
 
 def _target(config: Config) -> ProbeTarget:

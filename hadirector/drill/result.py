@@ -20,7 +20,7 @@ class Result:
     title: str
     outage_ms: float  # the longest time without an answer to any of the client's probes
     budget_ms: float
-    stalled_ms: float  # the longest time in which the client itself stood still; not in the outage
+    stalled_ms: float  # the longest time in which the machine stood still; not in the outage
     requests: int
     requests_lost: int
     losses: Mapping[str, int]  # the lost requests by how they were lost: refused, timeout, ...

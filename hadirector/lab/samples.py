@@ -31,9 +31,9 @@ class Summary:
     """What the samples of a span of time add up to.
 
     `longest_gap_ms`: the longest time without any answer; the ends of the span count as answers,
-    and time in which the client itself stood still does not count. `gap_began_at`: when it began.
-    `stalled_ms`: the longest time in which the client stood still. `lost` counts probes sent in the
-    span that were never answered.
+    and time in which the machine stood still does not count. `gap_began_at`: when it began.
+    `stalled_ms`: the longest time in which the machine stood still. `lost` counts probes sent in
+    the span that were never answered.
     """
 
     longest_gap_ms: float
@@ -47,13 +47,19 @@ class Summary:
 
 
 def summarise(
-    samples: Iterable[Sample], *, since: float, until: float, tick_s: float | None = None
+    samples: Iterable[Sample],
+    *,
+    since: float,
+    until: float,
+    tick_s: float | None = None,
+    reference: Iterable[Sample] = (),
 ) -> Summary:
     """Add up the probes sent, and the answers received, from `since` until `until`.
 
-    `tick_s`: the time from one probe to the next. With it, a client that was late with a probe by
-    more than STALL_TICKS of them counts as having stood still until it sent it: who does not ask
-    cannot tell whether anybody would have answered.
+    `tick_s`: the time from one probe to the next. With it, time in which the whole machine stood
+    still is told from an outage. Two things show it: a client that was late with a probe by more
+    than STALL_TICKS of them (who does not ask cannot tell whether anybody would have answered),
+    and `reference`, probes of a server beside the client, which answers whatever the directors do.
     """
     if until < since:
         raise ValueError(f"a span cannot end ({until}) before it begins ({since})")
@@ -62,7 +68,12 @@ def summarise(
     answered = [sample for sample in sent if sample.answered_at is not None]
     times = sorted(s.answered_at for s in kept if s.answered_at is not None)
     inside = [since, *(time for time in times if since < time < until), until]
-    stalls = _stalls(sorted(sample.sent_at for sample in kept), tick_s)
+    stalls = _merged(
+        [
+            *_stalls(sorted(sample.sent_at for sample in kept), tick_s),
+            *_stalls(sorted(s.answered_at for s in reference if s.answered_at is not None), tick_s),
+        ]
+    )
     gaps = [
         (later - earlier - _overlap(stalls, earlier, later), earlier)
         for earlier, later in pairwise(inside)
@@ -81,15 +92,26 @@ def summarise(
     )
 
 
-def _stalls(sent_at: Sequence[float], tick_s: float | None) -> list[tuple[float, float]]:
-    """The times in which the client should have sent a probe and did not: begin and end."""
+def _stalls(times: Sequence[float], tick_s: float | None) -> list[tuple[float, float]]:
+    """The times in which something should have happened every tick and did not: begin and end."""
     if tick_s is None:
         return []
     return [
         (earlier + tick_s, later)
-        for earlier, later in pairwise(sent_at)
+        for earlier, later in pairwise(times)
         if later - earlier > (1 + STALL_TICKS) * tick_s
     ]
+
+
+def _merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The same spans of time, none overlapping another."""
+    merged: list[tuple[float, float]] = []
+    for begin, end in sorted(spans):
+        if merged and begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((begin, end))
+    return merged
 
 
 def _overlap(stalls: Iterable[tuple[float, float]], since: float, until: float) -> float:

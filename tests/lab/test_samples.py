@@ -69,3 +69,29 @@ def test_a_client_that_asks_on_time_and_gets_no_answer_sees_the_whole_outage() -
 def test_a_client_that_never_asks_again_does_not_hide_an_outage() -> None:
     summary = summarise([answered(1.0, 1.001)], since=1.0, until=3.0, tick_s=0.01)
     assert summary.longest_gap_ms == pytest.approx(1999)
+
+
+def test_while_a_server_beside_the_client_is_silent_too_the_machine_stands_still() -> None:
+    samples = [answered(1.0, 1.001), *(lost(1.0 + n / 100) for n in range(1, 20))]
+    samples.append(answered(1.2, 1.201))
+    beside = [answered(1.0 + n / 100, 1.0 + n / 100) for n in (0, 1, 2, 3, 18, 19, 20)]
+    summary = summarise(samples, since=1.0, until=1.21, tick_s=0.01, reference=beside)
+    assert summary.longest_gap_ms == pytest.approx(200 - 140)
+    assert summary.stalled_ms == pytest.approx(140)
+
+
+def test_no_moment_of_standing_still_is_taken_out_twice() -> None:
+    # Both the client and the server beside it were late, at overlapping times.
+    samples = [answered(1.0, 1.001), lost(1.01), answered(1.1, 1.201)]
+    beside = [answered(1.01, 1.015), answered(1.05, 1.15)]
+    summary = summarise(samples, since=1.0, until=1.21, tick_s=0.01, reference=beside)
+    assert summary.longest_gap_ms == pytest.approx(200 - (150 - 20))
+
+
+def test_a_server_beside_that_answers_all_along_takes_nothing_out() -> None:
+    samples = [answered(1.0, 1.001), *(lost(1.0 + n / 100) for n in range(1, 50))]
+    beside = [answered(1.0 + n / 100, 1.0 + n / 100 + 0.001) for n in range(60)]
+    spans = summarise(
+        [*samples, answered(1.5, 1.501)], since=1.0, until=1.6, tick_s=0.01, reference=beside
+    )
+    assert spans.longest_gap_ms == pytest.approx(500)
