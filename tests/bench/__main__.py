@@ -15,6 +15,8 @@ from pathlib import Path
 BENCHMARKS = {
     "ipvs_program": "how fast a table reaches the kernel (ipvsadm, keepalived)",
     "failover": "what a failover costs clients (keepalived)",
+    "lateness": "how late adverts are beside 5,000 checks (keepalived)",
+    "many_routers": "processor time and memory of many virtual routers (keepalived)",
 }
 
 

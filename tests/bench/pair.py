@@ -7,6 +7,7 @@ faults are done to the active director, the first one, and everything is put bac
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from tests.vrrp.world import Host, World
 
+KINDS = ("ours", "keepalived")
 VIP = "192.0.2.100"
 NAMES = ("lb1", "lb2")
 SOURCES = {"lb1": "192.0.2.11", "lb2": "192.0.2.12"}
@@ -53,6 +55,15 @@ vrrp_instance front {{
 """
 
 
+def what_is_missing() -> str | None:
+    """What these benchmarks need and do not have here."""
+    if shutil.which("keepalived") is None:
+        return "keepalived is not installed: apt-get install keepalived"
+    if os.geteuid() != 0:
+        return "network namespaces and raw sockets need root: run it with sudo"
+    return None
+
+
 @dataclass(frozen=True)
 class Measured:
     """What one fault cost, in milliseconds; None: it did not happen while was waited."""
@@ -65,7 +76,11 @@ class Measured:
 class Pair:
     """Two directors of one kind at one interval. Use as a context manager."""
 
-    def __init__(self, kind: str, interval_s: float, directory: Path) -> None:
+    def __init__(
+        self, kind: str, interval_s: float, directory: Path, *, names: tuple[str, ...] = NAMES
+    ) -> None:
+        """`names`: which of the two directors are there."""
+        self._names = names
         self.kind = kind
         self.interval_s = interval_s
         self._directory = directory
@@ -79,12 +94,12 @@ class Pair:
     def __enter__(self) -> Pair:
         self._world.__enter__()
         self.switch = self._world.host("switch")
-        self.hosts = {name: self._world.host(name) for name in (*NAMES, "client")}
+        self.hosts = {name: self._world.host(name) for name in (*self._names, "client")}
         self.switch.run("ip", "link", "add", "br0", "type", "bridge")
         self.switch.run("ip", "link", "set", "br0", "up")
         for name, host in self.hosts.items():
             self._plug(name, host)
-        for name in NAMES:
+        for name in self._names:
             self.start(name)
         period_ms = "1" if self.interval_s < 0.1 else "2"
         self._follow(
@@ -98,7 +113,7 @@ class Pair:
         return self
 
     def __exit__(self, *error: object) -> None:
-        for name in NAMES:
+        for name in self._names:
             self.stop(name)
         self._world.__exit__(None, None, None)
 
@@ -184,10 +199,16 @@ class Pair:
 
         return thaw
 
-    def measure(self, fault: Callable[[], Callable[[], None]]) -> Measured:
-        """Do a fault, wait until its effects are over, and put everything back."""
+    def measure(self, fault: Callable[[], Callable[[], None]], phase: float) -> Measured:
+        """Do a fault, wait until its effects are over, and put everything back.
+
+        `phase` is the moment of the interval, 0 to 1: what is lost depends on it, by an interval.
+        """
         self.wait_ready()
-        time.sleep(self.interval_s / 3)  # not always at the same moment of the interval
+        heard = len(self._adverts)
+        while len(self._adverts) == heard:
+            time.sleep(0.0005)
+        time.sleep(max(0.0, self._adverts[-1][0] + phase * self.interval_s - time.monotonic()))
         began = time.monotonic()
         put_back = fault()
         time.sleep(4 * self.interval_s + 1.5)
