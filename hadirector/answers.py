@@ -117,6 +117,8 @@ def _router(present: Present, router: VirtualRouter) -> Json:
         "group": router.group,
         "priority": settings.priority,
         "addresses": [str(address) for address in router.all_addresses],
+        "virtual_mac": router.virtual_mac_in_words,
+        "device": router.device,
     }
     if report is None:
         return {
@@ -132,6 +134,7 @@ def _router(present: Present, router: VirtualRouter) -> Json:
             "trackers": [],
             "rival": None,
             "outlook": "",
+            "remark": "",
         }
     return {
         **facts,
@@ -150,6 +153,7 @@ def _router(present: Present, router: VirtualRouter) -> Json:
         "trackers": list(report.trackers),
         "rival": report.rival or None,
         "outlook": report.outlook,
+        "remark": report.remark,
     }
 
 
@@ -175,6 +179,10 @@ def _router_explained(router: Json) -> Json:
         because.append(f"priority: {router['arithmetic']}")
     because += _complaints(cast("list[Json]", router["peers"]))
     because += [f"depends on: {phrase}" for phrase in cast("list[str]", router["trackers"])]
+    if router["virtual_mac"]:
+        because.append(f"virtual MAC {router['virtual_mac']}, on {router['device']}")
+    if router["remark"]:
+        because.append(str(router["remark"]))
     if router["active_peer"]:
         because.append(f"{router['active_peer']} is active")
     if router["outlook"]:

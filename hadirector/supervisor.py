@@ -187,7 +187,7 @@ class Supervisor:
         self._note("process", f"the VRRP worker {how}")
         self._tell_processes()
         wish, self._will = self._will, vrrp_messages.LastWill(routers=())
-        if wish.routers:
+        if not wish.is_empty:
             for sentence in await will.execute(wish):
                 self._note("last-will", sentence)
         self._reports.clear()

@@ -20,7 +20,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_interface
@@ -28,8 +29,9 @@ from typing import Any, Final
 
 from pyroute2 import AsyncIPRoute, NetlinkError
 
-from vrrp import netlink
-from vrrp.config import IPInterface, Scope
+from vrrp import netlink, virtual_mac
+from vrrp.choices import Scope
+from vrrp.config import IPInterface
 from vrrp.hands import AddressError, Interface
 
 REQUEST_TIMEOUT_S: Final = 2.0
@@ -40,6 +42,7 @@ _RTN_LOCAL: Final = 2  # linux/rtnetlink.h
 _IFF_UP: Final = 0x1  # linux/if.h
 _IFF_LOWER_UP: Final = 0x10000
 _IFA_F_NODAD: Final = 0x02  # linux/if_addr.h
+_UNROUTED: Final = 0x200  # IFA_F_NOPREFIXROUTE
 _IFA_F_DADFAILED: Final = 0x08
 _IFA_F_TENTATIVE: Final = 0x40
 
@@ -60,11 +63,16 @@ _SCOPES: Final = {Scope.GLOBAL: 0, Scope.SITE: 200, Scope.LINK: 253, Scope.HOST:
 """linux/rtnetlink.h. Of IPv6 the kernel makes the scope from the address."""
 
 
-def _options(address: IPInterface, scope: Scope, label: str | None) -> dict[str, Any]:
+def _options(
+    address: IPInterface, scope: Scope, label: str | None, *, routed: bool
+) -> dict[str, Any]:
     """Return how an address is added."""
     if address.version == 6:
-        return _IPV6_OPTIONS
-    return {"scope": _SCOPES[scope], **({"label": label} if label is not None else {})}
+        return _IPV6_OPTIONS if routed else _IPV6_OPTIONS | {"flags": _IFA_F_NODAD | _UNROUTED}
+    options: dict[str, Any] = {"scope": _SCOPES[scope]}
+    if label is not None:
+        options["label"] = label
+    return options if routed else options | {"flags": _UNROUTED}
 
 
 class Interfaces:
@@ -84,6 +92,7 @@ class Interfaces:
         self._stale = asyncio.Event()
         self._exclusive = asyncio.Lock()
         self._route = AsyncIPRoute()
+        self._helper: ThreadPoolExecutor | None = None
 
     def __getitem__(self, name: str) -> Interface:
         """Return the snapshot of a watched interface."""
@@ -118,6 +127,8 @@ class Interfaces:
         """Close the sockets."""
         self._watch.close()
         self._route.close()
+        if self._helper is not None:
+            self._helper.shutdown()
 
     async def add(
         self,
@@ -126,8 +137,12 @@ class Interfaces:
         *,
         scope: Scope = Scope.GLOBAL,
         label: str | None = None,
+        routed: bool = True,
     ) -> None:
-        """Put `address` on an interface; fine if it is there already. Raises AddressError."""
+        """Put `address` on an interface; fine if it is there already. Raises AddressError.
+
+        `routed`: its network is reached through this interface.
+        """
         async with self._exclusive:
             snapshot = self._snapshots[name]
             if address in snapshot.present:
@@ -139,7 +154,7 @@ class Interfaces:
                         index=snapshot.index,
                         address=str(address.ip),
                         prefixlen=address.network.prefixlen,
-                        **_options(address, scope, label),
+                        **_options(address, scope, label, routed=routed),
                     )
                     await self._until_in_use(snapshot.index, address)
             except NetlinkError as error:
@@ -176,6 +191,94 @@ class Interfaces:
             snapshot = self._snapshots[name]
             left = tuple(other for other in snapshot.addresses if other != address)
             self._snapshots[name] = replace(snapshot, addresses=left)
+
+    async def add_macvlan(
+        self, name: str, *, below: int, mode: str, hardware_address: bytes
+    ) -> None:
+        """Make a macvlan above the interface with the index `below`. Raises AddressError."""
+        await self._change(
+            f"make {name}",
+            name,
+            self._route.link(
+                "add",
+                ifname=name,
+                kind="macvlan",
+                link=below,
+                macvlan_mode=mode,
+                address=hardware_address.hex(":"),
+            ),
+        )
+
+    async def set_alias(self, name: str, alias: str) -> None:
+        """Give an interface an alias, a text for people and programs. Raises AddressError."""
+        index = self._snapshots[name].index
+        await self._change(
+            f"mark {name}", name, self._route.link("set", index=index, ifalias=alias)
+        )
+
+    async def switch_on(self, name: str) -> None:
+        """Switch an interface on. Raises AddressError."""
+        index = self._snapshots[name].index
+        work = self._route.link("set", index=index, state="up")
+        await self._change(f"switch {name} on", name, work)
+
+    async def _change(self, what: str, name: str, work: Awaitable[object]) -> None:
+        """Have a link changed, and enter what came of it. Raises AddressError."""
+        async with self._exclusive:
+            try:
+                async with asyncio.timeout(REQUEST_TIMEOUT_S):
+                    await work
+                    found = await self._read_link(name)
+            except (NetlinkError, OSError, TimeoutError) as error:
+                reason = error.args[1] if isinstance(error, NetlinkError) else repr(error)
+                raise AddressError(f"cannot {what}: {reason}") from error
+            known = self._snapshots[name]
+            if known.index == found.index:
+                found = replace(found, addresses=known.addresses, tentative=known.tentative)
+            self._snapshots[name] = found
+
+    async def switch_off(self, name: str) -> None:
+        """Switch an interface off; fine if it is gone. Raises AddressError."""
+        await self._slowly(netlink.switch_off, "switch off", name)
+
+    async def delete_link(self, name: str) -> None:
+        """Delete an interface; fine if it is gone. Raises AddressError."""
+        await self._slowly(netlink.delete_link, "delete", name)
+
+    async def _slowly(self, work: Callable[[str], bool], what: str, name: str) -> None:
+        """Have another thread wait while the kernel lets go of an interface: some 10 to 50 ms.
+
+        (It waits until no processor handles a packet of that interface: synchronize_net.)
+        """
+        if self._helper is None:
+            self._helper = ThreadPoolExecutor(max_workers=1)
+        async with self._exclusive:
+            try:
+                loop = asyncio.get_running_loop()
+                await loop.run_in_executor(self._helper, work, name)
+                found = await self._read_link(name)
+            except (NetlinkError, OSError) as error:
+                raise AddressError(f"cannot {what} {name}: {error}") from error
+            if name in self._snapshots:
+                known = self._snapshots[name]
+                addresses = known.addresses if found.index else ()
+                self._snapshots[name] = replace(found, addresses=addresses)
+
+    async def marked(self) -> list[str]:
+        """Return the names of all interfaces that have the mark of a virtual MAC of ours.
+
+        Raises AddressError.
+        """
+        try:
+            async with self._exclusive, asyncio.timeout(REQUEST_TIMEOUT_S):
+                links = [link async for link in await self._route.get_links()]
+        except (NetlinkError, OSError, TimeoutError) as error:
+            raise AddressError(f"cannot list the interfaces: {error!r}") from error
+        return [
+            str(link.get_attr("IFLA_IFNAME"))
+            for link in links
+            if virtual_mac.is_marked(link.get_attr("IFLA_IFALIAS") or "")
+        ]
 
     # ------------------------------------------------------------------- reading
 
@@ -228,12 +331,23 @@ class Interfaces:
         if link.get_attr("IFLA_IFNAME") != name:
             return missing  # renamed between the two questions
         problem = None
-        if not link["flags"] & _IFF_UP:
+        up = bool(link["flags"] & _IFF_UP)
+        if not up:
             problem = f"interface {name} is switched off"
         elif not link["flags"] & _IFF_LOWER_UP:
             problem = f"interface {name} has no carrier"
         hardware_address = bytes.fromhex((link.get_attr("IFLA_ADDRESS") or "").replace(":", ""))
-        return Interface(name=name, index=index, problem=problem, hardware_address=hardware_address)
+        info = link.get_attr("IFLA_LINKINFO")
+        return Interface(
+            name=name,
+            index=index,
+            problem=problem,
+            hardware_address=hardware_address,
+            switched_on=up,
+            kind=(info.get_attr("IFLA_INFO_KIND") or "") if info is not None else "",
+            below=link.get_attr("IFLA_LINK") or 0,
+            alias=link.get_attr("IFLA_IFALIAS") or "",
+        )
 
     async def _read_addresses(self) -> tuple[_ByIndex, _ByIndex]:
         """Return the addresses of this namespace by interface index; all, and the tentative."""

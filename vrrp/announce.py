@@ -95,7 +95,7 @@ class Announcer:
         """Say whom to ask whether an address is still here when its turn comes."""
         self._is_here = is_here
         self._allowance = Allowance(AT_ONCE_MAX, PER_S_MAX)
-        self._waiting: deque[tuple[str, IPAddress, bytes]] = deque()
+        self._waiting: deque[tuple[str, str, IPAddress, bytes]] = deque()
         self._timer: asyncio.TimerHandle | None = None
         # Protocol 0: this socket never receives, so nothing piles up in it.
         self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -107,18 +107,22 @@ class Announcer:
         hardware_address: bytes,
         addresses: Iterable[IPAddress],
         count: int,
+        *,
+        device: str | None = None,
     ) -> None:
         """Send `count` frames for each address, or have them wait for their turn.
 
-        Raises OSError when the interface cannot send.
+        `device`: the interface that has the addresses, if it is another one. Raises OSError when
+        the interface cannot send.
         """
+        holder = device or interface
         frames = [(address, _frame(address, hardware_address)) for address in addresses]
         for _ in range(count):  # round by round, so that every address is told once very soon
             for address, frame in frames:
                 if not self._waiting and self._allowance.take(time.monotonic()):
                     self._send(interface, frame)
                 elif len(self._waiting) < WAITING_MAX:
-                    self._waiting.append((interface, address, frame))
+                    self._waiting.append((interface, holder, address, frame))
         self._continue_later()
 
     def close(self) -> None:
@@ -140,8 +144,8 @@ class Announcer:
         """Send what may be sent by now of what waits, unless it has become untrue."""
         self._timer = None
         while self._waiting and self._allowance.take(time.monotonic()):
-            interface, address, frame = self._waiting.popleft()
-            if self._is_here(interface, address):
+            interface, holder, address, frame = self._waiting.popleft()
+            if self._is_here(holder, address):
                 with suppress(OSError):  # the interface is gone: `addresses` tells
                     self._send(interface, frame)
         self._continue_later()

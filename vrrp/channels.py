@@ -69,13 +69,13 @@ class Channels:
         return self._obstacles.get((interface, family))
 
     def send(
-        self, interface: str, payload: bytes, source: IPAddress, destination: IPAddress
+        self, settings: RouterSettings, payload: bytes, source: IPAddress, destination: IPAddress
     ) -> None:
         """Send an advertisement. Raises OSError."""
-        channel = self._open.get((interface, source.version))
+        channel = self._open.get((settings.interface, source.version))
         if channel is None:
-            raise OSError(f"{interface} is not open")
-        channel.send(payload, source, destination)
+            raise OSError(f"{settings.interface} is not open")
+        channel.send(payload, source, destination, settings.hardware_address)
 
     def close(self) -> None:
         """Close all sockets."""

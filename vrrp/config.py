@@ -11,17 +11,18 @@ defaults shown here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from enum import StrEnum
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import Annotated
 
 from annotated_types import Ge, Le, MaxLen, MinLen, Unit, doc
 
+from vrrp.choices import ChecksumChoice, OnLoss, Scope
 from vrrp.hooks import Hook
 from vrrp.keys import HmacKey
-from vrrp.packet import INTERVAL_CS_MAX, PASSWORD_LENGTH, TTL, IPAddress
+from vrrp.packet import INTERVAL_CS_MAX, PASSWORD_LENGTH, PRIORITY_OWNER, TTL, IPAddress
 from vrrp.paths import Path, PolicyRule, Route
 from vrrp.tracked import Tracker
+from vrrp.virtual_mac import check_name, default_name, hardware_address_of
 
 IPInterface = IPv4Interface | IPv6Interface
 
@@ -30,33 +31,11 @@ Seconds = Annotated[float, Unit("s")]
 
 INTERFACE_NAME_MAX = 15
 """Linux: IFNAMSIZ less the closing zero."""
+FRAME_ADDRESSES_MAX = 89
+"""IPv6 addresses in a frame of 1500 bytes, beside the headers and a keyed hash."""
 HMAC_KEYS_MAX = 8
 PEERS_MAX = 16
 """Each advertisement is sent once for each of them."""
-
-
-class ChecksumChoice(StrEnum):
-    """Which form of the version 3 checksum to send; both are always accepted."""
-
-    FOLLOW = "follow"
-    PSEUDO_HEADER = "pseudo-header"
-    PLAIN = "plain"
-
-
-class Scope(StrEnum):
-    """How far an address is valid (ip-address(8)); the kernel chooses senders by it."""
-
-    GLOBAL = "global"
-    SITE = "site"
-    LINK = "link"
-    HOST = "host"
-
-
-class OnLoss(StrEnum):
-    """What is done when another program deletes a virtual address."""
-
-    RESTORE = "restore"
-    YIELD = "yield"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +179,28 @@ class VirtualRouter:
             " director (which then keeps it only without `preempt`, or for `preempt_delay`)."
         ),
     ] = OnLoss.RESTORE
+    virtual_mac: Annotated[
+        bool,
+        doc(
+            "Whether the addresses are on a macvlan interface with a hardware address of"
+            " their own, 00:00:5e:00:01:VRID (IPv6: 00:00:5e:00:02:VRID), which neighbors keep in"
+            " their tables when it moves (RFC 9568 section 7.3). The same on both directors."
+        ),
+    ] = False
+    virtual_mac_name: Annotated[
+        str | None,
+        MinLen(1),
+        MaxLen(INTERFACE_NAME_MAX),
+        doc("Name of that interface, instead of `vrrp4-VRID` or `vrrp6-VRID`."),
+    ] = None
+    accept: Annotated[
+        bool,
+        doc(
+            "Whether the director's own programs get what is sent to the addresses. Write false to"
+            " let only services have it (IPVS is asked before), and neighbor discovery. Accept_Mode"
+            " of RFC 9568; needs Linux 5.12 to be false."
+        ),
+    ] = True
     announce_count: Annotated[
         int, Ge(1), Le(20), doc("Gratuitous ARP (neighbor advertisements) sent at once, each.")
     ] = 3
@@ -267,10 +268,21 @@ class VirtualRouter:
         if self.label is not None:
             if not any(address.version == 4 for address in self.all_addresses):
                 raise ValueError("label: only IPv4 addresses have one")
-            if self.label != self.interface and not self.label.startswith(f"{self.interface}:"):
-                raise ValueError(f'label: it begins with the interface: "{self.interface}:..."')
+            if self.label != self.device and not self.label.startswith(f"{self.device}:"):
+                raise ValueError(f'label: it begins with the interface: "{self.device}:..."')
+        if self.virtual_mac and self.family == 6 and len(self.addresses) > FRAME_ADDRESSES_MAX:
+            raise ValueError(
+                f"addresses: with virtual_mac at most {FRAME_ADDRESSES_MAX} of IPv6 fit into a"
+                " frame; list the others in excluded"
+            )
         if 0 < self.announce_refresh < 1:
             raise ValueError("announce_refresh: 1s is the least")
+        if self.virtual_mac_name is not None:
+            if not self.virtual_mac:
+                raise ValueError("virtual_mac_name: nothing has it; write virtual_mac: true")
+            check_name(self.virtual_mac_name)
+            if self.virtual_mac_name == self.interface:
+                raise ValueError(f"virtual_mac_name: {self.interface} is the interface below it")
 
     def _check_interval(self) -> None:
         written = f"{self.advertise * 1000:g}ms"
@@ -346,6 +358,23 @@ class VirtualRouter:
         return self.addresses[0].version
 
     @property
+    def device(self) -> str:
+        """The interface that the addresses are on: that of the virtual MAC, where there is one."""
+        if not self.virtual_mac:
+            return self.interface
+        return self.virtual_mac_name or default_name(self.vrid, self.family)
+
+    @property
+    def hardware_address(self) -> bytes | None:
+        """The virtual MAC, six bytes; None: the addresses have that of the interface."""
+        return hardware_address_of(self.vrid, self.family) if self.virtual_mac else None
+
+    @property
+    def virtual_mac_in_words(self) -> str | None:
+        """The virtual MAC as people write it: `00:00:5e:00:01:33`."""
+        return None if self.hardware_address is None else self.hardware_address.hex(":")
+
+    @property
     def secret(self) -> bytes | None:
         """The password as it goes on the wire."""
         return None if self.password is None else self.password.encode("ascii")
@@ -365,6 +394,8 @@ class RouterSettings(VirtualRouter):
         VirtualRouter.__post_init__(self)  # super() does not work in a dataclass with slots
         if self.source is not None and self.source.version != self.family:
             raise ValueError(f"source: advertisements go over IPv{self.family}")
+        if self.virtual_mac and self.priority == PRIORITY_OWNER:
+            raise ValueError("virtual_mac: the owner (priority 255) has the addresses as its own")
 
     @classmethod
     def of(
@@ -375,6 +406,13 @@ class RouterSettings(VirtualRouter):
         return cls(**shared, priority=priority, source=source)
 
     @property
-    def identity(self) -> tuple[str, int, int, str, str | None]:
+    def refused_addresses(self) -> tuple[IPAddress, ...]:
+        """Those to which nothing is accepted: none by their owner (RFC 9568 section 6.4.3)."""
+        if self.accept or self.priority == PRIORITY_OWNER:
+            return ()
+        return tuple(address.ip for address in self.all_addresses)
+
+    @property
+    def identity(self) -> tuple[str, int, int, str, str, str | None]:
         """What makes it this virtual router; everything else can change while it runs."""
-        return self.name, self.vrid, self.family, self.interface, self.group
+        return self.name, self.vrid, self.family, self.interface, self.device, self.group

@@ -10,25 +10,39 @@ This module never decides who leaves.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from vrrp import will
-from vrrp.messages import Event, LastWill, Message, RouterWill
+from vrrp.messages import DeviceWill, Event, LastWill, Message, RouterWill
 
 
 class Estate:
     """The last will of the worker, and the handovers under way."""
 
     def __init__(
-        self, active: Callable[[], list[RouterWill]], tell: Callable[[Message], None]
+        self,
+        active: Callable[[], list[RouterWill]],
+        devices: Callable[[], tuple[DeviceWill, ...]],
+        tell: Callable[[Message], None],
+        handed_over: Callable[[], Awaitable[None]],
     ) -> None:
-        """`active` returns the wills of all active routers; `tell` reaches the supervisor."""
+        """`active` and `devices` return what is to be left; `tell` reaches the supervisor.
+
+        `handed_over` is called when a handover is done.
+        """
         self._active = active
+        self._devices = devices
+        self._handed_over = handed_over
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._leaving: list[RouterWill] = []
-        self._told: tuple[RouterWill, ...] | None = None
+        self._told: LastWill | None = None
         self._pending = False
+
+    @property
+    def devices_in_use(self) -> set[str]:
+        """The interfaces of virtual MACs that a handover is still about."""
+        return {one.device for one in self._leaving if one.device is not None}
 
     def changed(self) -> None:
         """Hand the last will to the supervisor, in the next turn of the event loop.
@@ -52,18 +66,19 @@ class Estate:
 
     async def execute(self) -> list[str]:
         """Leave in good order, because nobody else is there to do it; return what went wrong."""
-        return await will.execute(LastWill(routers=tuple(self._active())))
+        return await will.execute(LastWill(routers=tuple(self._active()), devices=self._devices()))
 
     def _tell_if_new(self) -> None:
         self._pending = False
-        wills = (*self._leaving, *self._active())
+        wills = LastWill(routers=(*self._leaving, *self._active()), devices=self._devices())
         if wills != self._told:
             self._told = wills
-            self._tell(LastWill(routers=wills))
+            self._tell(wills)
 
     async def _hand_over(self, leaving: RouterWill) -> None:
         sentences = await will.execute(LastWill(routers=(leaving,)))
         self._leaving.remove(leaving)
+        await self._handed_over()
         self.changed()
         for sentence in sentences:
             self._tell(Event(kind="handed-over", router=leaving.name, sentence=sentence))

@@ -6,11 +6,10 @@ without privileges, and nobody needs to patch anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from vrrp.config import IPInterface, Scope
+from vrrp.config import IPInterface, RouterSettings
 from vrrp.messages import Message, RouterWill, RunHooks
 from vrrp.packet import IPAddress
 from vrrp.paths import Path
@@ -36,6 +35,12 @@ class Interface:
     """In the kernel's order: the first one is what the host itself uses."""
     tentative: frozenset[IPInterface] = frozenset()
     """Those of IPv6 that the kernel still tests for duplicates, or found to be one."""
+    switched_on: bool = False
+    kind: str = ""
+    """`macvlan` and the like; empty for hardware."""
+    below: int = 0
+    """The index of the interface it stands on; 0: on none."""
+    alias: str = ""
     present: frozenset[IPInterface] = field(init=False, repr=False, compare=False)
     """The addresses once more: hundreds of virtual routers ask whether theirs is there."""
 
@@ -58,24 +63,33 @@ class Hands(Protocol):
         """Return the addresses that any virtual router manages on an interface."""
         ...
 
-    def obstacle(self, interface: str, family: int) -> str | None:
-        """Say why advertisements cannot be exchanged over IP version `family`; None: they can."""
+    def obstacle(self, settings: RouterSettings) -> str | None:
+        """Say why a virtual router cannot be run here as it is configured; None: it can."""
+        ...
+
+    def remark(self, settings: RouterSettings) -> str:
+        """Say what of a virtual router's configuration is not in force; empty: everything is."""
         ...
 
     def send(
-        self, interface: str, payload: bytes, source: IPAddress, destination: IPAddress
+        self, settings: RouterSettings, payload: bytes, source: IPAddress, destination: IPAddress
     ) -> None:
         """Send an advertisement. Raises OSError."""
         ...
 
-    def announce(self, interface: str, addresses: Iterable[IPAddress], count: int) -> None:
-        """Tell the neighbours so many times where addresses are. Raises OSError."""
+    def announce(self, settings: RouterSettings) -> None:
+        """Tell the neighbours where the addresses are, as often as configured. Raises OSError."""
         ...
 
-    async def add(
-        self, interface: str, address: IPInterface, *, scope: Scope, label: str | None
-    ) -> None:
-        """Put an address on an interface. Raises AddressError."""
+    async def see_to_device(self, settings: RouterSettings, *, up: bool) -> bool:
+        """Have the interface of the virtual MAC there, switched on or off.
+
+        Tells whether it had to be made. Does nothing without a virtual MAC. Raises AddressError.
+        """
+        ...
+
+    async def add(self, settings: RouterSettings, address: IPInterface) -> None:
+        """Put an address where a virtual router has them. Raises AddressError."""
         ...
 
     async def remove(self, interface: str, address: IPInterface) -> None:

@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
-from vrrp.config import IPInterface, OnLoss, RouterSettings
+from vrrp.choices import OnLoss
+from vrrp.config import IPInterface, RouterSettings
 from vrrp.events import State
-from vrrp.hands import Hands
+from vrrp.hands import AddressError, Hands
 from vrrp.machine import Machine
 from vrrp.messages import Event
 from vrrp.paths import Path
@@ -46,6 +47,9 @@ class Holding:
     held_paths: set[Path] = field(default_factory=set)
     lost: str | None = None
     """An address is gone and the virtual router shall yield; the sentence says why."""
+    obstacle: str | None = None
+    """Why there is no interface with the virtual MAC; None: there is, or none is needed."""
+    had_device: bool = False
 
     @property
     def settings(self) -> RouterSettings:
@@ -68,7 +72,8 @@ async def settle(holdings: Iterable[Holding], hands: Hands, again: Callable[[], 
     Raises AddressError when the kernel refuses; what was done so far stays done.
     """
     members = list(holdings)
-    for member in members:
+    usable = [member for member in members if await _see_to_device(member, hands, again)]
+    for member in usable:
         await _add_missing(member, hands, again)
     for member in members:
         _add_paths(member, hands)
@@ -81,8 +86,47 @@ async def settle(holdings: Iterable[Holding], hands: Hands, again: Callable[[], 
         await _remove_surplus(member, hands, again)
 
 
+async def _see_to_device(member: Holding, hands: Hands, again: Callable[[], None]) -> bool:
+    """Have the interface of the virtual MAC as the state asks for; tell whether it can be used."""
+    settings = member.settings
+    if not settings.virtual_mac:
+        return True
+    deleted = member.had_device and _is_deleted(settings, hands)
+    if deleted and member.active and settings.on_loss is OnLoss.YIELD:
+        member.held.clear()
+        member.had_device = False
+        member.lost = f"{settings.device} was deleted by another program"
+        _tell(hands, member, "address-lost", member.lost)
+        return False
+    if deleted and not _may_restore(member, hands.now(), again):
+        return False
+    try:
+        up = member.active
+        made = await hands.see_to_device(settings, up=up)
+    except AddressError as error:
+        member.obstacle = str(error)
+        return False
+    member.obstacle = None
+    if up != member.active:
+        again()
+    if made and member.had_device:
+        text = f"{settings.device} was deleted or changed by another program and is made again"
+        _tell(hands, member, "device-restored", text)
+        member.held.clear()  # gone with it
+        member.announce = member.active
+    member.had_device = hands.interface(settings.device).index != 0
+    return member.had_device
+
+
+def _is_deleted(settings: RouterSettings, hands: Hands) -> bool:
+    """Tell whether the interface of a virtual MAC is gone, and not with the one below it."""
+    device, below = hands.interface(settings.device), hands.interface(settings.interface)
+    return not device.index and below.index != 0
+
+
 async def _add_missing(member: Holding, hands: Hands, again: Callable[[], None]) -> None:
-    interface = member.settings.interface
+    interface = member.settings.device
+    may_restore: bool | None = None
     for address in member.settings.all_addresses:
         if not member.wants(address):
             return  # not active, or not any more
@@ -95,14 +139,14 @@ async def _add_missing(member: Holding, hands: Hands, again: Callable[[], None])
             member.lost = f"{address} on {interface} was deleted by another program"
             _tell(hands, member, "address-lost", member.lost)
             return
-        if lost and not _may_restore(member, hands.now(), again):
+        if lost and may_restore is None:
+            may_restore = _may_restore(member, hands.now(), again)
+        if lost and not may_restore:
             continue
         if lost:
             text = f"{address} on {interface} was deleted by another program"
             _tell(hands, member, "address-lost", text)
-        settings = member.settings
-        label = settings.label if address.version == 4 else None
-        await hands.add(interface, address, scope=settings.scope, label=label)
+        await hands.add(member.settings, address)
         member.held.add(address)
         if lost:
             member.announce = True
@@ -141,18 +185,16 @@ def _may_restore(member: Holding, now: float, again: Callable[[], None]) -> bool
 
 
 def _announce(member: Holding, hands: Hands) -> None:
-    interface = member.settings.interface
     try:
-        addresses = [address.ip for address in member.settings.all_addresses]
-        hands.announce(interface, addresses, member.settings.announce_count)
+        hands.announce(member.settings)
     except OSError as error:
-        text = f"cannot announce on {interface}: {error.strerror or error}"
+        text = f"cannot announce on {member.settings.interface}: {error.strerror or error}"
         _tell(hands, member, "announce-failed", text)
 
 
 async def _remove_surplus(member: Holding, hands: Hands, again: Callable[[], None]) -> None:
     """Remove what may not be there: after stepping back, after a reload, left from a crash."""
-    interface = member.settings.interface
+    interface = member.settings.device
     for address in sorted(member.managed, key=str):
         if member.wants(address):
             continue
@@ -177,6 +219,8 @@ def _is_hosts_own(member: Holding, address: IPInterface, hands: Hands) -> bool:
     RFC 9568 calls such a host the owner of the address. One that was not put here by us is taken
     for the host's own unless the host has another.
     """
+    if member.settings.virtual_mac:
+        return False  # that interface is ours alone
     if address.ip in (member.machine.source, member.settings.source):
         return True
     interface = member.settings.interface

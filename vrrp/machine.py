@@ -37,7 +37,8 @@ from __future__ import annotations
 from ipaddress import IPv4Address
 from typing import Final, assert_never
 
-from vrrp.config import ChecksumChoice, RouterSettings
+from vrrp.choices import ChecksumChoice
+from vrrp.config import RouterSettings
 from vrrp.events import (
     Announce,
     Changed,

@@ -109,9 +109,17 @@ class Member:
         )
 
     def make_report(
-        self, present: Collection[IPInterface], trackers: tuple[str, ...], now: float
+        self,
+        present: Collection[IPInterface],
+        trackers: tuple[str, ...],
+        now: float,
+        *,
+        remark: str = "",
     ) -> RouterReport:
-        """How it is, and why. `present`: the interface's addresses; `trackers`: a phrase each."""
+        """How it is, and why. `present`: the interface's addresses; `trackers`: a phrase each.
+
+        `remark`: what is not in force.
+        """
         settings, machine = self.settings, self.machine
         rival = machine.rivalry.source
         return RouterReport(
@@ -132,6 +140,7 @@ class Member:
             trackers=trackers,
             rival="" if rival is None else str(rival),
             outlook=machine.outlook(now),
+            remark=remark,
         )
 
 
@@ -156,4 +165,6 @@ def will_of(machine: Machine) -> RouterWill:
         rules=settings.rules,
         hmac_keys=settings.hmac_keys,
         linger_s=machine.skew_s + settings.advertise,
+        device=settings.device if settings.virtual_mac else None,
+        hardware_address=settings.virtual_mac_in_words,
     )

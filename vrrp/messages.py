@@ -123,8 +123,23 @@ class RouterWill:
     """The first one signs the goodbyes, at the moment when they are sent."""
     linger_s: float
     """How long the addresses stay if no peer is heard: one skew and one interval."""
+    device: str | None = None
+    """The interface of the virtual MAC, which has the addresses; none: they are on `interface`."""
+    hardware_address: str | None = None
+    """The virtual MAC (`00:00:5e:00:01:33`), from which goodbye is said."""
     routes: tuple[Route, ...] = ()
     rules: tuple[PolicyRule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceWill:
+    """An interface of a virtual MAC that has to be deleted, whoever is active."""
+
+    name: str
+    below: str
+    """The interface it stands on."""
+    switches: dict[str, int]
+    """What was changed on that one (arp_ignore, ...), as it was before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +147,12 @@ class LastWill:
     """Worker to supervisor: if I die, do this. Replaces the one before; empty: nothing to do."""
 
     routers: tuple[RouterWill, ...]
+    devices: tuple[DeviceWill, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.routers and not self.devices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +184,8 @@ class RouterReport:
     """The address of another router that is active as well, and does not step back."""
     outlook: str = ""
     """What a backup that is better than the active router waits for."""
+    remark: str = ""
+    """What of its configuration is not in force, and why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,14 +1,15 @@
-"""Two small pieces of rtnetlink without a library: remove an address, notice a change.
+"""Small pieces of rtnetlink without a library: remove what moved, notice a change.
 
 The problem. Reading and changing links and addresses is pyroute2's work (`addresses`). But a last
 will must be executable by a process that has no reason to load it (a supervisor stays small, and
 must act at once when its worker has died), and to *notice* a change needs no message decoded beyond
 which interface it is about.
 
-The approach. One request of fixed shape, and one multicast subscription that yields interface
-indexes. Reference: rtnetlink(7), netlink(7), linux/if_addr.h.
+The approach. Three requests of fixed shape (remove an address, switch a link off, delete it), and
+one multicast subscription that yields interface
+indexes. Reference: rtnetlink(7), netlink(7), linux/if_addr.h, linux/if_link.h.
 
-This module never decides whether an address should go.
+This module never decides whether an address or a link should go.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ NOTHING_THERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.ENODEV, errno.ENXIO
 
 _HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _IFADDRMSG: Final = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
+_IFINFOMSG: Final = struct.Struct("=BxHiII")  # family, type, index, flags, which of them change
 _ATTRIBUTE: Final = struct.Struct("=HH")  # length, type; an address follows
 _NLM_F_REQUEST_ACK: Final = 0x1 | 0x4
 _NLMSG_ERROR: Final = 2
@@ -34,6 +36,7 @@ _RTM_NEWLINK: Final = 16
 _RTM_DELLINK: Final = 17
 _RTM_NEWADDR: Final = 20
 _RTM_DELADDR: Final = 21
+_IFF_UP: Final = 0x1  # linux/if.h
 _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
 _RTMGRP_LINK: Final = 0x1
@@ -77,7 +80,35 @@ def _delete(index: int, address: IPInterface) -> None:
     body = _IFADDRMSG.pack(family, address.network.prefixlen, 0, 0, index)
     for kind in (_IFA_LOCAL, _IFA_ADDRESS):
         body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), kind) + packed
-    header = _HEADER.pack(_HEADER.size + len(body), _RTM_DELADDR, _NLM_F_REQUEST_ACK, 1, 0)
+    _ask(_RTM_DELADDR, body)
+
+
+def switch_off(interface: str) -> bool:
+    """Switch an interface off, so that it receives and answers nothing; tell whether it was there.
+
+    Raises OSError.
+    """
+    return _link(_RTM_NEWLINK, interface)
+
+
+def delete_link(interface: str) -> bool:
+    """Delete an interface; tell whether it was there. Raises OSError."""
+    return _link(_RTM_DELLINK, interface)
+
+
+def _link(kind: int, interface: str) -> bool:
+    try:
+        _ask(kind, _IFINFOMSG.pack(0, 0, index_of(interface), 0, _IFF_UP))
+    except OSError as error:
+        if error.errno in NOTHING_THERE:
+            return False
+        raise
+    return True
+
+
+def _ask(kind: int, body: bytes) -> None:
+    """Have the kernel do something. Raises OSError when it refuses."""
+    header = _HEADER.pack(_HEADER.size + len(body), kind, _NLM_F_REQUEST_ACK, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as channel:
         channel.settimeout(_REPLY_TIMEOUT_S)
         channel.sendto(header + body, (0, 0))

@@ -46,8 +46,8 @@ from vrrp.messages import Event, RouterReport, RouterWill
 from vrrp.packet import Datagram, IPAddress
 from vrrp.source import usability
 
-PATHS_AUDIT_S: Final = 5.0
-"""Nobody tells of routes and rules that another program removed; they are added again by then."""
+AUDIT_S: Final = 5.0
+"""Nobody tells of routes, rules and switches that another program changed; by then it is undone."""
 RETRY_S: Final = 1.0
 """After the kernel refused a change of addresses."""
 
@@ -111,7 +111,7 @@ class Router:
         if self._stopped:
             return
         for member in list(self._members.values()):
-            if member.settings.interface == name:
+            if name in (member.settings.interface, member.settings.device):
                 self._look(member)
         self._hands.wills_changed()  # the source address may be another one
         self._work.set()
@@ -197,6 +197,11 @@ class Router:
             for address in member.holding.managed
         }
 
+    @property
+    def settings(self) -> list[RouterSettings]:
+        """Those of all members."""
+        return [member.settings for member in self._members.values()]
+
     async def keep_addresses(self) -> None:
         """Make the addresses follow the election until cancelled."""
         complaint = ""
@@ -211,6 +216,9 @@ class Router:
                 await settle(holdings, self._hands, self._work.set)
                 complaint = ""
                 self._yield_what_was_lost()
+                for member in list(self._members.values()):
+                    if member.settings.virtual_mac:
+                        self._look(member)  # its interface may have become possible, or not
             except AddressError as error:
                 if str(error) != complaint:  # once, although tried again every second
                     complaint = str(error)
@@ -219,10 +227,12 @@ class Router:
             self.report()
 
     async def _until_work(self) -> None:
-        """Wait for something to do; routes are looked after from time to time besides."""
-        has_paths = any(member.holding.held_paths for member in self._members.values())
+        """Wait for something to do; some things are looked after from time to time besides."""
+        holdings = [member.holding for member in self._members.values()]
+        again_s = AUDIT_S if any(one.held_paths or one.had_device for one in holdings) else None
+        again_s = RETRY_S if any(one.obstacle is not None for one in holdings) else again_s
         with suppress(TimeoutError):
-            async with asyncio.timeout(PATHS_AUDIT_S if has_paths else None):
+            async with asyncio.timeout(again_s):
                 await self._work.wait()
 
     def _yield_what_was_lost(self) -> None:
@@ -317,16 +327,16 @@ class Router:
             self._work.set()
 
     def _send(self, member: Member, effect: Send) -> None:
-        source, interface = member.machine.source, member.settings.interface
+        source = member.machine.source
         for destination in member.machine.destinations:
             payload = _encoded(effect.advertisement, source, destination, form=effect.form)
             if member.settings.hmac_keys:
                 payload = member.seal(payload, destination)
             try:
-                self._hands.send(interface, payload, source, destination)
+                self._hands.send(member.settings, payload, source, destination)
             except OSError as error:
                 member.ledger.count("send-failed")
-                text = f"cannot send on {interface}: {error.strerror or error}"
+                text = f"cannot send on {member.settings.interface}: {error.strerror or error}"
                 self._warn_once(member, "send-failed", str(error.errno), text)
             else:
                 member.ledger.count("sent")
@@ -357,7 +367,7 @@ class Router:
     def _usability(self, member: Member) -> Up | Down:
         """Tell whether a virtual router can work on its interface, and from which address."""
         settings = member.settings
-        obstacle = self._hands.obstacle(settings.interface, settings.family)
+        obstacle = self._hands.obstacle(settings) or member.holding.obstacle
         if obstacle is not None:
             return Down(obstacle)
         if member.sum.fault is not None:
@@ -383,9 +393,10 @@ class Router:
         self._hands.tell(Event(kind=kind, router=router or self.name, sentence=sentence))
 
     def _report_of(self, member: Member) -> RouterReport:
-        present = self._hands.interface(member.settings.interface).present
+        present = self._hands.interface(member.settings.device).present
         phrases = tuple(self._hands.reading(tracker).phrase for tracker in member.configured.track)
-        return member.make_report(present, phrases, self._hands.now())
+        remark = self._hands.remark(member.settings)
+        return member.make_report(present, phrases, self._hands.now(), remark=remark)
 
 
 _encoded = lru_cache(maxsize=1024)(packet.encode)

@@ -6,6 +6,9 @@ what arrives on one link is never taken for an advertisement on another; with hu
 routers on a link it is still one socket, and the VRID says which one a packet is for. It joins the
 group only where a virtual router speaks multicast.
 
+What has a virtual MAC leaves by a packet socket instead, as a frame of our own making (`frames`);
+only unicast does not, since who the neighbour is, the kernel knows.
+
 Of IPv4 the kernel delivers the IP header, of IPv6 the payload with the rest as control messages
 (RFC 3542); here both become a `Datagram`.
 
@@ -22,6 +25,7 @@ from contextlib import suppress
 from ipaddress import IPv6Address
 from typing import Final
 
+from vrrp.frames import ETHERTYPE_IPV4, ETHERTYPE_IPV6, TRAFFIC_CLASS, multicast_frame
 from vrrp.packet import (
     MULTICAST_IPV4,
     MULTICAST_IPV6,
@@ -35,7 +39,6 @@ from vrrp.packet import (
 
 Receiver = Callable[[Datagram], None]
 
-_TOS_INTERNETWORK_CONTROL: Final = 0xC0
 _DATAGRAM_BYTES_MAX: Final = 8192
 """255 addresses of IPv6 are 4 KiB."""
 _DATAGRAMS_PER_WAKE_MAX: Final = 64
@@ -63,6 +66,7 @@ class Channel:
         self.family = family
         self.multicast = multicast
         self._receiver = receiver
+        self._frames: socket.socket | None = None
         self._loop = asyncio.get_running_loop()
         kind = socket.AF_INET if family == 4 else socket.AF_INET6
         self._socket = socket.socket(kind, socket.SOCK_RAW, PROTOCOL)
@@ -80,7 +84,7 @@ class Channel:
 
     def _prepare_ipv4(self) -> None:
         channel, level = self._socket, socket.IPPROTO_IP
-        channel.setsockopt(level, socket.IP_TOS, _TOS_INTERNETWORK_CONTROL)
+        channel.setsockopt(level, socket.IP_TOS, TRAFFIC_CLASS)
         channel.setsockopt(level, socket.IP_MULTICAST_TTL, TTL)
         channel.setsockopt(level, socket.IP_TTL, TTL)
         channel.setsockopt(level, socket.IP_MULTICAST_LOOP, 0)
@@ -90,7 +94,7 @@ class Channel:
 
     def _prepare_ipv6(self) -> None:
         channel, level = self._socket, socket.IPPROTO_IPV6
-        channel.setsockopt(level, socket.IPV6_TCLASS, _TOS_INTERNETWORK_CONTROL)
+        channel.setsockopt(level, socket.IPV6_TCLASS, TRAFFIC_CLASS)
         channel.setsockopt(level, socket.IPV6_MULTICAST_HOPS, TTL)
         channel.setsockopt(level, socket.IPV6_UNICAST_HOPS, TTL)
         channel.setsockopt(level, socket.IPV6_MULTICAST_LOOP, 0)
@@ -101,9 +105,21 @@ class Channel:
             membership = _IPV6_MREQ.pack(MULTICAST_IPV6.packed, self.index)
             channel.setsockopt(level, socket.IPV6_JOIN_GROUP, membership)
 
-    def send(self, payload: bytes, source: IPAddress, destination: IPAddress) -> None:
-        """Send `payload` from `source`, which must be an address of this host. Raises OSError."""
-        if self.family == 4:
+    def send(
+        self,
+        payload: bytes,
+        source: IPAddress,
+        destination: IPAddress,
+        hardware_address: bytes | None = None,
+    ) -> None:
+        """Send `payload` from `source`, which must be an address of this host. Raises OSError.
+
+        `hardware_address`: a virtual MAC that multicast shall come from.
+        """
+        if hardware_address is not None and destination.is_multicast:
+            frame = multicast_frame(payload, source, destination, hardware_address)
+            self._send_frame(frame)
+        elif self.family == 4:
             information = _IN_PKTINFO.pack(self.index, source.packed, bytes(4))
             ancillary = [(socket.IPPROTO_IP, _IP_PKTINFO, information)]
             self._socket.sendmsg([payload], ancillary, 0, (str(destination), 0))
@@ -113,10 +129,21 @@ class Channel:
             to = (str(destination), 0, 0, self.index)
             self._socket.sendmsg([payload], ancillary, 0, to)
 
+    def _send_frame(self, frame: bytes) -> None:
+        if self._frames is None:
+            # Protocol 0: this socket never receives, so nothing piles up in it.
+            self._frames = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+            self._frames.setblocking(False)
+            self._frames.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, 6)
+        ethertype = ETHERTYPE_IPV4 if self.family == 4 else ETHERTYPE_IPV6
+        self._frames.sendto(frame, (self.interface, ethertype))
+
     def close(self) -> None:
-        """Stop listening and close the socket."""
+        """Stop listening and close the sockets."""
         self._loop.remove_reader(self._socket)
         self._socket.close()
+        if self._frames is not None:
+            self._frames.close()
 
     def _read(self) -> None:
         """Hand on what has arrived; a flood is interrupted, so that timers have their turn."""

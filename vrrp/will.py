@@ -12,6 +12,11 @@ skew and one interval, remove them too: nobody would have taken over later. Last
 answered again as before. Linux has no such switch for neighbour discovery: of IPv6 addresses, both
 sides answer for that moment, and the peer's announcement overrides (RFC 4861 section 7.2.5).
 
+With a virtual MAC, what moves is not what neighbours know but where the switches have seen it: with
+its first frame, the successor has all traffic. So from then on nothing may be sent from that
+address here: its interface is switched off in the moment in which the peer is heard, and nothing is
+on the way any more for which to wait. At the end it is deleted, that of a backup as well.
+
 Whoever is alive executes it, with this same code: the supervisor when its worker is dead or frozen,
 the worker when its supervisor is gone, the worker for a virtual router that was taken out of the
 configuration. So this module needs nothing but the will, the standard library and CAP_NET_ADMIN,
@@ -30,9 +35,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from vrrp import authentication, kernel_paths, netlink, packet, sysctl
+from vrrp import authentication, kernel_paths, netlink, packet, sysctl, virtual_mac
+from vrrp.config import IPInterface
 from vrrp.events import format_duration
-from vrrp.messages import Goodbye, LastWill, RouterWill
+from vrrp.messages import DeviceWill, Goodbye, LastWill, RouterWill
 from vrrp.packet import Advertisement, IPAddress
 from vrrp.paths import Path
 from vrrp.transport import Channel
@@ -56,6 +62,11 @@ class _Handover:
     def channel(self) -> tuple[str, int]:
         """The interface and the version of IP."""
         return self.will.interface, self.will.source.version
+
+    @property
+    def holder(self) -> str:
+        """The interface that has the addresses."""
+        return self.will.device or self.will.interface
 
     @property
     def peers(self) -> frozenset[IPAddress]:
@@ -91,11 +102,18 @@ async def execute(will: LastWill) -> list[str]:
     Takes at most the longest `linger_s` plus GRACE_S, and raises nothing: what could not be done
     is said in the sentences. When cancelled, it still removes the addresses and restores ARP.
     """
-    if not will.routers:
-        return []
+    sentences: list[str] = []
+    try:
+        await _leave_all(will, sentences)
+    finally:
+        _delete_devices(will.devices, sentences)
+    return sentences
+
+
+async def _leave_all(will: LastWill, sentences: list[str]) -> None:
     handovers = [_handover(router) for router in will.routers if router.goodbyes]
     channels = sorted({handover.channel for handover in handovers})
-    sentences = [
+    sentences += [
         f"{router.name}: {_remove_addresses(router)}"
         for router in will.routers
         if not router.goodbyes  # nobody shall take over
@@ -105,13 +123,11 @@ async def execute(will: LastWill) -> list[str]:
             mine = [handover for handover in handovers if handover.channel == (interface, family)]
             stack.enter_context(_listening(interface, family, mine, sentences))
         # Only now, when goodbye has been said everywhere, is there time for anything else.
-        for interface, family in channels:
-            if family == 4:
-                stack.enter_context(_silent_arp(interface, sentences))
+        for interface in sorted({one.holder for one in handovers if one.channel[1] == 4}):
+            stack.enter_context(_silent_arp(interface, sentences))
         async with asyncio.TaskGroup() as tasks:
             for handover in handovers:
                 tasks.create_task(_leave(handover, sentences))
-    return sentences
 
 
 @contextlib.contextmanager
@@ -142,9 +158,12 @@ def _listening(
 
 
 def _say_goodbye(will: RouterWill, channel: Channel, sentences: list[str]) -> None:
+    written = will.hardware_address
+    hardware_address = None if written is None else bytes.fromhex(written.replace(":", ""))
     for goodbye in will.goodbyes:
+        pdu = _sealed(goodbye, will)
         try:
-            channel.send(_sealed(goodbye, will), will.source, goodbye.destination)
+            channel.send(pdu, will.source, goodbye.destination, hardware_address)
         except OSError as error:
             sentences.append(f"{will.name}: could not say goodbye: {error.strerror or error}")
 
@@ -186,15 +205,23 @@ async def _leave(handover: _Handover, sentences: list[str]) -> None:
             async with asyncio.timeout(will.linger_s):
                 await handover.taken_over.wait()
         if handover.peer is not None:
-            await asyncio.sleep(min(GRACE_S, handover.interval_s))
+            if will.device is None:
+                await asyncio.sleep(min(GRACE_S, handover.interval_s))
             outcome = f"{handover.peer} took over"
         else:
             outcome = f"no peer was heard within {format_duration(will.linger_s)}"
+        if will.device is not None:
+            await asyncio.to_thread(_switch_off, will.device)  # takes some 15 ms each
     except asyncio.CancelledError:
         outcome = "the wait was cut short"
         raise
     finally:
         sentences.append(f"{will.name}: {outcome}; {_remove_addresses(will)}")
+
+
+def _switch_off(device: str) -> None:
+    with contextlib.suppress(OSError):  # it is deleted in a moment anyway, and that is reported
+        netlink.switch_off(device)
 
 
 def _remove_addresses(will: RouterWill) -> str:
@@ -206,11 +233,29 @@ def _remove_addresses(will: RouterWill) -> str:
             kernel_paths.remove(will.interface, path)
         except OSError as error:
             failed.append(f"{path} stays: {error.strerror or error}")
+    holder = will.device or will.interface
     for address in will.addresses:
         if address.ip == will.source:
             continue  # the owner of the address: it is the host's own
         try:
-            removed += netlink.remove_address(will.interface, address)
+            # From an interface that is switched off, those of IPv6 are gone already.
+            removed += netlink.remove_address(holder, address) or _is_off(will, address)
         except OSError as error:
             failed.append(f"{address} stays: {error.strerror or error}")
     return "; ".join([f"removed {removed} of {len(will.addresses)} addresses", *failed])
+
+
+def _is_off(will: RouterWill, address: IPInterface) -> bool:
+    return will.device is not None and address.version == 6
+
+
+def _delete_devices(devices: Iterable[DeviceWill], sentences: list[str]) -> None:
+    """Delete the interfaces of virtual MACs, then put back what they changed below."""
+    for device in devices:
+        try:
+            netlink.delete_link(device.name)
+            sysctl.restore(device.below, device.switches, virtual_mac.BELOW)
+        except FileNotFoundError:
+            pass  # the interface below is gone, and its switches with it
+        except OSError as error:
+            sentences.append(f"{device.name} stays: {error.strerror or error}")

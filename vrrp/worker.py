@@ -27,15 +27,16 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Final
 
 from vrrp import kernel_paths, process
+from vrrp.acceptance import Acceptance
 from vrrp.addresses import Interfaces
 from vrrp.announce import Announcer
 from vrrp.channels import Channels
-from vrrp.config import IPInterface, RouterSettings, Scope
+from vrrp.config import IPInterface, RouterSettings
+from vrrp.devices import Devices
 from vrrp.directory import Directory, Key, key_of
 from vrrp.estate import Estate
 from vrrp.hands import AddressError, Interface
@@ -92,7 +93,9 @@ class Worker:
         self._channels = Channels(self._directory.receive, self._note)
         self._routers: dict[Key, Router] = {}
         self._keepers: dict[Key, asyncio.Task[None]] = {}
-        self._estate = Estate(self._wills, self.tell)
+        self._devices = Devices(self._interfaces, self._note)
+        self._acceptance = Acceptance()
+        self._estate = Estate(self._wills, lambda: self._devices.wills, self.tell, self._sweep)
         self._heartbeat_s = 1.0
         self._held = False
         self._lateness_s = 0.0
@@ -138,35 +141,68 @@ class Worker:
         """Return what is known of an interface."""
         return self._interfaces[name]
 
-    def obstacle(self, interface: str, family: int) -> str | None:
+    def obstacle(self, settings: RouterSettings) -> str | None:
         """Say why there is no socket for advertisements; None: there is one, or no interface."""
-        return self._channels.obstacle(interface, family)
+        return self._channels.obstacle(settings.interface, settings.family)
+
+    def remark(self, settings: RouterSettings) -> str:
+        """Say what of a virtual router's configuration is not in force."""
+        return self._acceptance.trouble if settings.refused_addresses else ""
 
     def virtual_addresses(self, interface: str) -> frozenset[IPAddress]:
         """Return the addresses that any virtual router manages on an interface."""
         return self._directory.virtual_addresses(interface)
 
     def send(
-        self, interface: str, payload: bytes, source: IPAddress, destination: IPAddress
+        self, settings: RouterSettings, payload: bytes, source: IPAddress, destination: IPAddress
     ) -> None:
         """Send an advertisement. Raises OSError."""
-        self._channels.send(interface, payload, source, destination)
+        self._channels.send(settings, payload, source, destination)
 
-    def announce(self, interface: str, addresses: Iterable[IPAddress], count: int) -> None:
+    def announce(self, settings: RouterSettings) -> None:
         """Send gratuitous ARP, or neighbour advertisements. Raises OSError."""
-        hardware_address = self._interfaces[interface].hardware_address
-        self._announcer.announce(interface, hardware_address, addresses, count)
+        self._announcer.announce(
+            settings.interface,
+            settings.hardware_address or self._interfaces[settings.interface].hardware_address,
+            [address.ip for address in settings.all_addresses],
+            settings.announce_count,
+            device=settings.device,
+        )
+
+    async def see_to_device(self, settings: RouterSettings, *, up: bool) -> bool:
+        """Have the interface of a virtual MAC there. Raises AddressError."""
+        before = self._devices.wills
+        try:
+            return await self._devices.see_to(settings, up=up)
+        finally:
+            if self._devices.wills != before:
+                self.wills_changed()
+
+    async def _sweep(self) -> None:
+        """Delete the interfaces of virtual MACs that nobody has any more."""
+        wanted = {one.device for router in self._routers.values() for one in router.settings}
+        try:
+            await self._devices.sweep(wanted | self._estate.devices_in_use)
+        except AddressError as error:
+            self._note("device-leftover", str(error))
 
     def _is_here(self, interface: str, address: IPAddress) -> bool:
         """Tell whether an address is on an interface now."""
         present = self._interfaces.get(interface)
-        return present is not None and any(one.ip == address for one in present.addresses)
+        if present is None or not present.switched_on:
+            return False
+        return any(one.ip == address for one in present.addresses)
 
-    async def add(
-        self, interface: str, address: IPInterface, *, scope: Scope, label: str | None
-    ) -> None:
-        """Put an address on an interface. Raises AddressError."""
-        await self._interfaces.add(interface, address, scope=scope, label=label)
+    async def add(self, settings: RouterSettings, address: IPInterface) -> None:
+        """Put an address where a virtual router has them. Raises AddressError."""
+        await self._interfaces.add(
+            settings.device,
+            address,
+            scope=settings.scope,
+            label=settings.label if address.version == 4 else None,
+            # Of a link-local network, each interface has its own.
+            routed=not settings.virtual_mac or address.is_link_local,
+        )
 
     async def remove(self, interface: str, address: IPInterface) -> None:
         """Take an address off an interface. Raises AddressError."""
@@ -240,12 +276,21 @@ class Worker:
         for settings in message.routers:
             wanted.setdefault(key_of(settings), []).append(settings)
         interfaces = frozenset(settings.interface for settings in message.routers)
+        devices = frozenset(settings.device for settings in message.routers)
+        refused = (address for one in message.routers for address in one.refused_addresses)
+        if not self._acceptance.refuse(refused):
+            self._note("accepting", self._acceptance.trouble)
         trackers = [tracker for settings in message.routers for tracker in settings.track]
         tracked = frozenset(t.interface for t in trackers if t.interface is not None)
         leaving = [key for key in self._routers if key not in wanted]
         # Watch the new interfaces first, let go of the old ones last: routers look at both.
         await self._interfaces.watch(
-            interfaces | tracked | self._tracking.interfaces | self._channels.interfaces
+            interfaces
+            | devices
+            | self._devices.names
+            | tracked
+            | self._tracking.interfaces
+            | self._channels.interfaces
         )
         has_hooks = any(settings.hooks for settings in message.routers)
         self._tracking.configure(trackers, has_hooks=has_hooks)
@@ -266,7 +311,8 @@ class Worker:
         self._channels.configure(message.routers)
         for name in sorted(interfaces):
             self._interface_changed(name)
-        await self._interfaces.watch(interfaces | tracked)
+        await self._interfaces.watch(interfaces | devices | self._devices.names | tracked)
+        await self._sweep()
         self.wills_changed()
         gc.collect()
         gc.freeze()  # what lives now lives on: the collector need not look at it again
@@ -343,6 +389,7 @@ class Worker:
         self._channels.close()
         self._interfaces.close()
         self._announcer.close()
+        self._acceptance.close()
         self._line.close()
 
     # ------------------------------------------------------------------- routers

@@ -126,7 +126,7 @@ def _routers(routers: list[dict[str, Any]], width: int, now: float) -> Iterator[
                 router["name"],
                 router["state"],
                 ago(router["since"], now),
-                f"{router['vrid']} {router['interface']}",
+                f"{router['vrid']} {_where(router)}",
                 " ".join(router["held"]) or "–",
             ),
             style=STATE_STYLES.get(router["state"], OTHER_STYLE),
@@ -139,10 +139,18 @@ def _routers(routers: list[dict[str, Any]], width: int, now: float) -> Iterator[
     yield from _block(("virtual router", "state", "since", "vrid", "holds"), rows, width)
 
 
+def _where(router: dict[str, Any]) -> str:
+    """The interface, and the one with the virtual MAC above it."""
+    above = f" ({router['device']})" if router["virtual_mac"] else ""
+    return f"{router['interface']}{above}"
+
+
 def _why(router: dict[str, Any]) -> str:
     """The reason of its state, its priority where that is a sum, and what it waits for."""
     more = [router["arithmetic"]] if "," in router["arithmetic"] else []
-    return "; ".join([router["reason"], *more, *filter(None, [router["outlook"]])])
+    return "; ".join(
+        [router["reason"], *more, *filter(None, [router["outlook"], router["remark"]])]
+    )
 
 
 def _service(

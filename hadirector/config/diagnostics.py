@@ -76,6 +76,8 @@ class Rule(StrEnum):
     DUPLICATE_SERVER = "duplicate-server"
     DUPLICATE_VRID = "duplicate-vrid"
     DUPLICATE_VIP = "duplicate-vip"
+    DUPLICATE_VIRTUAL_MAC = "duplicate-virtual-mac"
+    VIRTUAL_MAC_OF_OWNER = "virtual-mac-of-owner"
     LONELY_PEERS = "lonely-peers"
     UNKNOWN_NODE = "unknown-node"
     TWO_ACTIVES = "two-actives"

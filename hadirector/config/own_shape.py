@@ -29,6 +29,7 @@ MUST_AGREE: Final[Mapping[str, str]] = MappingProxyType(
         "advertise": "one would be given up while it still works, and both would be active",
         "addresses": "both would be active for what only one of them advertises",
         "excluded": "what only one of them holds would not move to the other",
+        "virtual_mac": "the addresses would have another hardware address after a takeover",
         "group": "on one director these would move together, on the other alone",
     }
 )

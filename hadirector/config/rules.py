@@ -24,6 +24,7 @@ from hadirector.config.sections import FileDraft, Listen
 from hadirector.config.service_rules import check_service, first_of, repeated
 from hadirector.config.sync_rules import check_sync
 from hadirector.config.tracking_rules import check_tracking
+from hadirector.config.virtual_mac_rules import check_virtual_macs
 from hadirector.ipvs.model import Address, ServiceKey, VirtualAddress
 
 ANYWHERE = -1
@@ -214,6 +215,7 @@ _RULES: tuple[Callable[[FileDraft, Findings], None], ...] = (
     _unowned_vip,
     check_tracking,
     check_pair,
+    check_virtual_macs,
     check_sync,
     _single_node,
 )

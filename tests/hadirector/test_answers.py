@@ -192,6 +192,16 @@ def test_a_virtual_router_shows_how_its_priority_came_to_be(present: Present) ->
     assert "this director preempts in 3.00 s" in answer["because"]
 
 
+def test_a_virtual_mac_and_what_is_not_in_force_are_told(present: Present) -> None:
+    [router] = present.config.virtual_routers
+    shown = replace(present.config, virtual_routers=(replace(router, virtual_mac=True),))
+    present.config = shown
+    present.routers["front"] = replace(REPORT, remark="accept: false is not in force: no")
+    answer = cast("dict[str, Any]", explain(present, "front"))
+    assert "virtual MAC 00:00:5e:00:01:33, on vrrp4-51" in answer["because"]
+    assert "accept: false is not in force: no" in answer["because"]
+
+
 def test_how_punctual_the_vrrp_worker_is(present: Present) -> None:
     assert status(present)["timing"] is None
     told = Timing(wakes=7, within_ms={"1": 7}, worst_ms=0.5, lately_ms=0.4, refused=("no",))

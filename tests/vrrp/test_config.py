@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.vrrp.stories import settings
-from vrrp.config import ChecksumChoice, RouterSettings, VirtualRouter
+from vrrp.choices import ChecksumChoice
+from vrrp.config import RouterSettings, VirtualRouter
 
 ROUTER = VirtualRouter(
     name="front", vrid=51, interface="eth0", addresses=(IPv4Interface("192.0.2.100/24"),)

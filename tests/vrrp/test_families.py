@@ -9,7 +9,8 @@ import pytest
 
 from tests.prerequisites import require
 from tests.vrrp.world import Executor, Host, WorkerProcess, World, eventually
-from vrrp.config import ChecksumChoice, RouterSettings
+from vrrp.choices import ChecksumChoice
+from vrrp.config import RouterSettings
 from vrrp.keys import HmacKey
 from vrrp.packet import ChecksumForm, decode
 

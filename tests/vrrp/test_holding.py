@@ -1,13 +1,14 @@
 """Addresses follow the election, whatever else happens to them; on hands that only remember."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Interface, ip_interface
 
 import pytest
 
 from tests.vrrp.stories import OURS, heard, settings
-from vrrp.config import IPInterface, OnLoss, Scope
+from vrrp.choices import OnLoss
+from vrrp.config import IPInterface, RouterSettings
 from vrrp.events import Down, Tick, Up
 from vrrp.hands import AddressError, Interface
 from vrrp.holding import Holding, settle
@@ -32,6 +33,8 @@ class MemoryHands:
     paths: list[str] = field(default_factory=list)
     time: float = 100.0
     refuse: bool = False
+    device: bool | None = None
+    """Whether the interface of the virtual MAC is on; None: there is none."""
     meanwhile: Callable[[], object] | None = None
     """What happens while an address is being changed."""
 
@@ -39,25 +42,38 @@ class MemoryHands:
         return self.time
 
     def interface(self, name: str) -> Interface:
+        if name == "vrrp4-51":
+            index, addresses = (0, ()) if self.device is None else (3, tuple(self.present))
+            return Interface(name=name, index=index, problem=None, addresses=addresses)
         return Interface(name=name, index=2, problem=None, addresses=tuple(self.present))
 
     def virtual_addresses(self, interface: str) -> frozenset[IPAddress]:
         return frozenset({VIP.ip})
 
-    def obstacle(self, interface: str, family: int) -> str | None:
+    def obstacle(self, settings: RouterSettings) -> str | None:
         return None
 
+    def remark(self, settings: RouterSettings) -> str:
+        return ""
+
     def send(
-        self, interface: str, payload: bytes, source: IPAddress, destination: IPAddress
+        self, settings: RouterSettings, payload: bytes, source: IPAddress, destination: IPAddress
     ) -> None:
         raise AssertionError("addresses have nothing to send")
 
-    def announce(self, interface: str, addresses: Iterable[IPAddress], count: int) -> None:
-        self.done += [f"announce {address}" for address in addresses]
+    def announce(self, settings: RouterSettings) -> None:
+        self.done += [f"announce {address.ip}" for address in settings.all_addresses]
 
-    async def add(
-        self, interface: str, address: IPInterface, *, scope: Scope, label: str | None
-    ) -> None:
+    async def see_to_device(self, settings: RouterSettings, *, up: bool) -> bool:
+        if self.refuse:
+            raise AddressError("not permitted")
+        made = self.device is None
+        if self.device is not up:
+            self.done.append(f"{'make and ' if made else ''}switch {'on' if up else 'off'}")
+        self.device = up
+        return made
+
+    async def add(self, settings: RouterSettings, address: IPInterface) -> None:
         if self.refuse:
             raise AddressError("not permitted")
         self.done.append(f"add {address}")
@@ -257,3 +273,72 @@ async def test_routes_come_and_go_with_the_addresses() -> None:
     member.machine.handle(heard(200), 11.0)
     await settle([member], hands, nothing)
     assert hands.paths == []
+
+
+def with_virtual_mac(*, active: bool) -> Holding:
+    member = holding(active=active)
+    member.machine.settings = replace(member.settings, virtual_mac=True)
+    return member
+
+
+@pytest.mark.asyncio
+async def test_a_backup_has_the_interface_of_its_virtual_mac_ready_but_switched_off() -> None:
+    hands, member = MemoryHands(), with_virtual_mac(active=False)
+    await settle([member], hands, nothing)
+    member.machine.handle(Tick(), 10.0)
+    await settle([member], hands, nothing)
+    assert hands.done == ["make and switch off", "switch on", "add 192.0.2.100/24"]
+    member.machine.handle(heard(200), 11.0)
+    await settle([member], hands, nothing)
+    assert hands.done[3:] == ["switch off", "remove 192.0.2.100/24"]
+    assert hands.events == []
+
+
+@pytest.mark.asyncio
+async def test_a_deleted_interface_comes_back_with_its_addresses_but_not_in_a_storm() -> None:
+    hands, member = MemoryHands(), with_virtual_mac(active=True)
+    await settle([member], hands, nothing)
+    hands.done.clear()
+    hands.device, hands.present = None, [OWN]
+    await settle([member], hands, nothing)
+    assert hands.done == ["make and switch on", "add 192.0.2.100/24", "announce 192.0.2.100"]
+    assert hands.events == ["device-restored"]
+    hands.device, hands.present = None, [OWN]
+    await settle([member], hands, lambda: None)  # too soon: asks for another turn later
+    assert hands.device is None
+    hands.time += 0.2
+    await settle([member], hands, nothing)
+    assert VIP in hands.present
+
+
+@pytest.mark.asyncio
+async def test_a_deleted_interface_is_a_reason_to_yield_where_that_is_wanted() -> None:
+    hands, member = MemoryHands(), with_virtual_mac(active=True)
+    member.machine.settings = replace(member.settings, on_loss=OnLoss.YIELD)
+    await settle([member], hands, nothing)
+    hands.device, hands.present = None, [OWN]
+    await settle([member], hands, nothing)
+    assert member.lost == "vrrp4-51 was deleted by another program"
+    assert hands.device is None
+
+
+@pytest.mark.asyncio
+async def test_without_its_interface_a_virtual_mac_is_a_fault_and_nothing_is_added() -> None:
+    hands, member = MemoryHands(refuse=True), with_virtual_mac(active=True)
+    await settle([member], hands, nothing)
+    assert member.obstacle == "not permitted"
+    assert hands.present == [OWN]
+    hands.refuse = False
+    await settle([member], hands, nothing)
+    assert member.obstacle is None
+
+
+@pytest.mark.asyncio
+async def test_all_lost_addresses_come_back_in_one_turn() -> None:
+    hands, member = MemoryHands(), holding(active=True)
+    more = IPv4Interface("192.0.2.101/24")
+    member.machine.settings = replace(member.settings, excluded=(more,))
+    await settle([member], hands, nothing)
+    hands.present = [OWN]
+    await settle([member], hands, nothing)
+    assert hands.present == [OWN, VIP, more]

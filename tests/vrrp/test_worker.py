@@ -13,7 +13,8 @@ import pytest
 
 from tests.prerequisites import require
 from tests.vrrp.world import Executor, Host, WorkerProcess, World, eventually
-from vrrp.config import OnLoss, RouterSettings, Scope
+from vrrp.choices import OnLoss, Scope
+from vrrp.config import RouterSettings
 from vrrp.messages import Event, Hold, Stop
 from vrrp.paths import PolicyRule, Route
 

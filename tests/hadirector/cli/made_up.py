@@ -61,6 +61,9 @@ def router(name: str, vrid: int, address: str, reason: str) -> Json:
         "trackers": [],
         "rival": None,
         "outlook": "",
+        "virtual_mac": None,
+        "device": "eth0",
+        "remark": "",
     }
 
 

@@ -6,7 +6,7 @@ from hadirector.config.codec import config_from_json, config_to_json
 from hadirector.config.loader import load
 from hadirector.elections import router_settings
 from vrrp import messages
-from vrrp.config import OnLoss, Scope
+from vrrp.choices import OnLoss, Scope
 from vrrp.events import State
 from vrrp.hooks import Hook
 from vrrp.paths import PolicyRule
@@ -23,7 +23,10 @@ virtual_routers:
     addresses: [192.0.2.100/24]
     excluded: [198.51.100.7/32, "2001:db8::7/128"]
     scope: link
-    label: eth0:vip
+    label: mac0:vip
+    virtual_mac: true
+    virtual_mac_name: mac0
+    accept: false
     on_loss: yield
     announce_count: 5
     announce_repeat: 2s
@@ -64,5 +67,7 @@ def test_every_option_survives_the_way_to_the_worker(tmp_path: Path) -> None:
         timeout=5.0,
         retries=0,
     )
+    assert (settings.device, settings.accept) == ("mac0", False)
+    assert settings.hardware_address == bytes.fromhex("00005e000133")
     rule = PolicyRule(priority=77, source="192.0.2.100/32", fwmark=3, table=1000)
     assert settings.paths[1] == rule
