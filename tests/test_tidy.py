@@ -48,6 +48,8 @@ PURE = (
     "hadirector.ipvs.ruleline",
     "hadirector.ipvs.ruletext",
     "hadirector.ipvs.steps",
+    "hadirector.ipvs.syncproto",
+    "hadirector.ipvs.synctally",
     "hadirector.ipvs.wire",
     "hadirector.lab.commands",
     "hadirector.lab.roles",

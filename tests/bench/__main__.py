@@ -14,6 +14,7 @@ from pathlib import Path
 
 BENCHMARKS = {
     "ipvs_program": "how fast a table reaches the kernel (ipvsadm, keepalived)",
+    "sync_decoder": "how many records of connection sync one core decodes",
     "failover": "what a failover costs clients (keepalived)",
     "lateness": "how late adverts are beside 5,000 checks (keepalived)",
     "many_routers": "processor time and memory of many virtual routers (keepalived)",

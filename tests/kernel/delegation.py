@@ -29,7 +29,14 @@ from hadirector.lab.place import host_can
 INSIDE: Final = "HADIRECTOR_KERNEL_TESTS_REPORTS"
 """Set in the inner pytest: the file its reports go to."""
 
-PASSED_ON: Final = ("CI", "HOME", "HYPOTHESIS_PROFILE", "PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE")
+PASSED_ON: Final = (
+    "CI",
+    "HOME",
+    "HYPOTHESIS_PROFILE",
+    "PYTHONHASHSEED",
+    "PYTHONDONTWRITEBYTECODE",
+    "SYNC_CAPTURE",
+)
 BOOT_BOUND_S: Final = 90.0
 """Longest wait for the first report: boot, start of Python, import and collection."""
 REPORT_BOUND_S: Final = 60.0

@@ -1,0 +1,127 @@
+"""`hadirector sync status`: the daemons, and how much of what was told this kernel holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hadirector.cli.errors import EXIT_CANNOT, EXIT_NO, EXIT_YES, CliError
+from hadirector.cli.sync_watch import (
+    Where,
+    add_where,
+    as_document,
+    listen,
+    running_daemons,
+    seconds,
+    where_to_listen,
+)
+
+if TYPE_CHECKING:
+    from hadirector.ipvs.control import Daemons
+    from hadirector.ipvs.synctally import Coverage, Tally
+
+SUMMARY = "the sync daemons here, and how much of what is told this kernel holds"
+
+CONNECTIONS = Path("/proc/thread-self/net/ip_vs_conn")
+LISTEN_S = 13.0
+
+_EPILOG = """\
+It listens for a while (--seconds; by default one refresh of 10 s and the kernel's own delay), then
+compares what was told with the kernel's connections: at a receiver, how many of those heard of it
+holds; at a sender, how many of those it holds were told of.
+
+exit codes: 0 it is as it should be; 1 something is not, and is named; 3 no sync daemon runs here"""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the word."""
+    parser.epilog = _EPILOG
+    add_where(parser)
+    parser.add_argument(
+        "--seconds",
+        type=seconds,
+        default=LISTEN_S,
+        metavar="S",
+        help="how long to listen (default: %(default)g)",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object for programs")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Listen, compare, tell."""
+    from hadirector.ipvs.connections import parse_connections
+    from hadirector.ipvs.synctally import Tally, coverage
+    from hadirector.sync_ear import dropped
+
+    running = running_daemons()
+    if not running:
+        raise CliError("no sync daemon runs here", "see: hadirector status", EXIT_CANNOT)
+    where = where_to_listen(args, running)
+    began = time.monotonic()
+    tally = Tally(sync_id=where.sync_id, now=began)
+    drops_before = dropped(where.port, where.ports)
+    for _ in listen(where, tally, seconds=args.seconds, every_s=args.seconds):
+        pass
+    drops = dropped(where.port, where.ports)
+    try:
+        with CONNECTIONS.open() as lines:
+            held, told = coverage(tally, (o for o in parse_connections(lines) if o is not None))
+    except OSError as error:
+        raise CliError(f"{CONNECTIONS}: {error.strerror}", "modprobe ip_vs", EXIT_CANNOT) from error
+    faults = _faults(running, where, tally, drops - drops_before)
+    document: dict[str, object] = {
+        "daemons": [str(daemon) for daemon in running.values()],
+        "seconds": round(time.monotonic() - began, 1),
+        "held_of_heard": _as_json(held),
+        "told_of_held": _as_json(told),
+        "dropped": {"now": drops - drops_before, "ever": drops},
+        "faults": faults,
+        "heard": as_document(tally, records_per_s=tally.records / tally.seconds(time.monotonic())),
+    }
+    if args.json:
+        print(json.dumps(document, indent=2))
+    else:
+        _show(running, tally, held, told, faults)
+    return EXIT_NO if faults else EXIT_YES
+
+
+def _faults(running: Daemons, where: Where, tally: Tally, drops: int) -> list[str]:
+    from hadirector.ipvs.control import SyncRole
+
+    faults = []
+    others = {name: sender for name, sender in tally.senders.items() if not sender.own}
+    for name, sender in tally.senders.items():
+        for cause, count in sender.wrong.items():
+            faults.append(f"{count} datagrams from {name}: {cause}")
+    right = [name for name, sender in others.items() if not sender.wrong]
+    if len(right) > 1:
+        faults.append(f"{len(right)} others send with our id: {', '.join(right)}")
+    if SyncRole.BACKUP in running and SyncRole.ACTIVE not in running and not others:
+        faults.append(f"nothing was heard on {where.interface}: does the active director send?")
+    if drops:
+        faults.append(f"{drops} datagrams were dropped: this kernel had no room for them")
+    return faults
+
+
+def _as_json(found: Coverage) -> dict[str, object]:
+    share = None if found.share is None else round(found.share, 4)
+    return {"of": found.of, "known": found.known, "share": share}
+
+
+def _show(
+    running: Daemons, tally: Tally, held: Coverage, told: Coverage, faults: list[str]
+) -> None:
+    from hadirector.ipvs.control import SyncRole
+
+    for daemon in running.values():
+        print(daemon)
+    if SyncRole.BACKUP in running:
+        print(f"holds {held.known} of the {held.of} connections that were heard of and go on")
+    if SyncRole.ACTIVE in running:
+        print(f"told of {told.known} of its {told.of} connections that go on")
+    print(f"heard {tally.records} records in {tally.datagrams} datagrams")
+    for fault in faults:
+        print(f"fault: {fault}")
