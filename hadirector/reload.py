@@ -72,8 +72,7 @@ def read_again(reader: Reader, present: Present) -> Outcome:
 
 def difference(before: Config, after: Config) -> str:
     """One sentence on what differs between two configurations. Pure."""
-    same = {id(service) for service in before.services} & {id(one) for one in after.services}
-    old, new = ([one for one in c.services if id(one) not in same] for c in (before, after))
+    old, new = (_services_only_in(*pair) for pair in ((before, after), (after, before)))
     parts = [
         *_changes("service", _services(old), _services(new)),
         *_changes("server", _servers(old), _servers(new)),
@@ -98,6 +97,12 @@ def _changes(noun: str, before: dict[str, object], after: dict[str, object]) -> 
         f"{noun} {name} changed" for name in after if name in before and before[name] != after[name]
     ]
     return [*added, *removed, *changed]
+
+
+def _services_only_in(one: Config, other: Config) -> list[Service]:
+    """Those that are not the very same objects in the other one: with luck, a few of many."""
+    there = {service.name: service for service in other.services}
+    return [service for service in one.services if there.get(service.name) is not service]
 
 
 def _services(services: Iterable[Service]) -> dict[str, object]:

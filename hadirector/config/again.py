@@ -26,7 +26,7 @@ from pathlib import Path
 from hadirector.config.codec import config_to_json, digest_of, service_to_json
 from hadirector.config.include import FILE_BYTES_MAX
 from hadirector.config.loader import Loaded, Reading, read, read_text, without_collection
-from hadirector.config.model import Config, Service
+from hadirector.config.model import Config, HealthCheck, Service
 from hadirector.config.nodes import Mapping
 from hadirector.config.nodes import Sequence as ListNode
 
@@ -250,12 +250,18 @@ def _go_together(fresh: Sequence[Service], kept: Sequence[Service]) -> bool:
     listens = {key for service in fresh for key in service.listens}
     if any(service.name in names for service in fresh):
         return False
-    if listens and any(not listens.isdisjoint(service.listens) for service in kept):
+    if any(service.listen in listens for service in kept):
         return False
-    checks = {
-        id(check): check
-        for service in kept
-        for server in service.servers
-        for check in service.checks_of(server)
-    }
+    if any(not listens.isdisjoint(service.also) for service in kept if service.also):
+        return False
+    checks: dict[int, HealthCheck] = {}
+    for service in kept:
+        checks[id(service.check)] = service.check
+        for server in service.servers:
+            if server.check is not None and server.check is not service.check:
+                checks[id(server.check)] = server.check
+            for check in server.more_checks:
+                checks[id(check)] = check
+        for check in service.more_checks:
+            checks[id(check)] = check
     return not any(True for check in checks.values() for _ in check.options.problems_here())

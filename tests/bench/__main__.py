@@ -15,6 +15,8 @@ from pathlib import Path
 BENCHMARKS = {
     "ipvs_program": "how fast a table reaches the kernel (ipvsadm, keepalived)",
     "sync_decoder": "how many records of connection sync one core decodes",
+    "reload": "what a reload costs that changes one server (keepalived)",
+    "scale": "very large tables, and many connections (ipvsadm)",
     "failover": "what a failover costs clients (keepalived)",
     "lateness": "how late adverts are beside 5,000 checks (keepalived)",
     "many_routers": "processor time and memory of many virtual routers (keepalived)",

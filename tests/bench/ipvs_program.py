@@ -9,7 +9,6 @@ plans again against what it reads back; ipvsadm restores the same rules, keepali
 """
 
 import asyncio
-import os
 import shutil
 import sys
 import tempfile
@@ -25,8 +24,6 @@ from hadirector.ipvs.model import (
     Destination,
     DestinationKey,
     Forward,
-    Protocol,
-    Service,
     Table,
     VirtualAddress,
 )
@@ -36,11 +33,10 @@ from hadirector.plan import Plan, plan
 from hadirector.pool import Pool, desired_table, everything_up
 from hadirector.reconciler import HEALTH, Changes, Reconciler
 from tests.bench import table_peers
+from tests.bench.embedded import boot, has_ipvs
 from tests.bench.table_peers import Times
+from tests.bench.tables import blocks, make_table
 from tests.kernel.ipvs_namespace import fresh_network
-
-_VIP = IPv4Address("10.0.0.0")
-_SERVER = IPv4Address("10.128.0.0")
 
 
 @dataclass(frozen=True)
@@ -67,33 +63,6 @@ class Clock:
         started = time.perf_counter()
         yield
         self.seconds = time.perf_counter() - started
-
-
-def make_table(services: int, servers: int) -> Table:
-    """So many services with so many servers each, all addresses different."""
-    entries = []
-    for index in range(services):
-        key = VirtualAddress(Protocol.TCP, _VIP + index, 80)
-        first = index * servers
-        keys = (DestinationKey(_SERVER + first + place, 8080) for place in range(servers))
-        entries.append((Service(key), [Destination(each) for each in keys]))
-    return Table.of(*entries)
-
-
-def text_of(table: Table) -> str:
-    """The table as a configuration file."""
-    lines = [
-        "nodes: {lb1: {address: 192.0.2.11, priority: 254}}",
-        "virtual_routers: []",
-        "services:",
-    ]
-    for number, entry in enumerate(table.values()):
-        servers = ", ".join(f"'{key}'" for key in entry.destinations)
-        listen = str(entry.service.key).replace("tcp ", "tcp://")
-        lines.append(
-            f"- {{name: s{number}, listen: '{listen}', forward: nat, servers: [{servers}]}}"
-        )
-    return "\n".join(lines) + "\n"
 
 
 def pools_of(text: str) -> list[Pool]:
@@ -131,7 +100,7 @@ async def measure_ours(table: Table, changed: Table, theirs: Times, others: Time
     with fresh_network():
         kernel = KernelTable()
         with clock():
-            pools = pools_of(text_of(table))
+            pools = pools_of(blocks(table))
             wanted = desired_table(pools)
         row("file loaded and validated")
         loaded = clock.seconds
@@ -148,7 +117,7 @@ async def measure_ours(table: Table, changed: Table, theirs: Times, others: Time
         row("plan against an equal table")
         clock.seconds = await change_one(kernel, pools)
         row("one weight changed by the running daemon", theirs.change)
-        text = text_of(changed)
+        text = blocks(changed)
         with clock():
             wanted = desired_table(pools_of(text))
             made = plan(wanted, await kernel.read())
@@ -186,30 +155,11 @@ async def change_one(kernel: KernelTable, pools: list[Pool]) -> float:
     return taken
 
 
-def boot(sizes: list[str]) -> int:
-    """This benchmark in the embedded kernel; its exit status."""
-    from hadirector.lab.embedded_kernel import Work, run_in_embedded_kernel
-
-    root = Path(__file__).parents[2]
-    with tempfile.TemporaryDirectory() as place:
-        work = Work(
-            argv=(sys.executable, "-m", "tests.bench.ipvs_program", *sizes),
-            workdir=root,
-            environment={"HOME": place, "PYTHONPATH": str(root)},
-            output=Path(place, "output"),
-            console_log=Path(place, "console"),
-            timeout_s=1200,
-        )
-        status = run_in_embedded_kernel(work)
-        print(work.output.read_text(), end="")
-        return status
-
-
 def main() -> int:
     """Measure and print; exit status 0, or 3 where ipvsadm is missing."""
     sizes = sys.argv[1:] or ["1000x10", "5000x2"]
-    if not Path("/proc/net/ip_vs").exists() or os.geteuid() != 0:
-        return boot(sizes)
+    if not has_ipvs():
+        return boot("tests.bench.ipvs_program", sizes)
     if shutil.which("ipvsadm") is None:
         print("ipvsadm is not installed: apt-get install ipvsadm", file=sys.stderr)
         return 3

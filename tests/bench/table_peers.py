@@ -106,8 +106,8 @@ def configuration(table: Table) -> str:
         key = entry.service.key
         assert isinstance(key, VirtualAddress)
         servers = "".join(
-            f"  real_server {each.address} {each.port} {{\n    weight 1\n  }}\n"
-            for each in entry.destinations
+            f"  real_server {each.key.address} {each.key.port} {{\n    weight {each.weight}\n  }}\n"
+            for each in entry.destinations.values()
         )
         head = f"  lb_algo {entry.service.scheduler}\n  lb_kind NAT\n  protocol TCP\n"
         blocks.append(f"virtual_server {key.address} {key.port} {{\n{head}{servers}}}\n")
