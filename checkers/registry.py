@@ -36,6 +36,7 @@ NAMES = (
     "ntp",
     "radius",
     "sip",
+    "grpc",
 )
 
 

@@ -38,6 +38,8 @@ class Securable(CheckOptions):
 
     tls_modes: ClassVar[tuple[str, ...]] = ("none", "starttls", "implicit")
     """Those that the protocol has."""
+    alpn: ClassVar[tuple[str, ...]] = ()
+    """What TLS is asked to carry (RFC 7301), where servers insist on it."""
 
     tls: Annotated[
         Literal["none", "starttls", "implicit"],
@@ -94,7 +96,7 @@ class DialogueProbe:
         from checkers.stream import converse
 
         mode = self._options.tls
-        client = None if mode == "none" else trust.Client(self._options)
+        client = None if mode == "none" else trust.Client(self._options, alpn=self._options.alpn)
 
         async def talk(stream: Stream) -> str:
             return await self._dialogue(stream, client if mode == "starttls" else None)

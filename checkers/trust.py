@@ -144,17 +144,20 @@ def unreadable(file: str) -> str | None:
 class Client:
     """Our side of TLS for one check."""
 
-    __slots__ = ("_host", "_settings")
+    __slots__ = ("_alpn", "_host", "_settings")
 
-    def __init__(self, settings: Settings, host: str | None = None) -> None:
+    def __init__(
+        self, settings: Settings, host: str | None = None, *, alpn: tuple[str, ...] = ()
+    ) -> None:
         self._settings = settings
         self._host = host
+        self._alpn = alpn
 
     def context(self) -> ssl.SSLContext:
         """Settings for one connection. Raises ProbeError if a file cannot be used."""
         settings = self._settings
         files = (settings.ca, settings.certificate, settings.key)
-        return _context(files, settings.verify, tuple(map(_changed_ns, files)))
+        return _context(files, settings.verify, self._alpn, tuple(map(_changed_ns, files)))
 
     def name(self, target: Target) -> str:
         """The name that the server must prove to have."""
@@ -210,7 +213,10 @@ def _changed_ns(file: str | None) -> int:
 
 @functools.lru_cache(maxsize=limits.TLS_CONTEXTS_MAX)
 def _context(
-    files: tuple[str | None, str | None, str | None], verify: bool, _changed: tuple[int, ...]
+    files: tuple[str | None, str | None, str | None],
+    verify: bool,
+    alpn: tuple[str, ...],
+    _changed: tuple[int, ...],
 ) -> ssl.SSLContext:
     """One context for these files; their times make renewed ones count."""
     import ssl  # here and not above: only a probe needs it
@@ -220,6 +226,8 @@ def _context(
         context = ssl.create_default_context(cafile=ca)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError: not PEM, no certificate
         raise ProbeError(f"cannot use the certificates in {ca}: {error}") from error
+    if alpn:
+        context.set_alpn_protocols(alpn)
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
