@@ -69,7 +69,7 @@ class GrpcOptions(Securable):
         Annotated[str, MinLen(1), MaxLen(255)] | None,
         doc("The name of the server in the request (`:authority`). Unwritten: address and port."),
     ] = None
-    status: Annotated[
+    grpc_status: Annotated[
         Annotated[int, Ge(0), Le(16)],
         doc("The gRPC status code to expect. Anything but 0 is answered without a health."),
     ] = OK
@@ -104,7 +104,7 @@ class GrpcOptions(Securable):
     def _judge(self, call: Call) -> str:
         """The sentence of a pass; raises Failure."""
         code, text = call.code()
-        if code != self.status:
+        if code != self.grpc_status:
             raise Failure(Reason.L7_STATUS, f"gRPC status {code}{text}{_meaning(code)}")
         if code != OK:
             return f"gRPC status {code}{text}, as expected"

@@ -67,14 +67,14 @@ def test_a_service_that_the_server_does_not_know(served: Served) -> None:
     assert unknown.sentence.startswith(
         "gRPC status 5 (NOT_FOUND: the server knows no such service) (L7) after "
     )
-    assert probe(served.healthy, GrpcOptions(service="shop.Nothing", status=5)).healthy
+    assert probe(served.healthy, GrpcOptions(service="shop.Nothing", grpc_status=5)).healthy
 
 
 def test_a_server_without_the_health_service(served: Served) -> None:
     result = probe(served.without, PLAIN)
     assert result.reason is Reason.L7_STATUS
     assert "(UNIMPLEMENTED: the server has no health service)" in result.sentence
-    assert probe(served.without, GrpcOptions(status=12)).healthy
+    assert probe(served.without, GrpcOptions(grpc_status=12)).healthy
 
 
 def test_the_same_over_tls(served: Served, ca_file: str) -> None:
