@@ -86,10 +86,18 @@ class Way:
     source: IPv4Address | IPv6Address | None = None
     interface: str | None = None
     mark: int | None = None
+    server: IPv4Address | IPv6Address | None = None
+    """Of a probe through a virtual address: the server it is really for, which the mark leads to.
+    """
 
     def __str__(self) -> str:
         """`from 192.0.2.11 through eth1 with mark 7`; nothing where the routing table decides."""
-        words = (("from", self.source), ("through", self.interface), ("with mark", self.mark))
+        words = (
+            ("on", self.server),
+            ("from", self.source),
+            ("through", self.interface),
+            ("with mark", self.mark),
+        )
         return " ".join(f"{word} {value}" for word, value in words if value is not None)
 
 
@@ -249,7 +257,7 @@ class Timing:
 
 def no_way(reason: str) -> Mapping[str, str]:
     """For `lacks` of a kind that opens no connection by itself, with the reason."""
-    return dict.fromkeys(("source", "interface", "mark"), reason)
+    return dict.fromkeys(("source", "interface", "mark", "through_vip"), reason)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,6 +293,13 @@ class CheckOptions:
         Annotated[int, Ge(1), Le(2**32 - 1)] | None,
         doc("Firewall mark of the probe's packets, for policy routing and firewall rules."),
     ] = None
+    through_vip: Annotated[
+        bool,
+        doc(
+            "Probe the service's own address on the server, by the way that clients' packets take: "
+            "whether it really answers for that. With `forward: dr` or `tun` only."
+        ),
+    ] = False
     inverted: Annotated[
         bool,
         doc("Whether the check is passed by failing: for what must not answer, such as a page."),
@@ -336,10 +351,14 @@ class Check:
     """Where clients are served; `endpoint` is where the probe goes."""
     options: CheckOptions
     timing: Timing = Timing()
+    via: Target | None = None
+    """A virtual address, with the way to this target behind it, to probe through."""
 
     @property
     def endpoint(self) -> Target:
         """The address and port that the probe really goes to."""
+        if self.via is not None:
+            return self.via
         options, target = self.options, self.target
         way = Way(options.source, options.interface, options.mark)
         return Target(
@@ -377,7 +396,9 @@ class Check:
         # An option that is not written is left out: one that a later version adds changes nothing.
         # `verify: false` differs from the default by being absent.
         options = self.options
-        whom = (str(self.endpoint), self.endpoint.service)
+        whom: tuple[str, ...] = (str(self.endpoint), self.endpoint.service)
+        if self.via is not None:
+            whom += (str(self.via.way),)
         text = repr((type(options).__name__, whom, _written(options), _written(self.timing)))
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -231,6 +231,12 @@ class HttpProbe:
         self, target: Target, timeout_s: float, *, keep_transcript: bool = False
     ) -> Result:
         """Ask once for each path; raises ProbeError if that could not be tried."""
+        # Here and not above: reading a configuration needs no event loop and no HTTP. And before
+        # the time runs: that the first probe has to load them is no fault of its server.
+        import checkers.dial
+        import checkers.exchange
+        import checkers.replies  # noqa: F401
+
         recording = Recording(keep_transcript=keep_transcript)
         paths = self._options.paths
         sentence = ""
@@ -247,7 +253,6 @@ class HttpProbe:
 
     async def _ask(self, target: Target, path: str, recording: Recording, timeout_s: float) -> str:
         """What to say of a pass; raises Failure."""
-        # Here and not above: reading a configuration needs no event loop and no HTTP.
         import asyncio
 
         from checkers.dial import dial

@@ -32,7 +32,10 @@ class PingOptions(CheckOptions):
     """Options of the check `ping`."""
 
     kind: ClassVar[str] = "ping"
-    lacks: ClassVar[Mapping[str, str]] = {"port": "a ping goes to a host, not to a port"}
+    lacks: ClassVar[Mapping[str, str]] = {
+        "port": "a ping goes to a host, not to a port",
+        "through_vip": "the kernel forwards no ping to a server",
+    }
 
     size: Annotated[
         int,

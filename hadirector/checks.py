@@ -7,12 +7,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from checkers.base import Advice, Check, Target
+from checkers.base import Advice, Check, Target, Way
 from checkers.health import State
 from checkers.view import CheckView
 from hadirector import pool
-from hadirector.config.model import Service, labels
-from hadirector.ipvs.model import Table
+from hadirector.config.model import HealthCheck, Server, Service, labels
+from hadirector.ipvs.model import Table, VirtualAddress
 
 _SEPARATOR = " "  # between a server's key and a check's label; in no server key
 
@@ -98,13 +98,28 @@ def checks_of(services: Iterable[Service]) -> dict[str, ServerChecks]:
             names = labels(asked) if len(asked) > 1 else ("",)
             found[key] = ServerChecks(
                 tuple(
-                    Check(f"{key}{name and _SEPARATOR + name}", target, each.options, each.timing)
+                    Check(
+                        f"{key}{name and _SEPARATOR + name}",
+                        target,
+                        each.options,
+                        each.timing,
+                        _through(service, server, each) if each.options.through_vip else None,
+                    )
                     for each, name in zip(asked, names, strict=True)
                 ),
                 sum(each.advisory for each in asked),
                 service.required_of(server),
             )
     return found
+
+
+def _through(service: Service, server: Server, check: HealthCheck) -> Target | None:
+    """The service's address, with the mark that leads to this server."""
+    listen, options = service.listen, check.options
+    if not isinstance(listen, VirtualAddress):
+        return None
+    way = Way(options.source, None, server.probe_mark, server.address)
+    return Target(listen.address, options.port or listen.port, way)
 
 
 class CheckRegister:

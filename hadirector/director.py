@@ -197,7 +197,7 @@ class Director:
         if looks or not {RELOAD, ROLE, SENT}.isdisjoint(asked.reasons):
             await self._upkeep.turn(config)
         # Noted before it is done: what is killed in between must know its services again.
-        self._reconciler.declared.update(*(each.service.listens for each in changes.pools))
+        self._reconciler.declared.update(*(each.service.kernel_keys for each in changes.pools))
         self._remember_declared()
         turn = await self._reconciler.turn(
             asked.why,

@@ -18,7 +18,7 @@ waits, so that a start does not flash the fallback page at the clients.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -94,6 +94,7 @@ class Pool:
     sentence: str
 
 
+PROBE_SCHEDULER = "rr"  # of one server
 NO_OVERRIDES: Mapping[str, Overrides] = MappingProxyType({})
 
 
@@ -263,6 +264,18 @@ def _entries(pool: Pool) -> Iterator[tuple[ipvs.Service, list[ipvs.Destination]]
     for key in service.listens:
         asked = ipvs.Service(key, service.scheduler, service.persistence, service.flags)
         yield asked, [_destination(service, key, one.server, one.weight) for one in present]
+    for server in service.servers:
+        if server.probe_mark:
+            yield _for_probes(service, server)
+
+
+def _for_probes(
+    service: config.Service, server: config.Server
+) -> tuple[ipvs.Service, list[ipvs.Destination]]:
+    """The service by which this one server is probed, whatever its state."""
+    key = ipvs.FirewallMark(server.probe_mark, service.listen.version)
+    there = _destination(service, service.listen, server, 1)
+    return ipvs.Service(key, PROBE_SCHEDULER), [replace(there, upper=0, lower=0)]
 
 
 def _destination(

@@ -42,11 +42,11 @@ class Pools:
         before, self._services = self._services, {one.name: one for one in services}
         for name, service in before.items():
             if self._services.get(name) is not service:
-                self._gone.update(service.listens)
+                self._gone.update(service.kernel_keys)
         for name, service in self._services.items():
             if before.get(name) is not service:
                 self._touched[name] = None
-                self._gone.difference_update(service.listens)
+                self._gone.difference_update(service.kernel_keys)
         self.by_name = {name: self.by_name[name] for name in self._services if name in self.by_name}
         self.quorums = {name: self.quorums[name] for name in self.by_name}
         self._grows_at = {n: at for n, at in self._grows_at.items() if n in self._services}

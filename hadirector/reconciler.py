@@ -121,7 +121,7 @@ class Reconciler:
 
     def _part(self, why: str, changes: Changes, left: Table, undeclared: Undeclared) -> _Asked:
         """A turn about some services only; the rest of the table is taken for what it was."""
-        about = changes.gone.union(*(pool.service.listens for pool in changes.pools))
+        about = changes.gone.union(*(pool.service.kernel_keys for pool in changes.pools))
         others = dict(left.entries)
         for key in about:
             others.pop(key, None)
@@ -152,7 +152,8 @@ class Reconciler:
         self, asked: _Asked, *, drift: tuple[Step, ...] = (), known: Turn | None = None
     ) -> Turn:
         """Plan and apply; `known` has what was told of the services that this is not about."""
-        policies = {key: pool.service.drift for pool in asked.pools for key in pool.service.listens}
+        services = [pool.service for pool in asked.pools]
+        policies = {key: service.drift for service in services for key in service.kernel_keys}
         wanted = desired_table(asked.pools)
         desired = wanted
         if asked.left is not None:

@@ -25,6 +25,7 @@ from hadirector.config.include import KEY, Files
 from hadirector.config.model import Config, Node, Server, Service
 from hadirector.config.nodes import Findings, Mapping
 from hadirector.config.positions import read_yaml
+from hadirector.config.probe_marks import probe_mark
 from hadirector.config.rules import check_rules
 from hadirector.config.sections import FileDraft, ServerDraft, ServiceDraft, walk
 from hadirector.config.service_rules import virtual_addresses
@@ -235,11 +236,18 @@ def _server(server: ServerDraft, service: ServiceDraft) -> Server:
         check=check,
         more_checks=tuple(more_checks),
         require=server.checks.require,
+        probe_mark=_probe_mark(key, server, service),
         forward=None if forward is service.draft.values["forward"] else forward,
         upper=server.draft.get("upper", int) or 0,
         lower=server.draft.get("lower", int) or 0,
         tunnel=_tunnel(server.tunnel, forward),
     )
+
+
+def _probe_mark(key: DestinationKey, server: ServerDraft, service: ServiceDraft) -> int:
+    if not any(check.options.through_vip for check in server.checks.whole):
+        return 0
+    return probe_mark(_value(service.draft, "name", str), str(key))
 
 
 def _fallback(key: DestinationKey, service: ServiceDraft) -> Server:

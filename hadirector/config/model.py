@@ -20,6 +20,7 @@ from hadirector.ipvs.model import (
     IPIP,
     Address,
     DestinationKey,
+    FirewallMark,
     Forward,
     Persistence,
     ServiceFlag,
@@ -84,6 +85,7 @@ class Server:
     """A real server. `check` is None for a fallback server only: it is the last resort anyway.
 
     `more_checks` are those after the first, `require` how many must pass (0: all).
+    `probe_mark`: of packets that the kernel is to send to this server alone; 0: there are none.
     `forward` None: as its service says. `upper` and `lower` are connection thresholds, 0: none.
     """
 
@@ -97,6 +99,7 @@ class Server:
     tunnel: Tunnel = IPIP
     more_checks: Checks = ()
     require: int = 0
+    probe_mark: int = 0
 
     def __str__(self) -> str:
         """As written in the file."""
@@ -146,6 +149,13 @@ class Service:
     def listens(self) -> tuple[ServiceKey, ...]:
         """All that it listens on, as written: at least one."""
         return (self.listen, *self.also)
+
+    @property
+    def kernel_keys(self) -> tuple[ServiceKey, ...]:
+        """All that the kernel has of it: what it listens on, and what its probes go through."""
+        marks = (server.probe_mark for server in self.servers)
+        version = self.listen.version
+        return (*self.listens, *(FirewallMark(mark, version) for mark in marks if mark))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -269,13 +269,16 @@ def _nothing_to_check(service: ServiceDraft, findings: Findings) -> None:
 
 
 def _check_targets(service: ServiceDraft, findings: Findings) -> None:
-    reported: set[tuple[int, int]] = set()
+    seen: set[tuple[int, int, Forward | None]] = set()
+    listen = service.listens[0].key if service.listens else None
     for server in service.servers:
         key = server.draft.get("address", DestinationKey)
-        if key is None or (id(server.checks), key.address.version) in reported:
+        forward = server.draft.get("forward", Forward)
+        if key is None or (id(server.checks), key.address.version, forward) in seen:
             continue  # the same checks of one server are wrong for all of its like
-        reported.add((id(server.checks), key.address.version))
-        check_targets(Target(key.address, key.port), server.checks, findings)
+        seen.add((id(server.checks), key.address.version, forward))
+        target = Target(key.address, key.port)
+        check_targets(target, server.checks, findings, listen=listen, forward=forward)
 
 
 def _weights(service: ServiceDraft, findings: Findings) -> None:

@@ -14,6 +14,8 @@ from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft
 from hadirector.config.model import HealthCheck
 from hadirector.config.nodes import Findings, Mapping, Node
+from hadirector.config.probe_marks import through_conflicts
+from hadirector.ipvs.model import Forward, ServiceKey
 
 
 @dataclass(slots=True)
@@ -104,12 +106,23 @@ def _report_labels(made: ChecksDraft, findings: Findings) -> None:
         seen.add(check.label)
 
 
-def check_targets(target: Target, made: ChecksDraft, findings: Findings) -> None:
+def check_targets(
+    target: Target,
+    made: ChecksDraft,
+    findings: Findings,
+    *,
+    listen: ServiceKey | None,
+    forward: Forward | None,
+) -> None:
     """Report what the checks cannot do with this server, such as reach it from their source."""
     for check, (place, path) in zip(made.found, made.places, strict=True):
         if check is None:
             continue
-        for problem in Check("", target, check.options, check.timing).conflicts():
+        options = check.options
+        problems = list(through_conflicts(options, target, listen, forward))
+        if not options.through_vip:
+            problems += Check("", target, options, check.timing).conflicts()
+        for problem in problems:
             name = problem.field
             at = place.entries.get(name, place) if isinstance(place, Mapping) else place
             findings.error(

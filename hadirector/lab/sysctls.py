@@ -24,6 +24,8 @@ DIRECTOR_SYSCTLS: Final = {
     "net/ipv6/conf/all/forwarding": "1",
     "net/ipv6/conf/default/forwarding": "1",
 }
+THROUGH_VIP_SYSCTLS: Final = {"net/ipv4/conf/all/accept_local": "1"}
+"""Of directors that probe through a virtual address of their own: its answers come from it."""
 SILENT_SYSCTLS: Final = {
     "net/ipv4/conf/all/arp_ignore": "1",
     "net/ipv4/conf/all/arp_announce": "2",

@@ -37,6 +37,7 @@ from hadirector.lab.sysctls import (
     CLIENT_SYSCTLS,
     DIRECTOR_SYSCTLS,
     SILENT_SYSCTLS,
+    THROUGH_VIP_SYSCTLS,
 )
 from hadirector.lab.tunnels import TunnelEnd, tunnel_end
 
@@ -303,7 +304,9 @@ class _Builder:
             Marking(self._place_of(at.address)[0].interface_of(name), key.mark, at)
             for key, at in self._marks.items()
         )
-        return replace(self._machine(name, addresses, DIRECTOR_SYSCTLS), marks=marks)
+        probed = any(one.probe_mark for each in self._config.services for one in each.servers)
+        sysctls = DIRECTOR_SYSCTLS | (THROUGH_VIP_SYSCTLS if probed else {})
+        return replace(self._machine(name, addresses, sysctls), marks=marks)
 
     def _client(self) -> Machine:
         addresses: dict[str, list[Interface]] = defaultdict(list)
