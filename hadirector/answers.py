@@ -16,6 +16,7 @@ from hadirector.config.addresses import format_listens
 from hadirector.config.model import Config
 from hadirector.connection_sync import SETTINGS, SyncView
 from hadirector.elections import settings_on
+from hadirector.ipvs.dataplane import DataplaneError
 from hadirector.ipvs.model import Table
 from hadirector.pool import Member, Pool, server_key
 from hadirector.reconciler import Turn
@@ -266,6 +267,22 @@ def _weight_sentence(member: Member) -> str:
     if not member.in_table:
         return f"not in the table (its configured weight is {member.server.weight})"
     return f"in the table with weight {member.weight}"
+
+
+def audited(outcome: Turn | DataplaneError) -> Json:
+    """What an audit found and did, or why the table could not be looked at."""
+    if isinstance(outcome, DataplaneError):
+        sentence = f"the table cannot be kept: {outcome}; {outcome.remedy}"
+        nothing: Json = {"repaired": [], "left": [], "kept": [], "oddities": []}
+        return {"sentence": sentence, "failures": [str(outcome)], **nothing}
+    return {
+        "sentence": outcome.sentence,
+        "repaired": list(outcome.drift),
+        "left": list(outcome.reported),
+        "kept": list(outcome.kept),
+        "oddities": list(outcome.oddities),
+        "failures": list(outcome.failures),
+    }
 
 
 def _table(turn: Turn | None) -> Json:

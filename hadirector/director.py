@@ -20,7 +20,7 @@ from pathlib import Path
 from checkers.base import Result
 from checkers.health import State, Transition
 from hadirector import answers, declared, limits, messages, pool
-from hadirector.answers import Json, Present
+from hadirector.answers import Json, Present, audited
 from hadirector.api.app import serve
 from hadirector.channel import Channel
 from hadirector.checks import CheckRegister, serving
@@ -361,6 +361,13 @@ class Director:
     async def reload(self, asked_by: str) -> Json:
         """Read the configuration again; what is wrong with it changes nothing."""
         return await self._reloads.ask_and_wait(asked_by)
+
+    async def audit(self) -> Json:
+        """Compare the table with what it should be, now."""
+        try:
+            return audited(await self._turns.ask_and_wait(AUDIT))
+        except DataplaneError as error:
+            return audited(error)
 
     async def override(self, what: str, command: Command, *, by: str) -> Json:
         """Take an administrator's order for a server; raises UnknownSubjectError."""

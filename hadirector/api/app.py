@@ -41,6 +41,9 @@ class Answers(Protocol):
     async def reload(self, asked_by: str) -> Json:
         """Read the configuration again: `accepted`, a `sentence`, and `diagnostics`."""
 
+    async def audit(self) -> Json:
+        """Compare the kernel's table with what it should be, now: what was found and done."""
+
     async def override(self, what: str, command: Command, *, by: str) -> Json:
         """Take an administrator's order for one server; raises UnknownSubjectError."""
 
@@ -69,6 +72,10 @@ async def _events(request: web.Request) -> web.Response:
 
 async def _reload(request: web.Request) -> web.Response:
     return web.json_response(await request.app[ANSWERS].reload("hadirector reload"))
+
+
+async def _audit(request: web.Request) -> web.Response:
+    return web.json_response(await request.app[ANSWERS].audit())
 
 
 async def _override(request: web.Request) -> web.Response:
@@ -117,6 +124,7 @@ def make_app(answers: Answers) -> web.Application:
     app.router.add_get("/explain", _explain)
     app.router.add_get("/events", _events)
     app.router.add_post("/reload", _reload)
+    app.router.add_post("/audit", _audit)
     app.router.add_post("/override", _override)
     return app
 

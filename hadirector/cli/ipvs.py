@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hadirector.cli import ipvs_list, ipvs_rules, ipvs_settings, ipvs_where
+from hadirector.cli import ipvs_list, ipvs_rules, ipvs_settings, ipvs_where, ipvs_zero
 
 SUMMARY = "the kernel's IPVS table: list it, save and restore it in ipvsadm's format"
 
@@ -26,6 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         ("list", ipvs_list.SUMMARY, ipvs_list.configure, ipvs_list.execute),
         ("where", ipvs_where.SUMMARY, ipvs_where.configure, ipvs_where.execute),
         ("settings", ipvs_settings.SUMMARY, ipvs_settings.configure, ipvs_settings.execute),
+        ("zero", ipvs_zero.SUMMARY, ipvs_zero.configure, ipvs_zero.execute),
         ("save", ipvs_rules.SAVE_SUMMARY, ipvs_rules.configure_save, ipvs_rules.save),
         ("restore", ipvs_rules.RESTORE_SUMMARY, ipvs_rules.configure_restore, ipvs_rules.restore),
     ):

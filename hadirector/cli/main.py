@@ -40,6 +40,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "explain": "why a service, server or virtual router is in its state",
         "events": "what happened: transitions, repairs, reloads",
         "reload": "have the running daemon read its configuration file again",
+        "audit": "have the running daemon compare the kernel's table with its own, now",
         "drain": "give a server no new connections, while those it has go on",
         "disable": "take a server out of the table until it is enabled again",
         "enable": "end the drain or disablement of a server",

@@ -161,6 +161,9 @@ def parse_address(text: str) -> Address:
         raise AddressError(f'"{text}" is not an IP address', "names are not resolved") from None
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         raise AddressError(f'"{text}" has a zone', "link-local addresses cannot be balanced")
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        mapped = address.ipv4_mapped
+        raise AddressError(f'"{text}" is an IPv4 address in IPv6 clothes', f"write {mapped}")
     return address
 
 

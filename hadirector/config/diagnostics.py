@@ -88,6 +88,7 @@ class Rule(StrEnum):
     UNSAFE_PROGRAM = "unsafe-program"
     FALLBACK_IS_SERVER = "fallback-is-server"
     SERVER_ADDRESS = "server-address"
+    LISTEN_ADDRESS = "listen-address"
     DR_PORT = "dr-port"
     PORT_ZERO = "port-zero"
     MIXED_FAMILIES = "mixed-families"

@@ -17,7 +17,7 @@ from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Mapping
 from hadirector.config.sections import ServiceDraft
 from hadirector.config.several import check_targets
-from hadirector.ipvs.model import DestinationKey, FirewallMark, Forward, VirtualAddress
+from hadirector.ipvs.model import Address, DestinationKey, FirewallMark, Forward, VirtualAddress
 
 K = TypeVar("K", bound=Hashable)
 
@@ -140,22 +140,45 @@ def _destinations(service: ServiceDraft) -> Iterator[_Destination]:
         yield _Destination(fallback, forward, service.draft, "fallback")
 
 
+def _listen_address(service: ServiceDraft, findings: Findings) -> None:
+    """The kernel takes these, and no connection of a client ever comes to them."""
+    told: set[int] = set()
+    for listen in service.listens:
+        if not isinstance(listen.key, VirtualAddress) or id(listen.node) in told:
+            continue
+        kind = _not_unicast(listen.key.address)
+        if kind:
+            told.add(id(listen.node))
+            findings.error(
+                Rule.LISTEN_ADDRESS,
+                listen.node,
+                path=listen.path,
+                message=f"{listen.key.address} is {kind}",
+                hint="write the virtual address; for every one of them, listen on fwmark:1",
+            )
+
+
+def _not_unicast(address: Address) -> str | None:
+    """What an address is if no machine can have it to itself."""
+    kinds = {
+        "the unspecified address": address.is_unspecified,
+        "a multicast address": address.is_multicast,
+        "the broadcast address": address.packed == b"\xff\xff\xff\xff",
+        "a link-local address": address.version == 6 and address.is_link_local,
+    }
+    return next((kind for kind, is_so in kinds.items() if is_so), None)
+
+
 def _server_address(service: ServiceDraft, findings: Findings) -> None:
     """The kernel refuses what its routing does not call unicast (EINVAL)."""
     for each in _destinations(service):
-        address = each.key.address
-        kinds = {
-            "the unspecified address": address.is_unspecified,
-            "a multicast address": address.is_multicast,
-            "the broadcast address": address.packed == b"\xff\xff\xff\xff",
-            "a link-local address": address.version == 6 and address.is_link_local,
-        }
-        for kind in (kind for kind, is_so in kinds.items() if is_so):
+        kind = _not_unicast(each.key.address)
+        if kind:
             findings.error(
                 Rule.SERVER_ADDRESS,
                 each.draft.at(each.name),
                 path=each.draft.path_of(each.name),
-                message=f"{address} is {kind}",
+                message=f"{each.key.address} is {kind}",
                 hint="write a server's own address",
             )
 
@@ -309,6 +332,7 @@ def _weights(service: ServiceDraft, findings: Findings) -> None:
 _RULES: tuple[Callable[[ServiceDraft, Findings], None], ...] = (
     _duplicate_server,
     _fallback_is_server,
+    _listen_address,
     _server_address,
     _dr_port,
     _port_zero,

@@ -110,6 +110,43 @@ CASES = [
         "-> C6336416:1F90 Masq 1 0 0",
     ),
     case(
+        "any-port, listen: 'tcp://192.0.2.100:0', forward: dr, persistence: 5m, "
+        "check: {port: 80}, servers: ['198.51.100.21:0']",
+        (
+            "-A -t 192.0.2.100:0 -s wlc -p 300",
+            "-a -t 192.0.2.100:0 -r 198.51.100.21:0 -g -w 1",
+        ),
+        "TCP C0000264:0000 wlc persistent 30000 FFFFFFFF",
+        "-> C6336415:0000 Route 1 0 0",
+    ),
+    case(
+        "lists, listen: ['sctp://192.0.2.100:80', 'tcp://192.0.2.100-101:80'], forward: nat, "
+        f"{SERVERS}",
+        (
+            "-A --sctp-service 192.0.2.100:80 -s wlc",
+            "-a --sctp-service 192.0.2.100:80 -r 198.51.100.21:80 -m -w 1",
+            PLAIN,
+            NAT,
+            PLAIN.replace(".100", ".101"),
+            NAT.replace("2.100", "2.101"),
+        ),
+        "SCTP C0000264:0050 wlc",
+        "TCP C0000264:0050 wlc",
+        "TCP C0000265:0050 wlc",
+        *["-> C6336415:0050 Masq 1 0 0"] * 3,
+    ),
+    case(
+        "ipv6, listen: 'tcp://[2001:db8::100]:80', forward: nat, scheduler: mh, "
+        "scheduler_flags: [mh-fallback, mh-port], persistence: {timeout: 1m, netmask: 64}, "
+        "servers: ['[2001:db8::21]:80']",
+        (
+            "-A -t [2001:db8::100]:80 -s mh -p 60 -M 64 -b mh-fallback,mh-port",
+            "-a -t [2001:db8::100]:80 -r [2001:db8::21]:80 -m -w 1",
+        ),
+        "TCP [2001:0db8:0000:0000:0000:0000:0000:0100]:0050 mh persistent 6000 40000000",
+        "-> [2001:0db8:0000:0000:0000:0000:0000:0021]:0050 Masq 1 0 0",
+    ),
+    case(
         f"fwmark, listen: 'fwmark:7', forward: nat, {SERVERS}",
         ("-A -f 7 -s wlc", "-a -f 7 -r 198.51.100.21:80 -m -w 1"),
         "FWM 00000007 wlc",

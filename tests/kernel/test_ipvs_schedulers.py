@@ -121,6 +121,16 @@ async def test_the_kernel_chooses_as_the_model(
 
 
 @pytest.mark.asyncio
+async def test_what_mh_drains_is_refused_without_a_fallback(kernel: KernelTable) -> None:
+    service = service_of("mh", ServiceFlag.NONE, 4)
+    servers = [server(21, 1, 4), server(22, 1, 4)]
+    await program(kernel, service, *servers)
+    drained = SetDestination(service.key, replace(servers[0], weight=0), servers[0])
+    assert (await kernel.apply([drained])).ok
+    assert {send(client_of(index, 4), service) for index in range(20)} == {None, servers[1].key}
+
+
+@pytest.mark.asyncio
 @pytest.mark.parametrize("flags", [ServiceFlag.NONE, FALLBACK], ids=str)
 async def test_a_drained_server_of_sh(kernel: KernelTable, flags: ServiceFlag) -> None:
     service = service_of("sh", flags, 4)

@@ -58,6 +58,9 @@ class Parrot:
         await self.patience.wait()
         return {"accepted": True, "asked_by": asked_by}
 
+    async def audit(self) -> Json:
+        return {"asked": "audit"}
+
     async def override(self, what: str, command: Command, *, by: str) -> Json:
         if what != "web/198.51.100.21:80":
             raise UnknownSubjectError('"web" has no such server; did you mean another?')

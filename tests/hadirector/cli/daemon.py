@@ -22,6 +22,7 @@ class Prepared:
     journal: list[Json] = field(default_factory=list)
     reloaded: Json = field(default_factory=dict)
     overridden: Json = field(default_factory=dict)
+    audited: Json = field(default_factory=dict)
     ordered: tuple[str, Command, str] | None = None
     what: str = ""
     count: int = -1
@@ -41,6 +42,9 @@ class Prepared:
 
     async def reload(self, asked_by: str) -> Json:
         return self.reloaded
+
+    async def audit(self) -> Json:
+        return self.audited
 
     async def override(self, what: str, command: Command, *, by: str) -> Json:
         self.ordered = (what, command, by)

@@ -171,3 +171,24 @@ async def test_without_a_daemon(
     assert output.out == ""
     assert output.err.startswith("hadirector: no daemon answers at")
     assert len(output.err.splitlines()) == 1
+
+
+@pytest.mark.asyncio
+async def test_an_audit_tells_what_it_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nothing: Json = {"repaired": [], "left": [], "kept": [], "oddities": [], "failures": []}
+    clean: Json = {"sentence": "audit: the table matches", **nothing, "kept": ["fwmark 7"]}
+    change = "change server 198.51.100.21:80 of tcp 192.0.2.100:80: weight 5 to 1"
+    found = {**nothing, "sentence": "audit: change 1 server", "repaired": [change]}
+    async with answering(tmp_path, Prepared(audited=clean)) as prepared:
+        assert await command(tmp_path, "audit") == 0
+        assert capsys.readouterr().out.splitlines() == [
+            "audit: the table matches",
+            "nobody declared it here: fwmark 7",
+        ]
+        prepared.audited = found
+        assert await command(tmp_path, "audit") == 1
+        assert capsys.readouterr().out.splitlines()[1] == f"repaired: {change}"
+        assert await command(tmp_path, "audit", "--json") == 1
+        assert json.loads(capsys.readouterr().out) == found

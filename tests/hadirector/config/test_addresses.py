@@ -22,7 +22,7 @@ from hadirector.ipvs.model import FirewallMark, Protocol, VirtualAddress
 
 ports = st.integers(min_value=0, max_value=65535)
 # A zone ("fe80::1%eth0") is not an address that IPVS knows.
-addresses = st.ip_addresses()
+addresses = st.ip_addresses().filter(lambda each: not getattr(each, "ipv4_mapped", None))
 
 
 @given(addresses, ports)
@@ -62,6 +62,7 @@ def test_any_text_is_an_address_or_an_address_error(text: str) -> None:
         ("tcp://[192.0.2.100]:80", '"[192.0.2.100]:80" has brackets around an IPv4 address'),
         ("tcp://[2001:db8::1]", '"[2001:db8::1]" has no port after the bracket'),
         ("tcp://[fe80::1%eth0]:80", '"fe80::1%eth0" has a zone'),
+        ("tcp://[::ffff:192.0.2.1]:80", '"::ffff:192.0.2.1" is an IPv4 address in IPv6 clothes'),
         ("tcp://192.0.2.100:080", 'port "080" has leading zeros'),
         ("tcp://192.0.2.100:http", '"http" is not a port'),
         ("fwmark:0", '"0" is not a firewall mark'),
