@@ -30,9 +30,13 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """The interface can be used; `source` is the address advertisements come from."""
+    """The interface can be used; `source` is the address advertisements come from.
+
+    `joins`: the group has begun before, so even an owner does as the others do.
+    """
 
     source: IPAddress
+    joins: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ This module never does I/O and never reads a clock.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -121,7 +122,7 @@ class Group:
                 HandOver(effect.router, quietly=True) if isinstance(effect, HandOver) else effect
                 for effect in effects
             ]
-        if was_down and self._members:
+        if was_down and others_stay:  # those that leave as well begin nothing any more
             effects += self._apply_interfaces(now)
         return _in_phases(effects)
 
@@ -209,6 +210,7 @@ class Group:
             for name, known in self._interfaces.items()
             if isinstance(known, Down)
         }
+        waiting = any(machine.state is State.BACKUP for machine in self._members.values())
         for name, machine in self._members.items():
             known = self._interfaces.get(name)
             if faults:
@@ -216,7 +218,7 @@ class Group:
                 text = faults.get(name, f"group {self.name}: {faulty} cannot take part: {why}")
                 effects += machine.handle(Down(text), now)
             elif isinstance(known, Up) and len(self._interfaces) == len(self._members):
-                effects += machine.handle(known, now)
+                effects += machine.handle(replace(known, joins=waiting), now)
         return effects
 
     def _fence(self, now: float) -> list[Effect]:

@@ -238,7 +238,7 @@ class Machine:
             case Up():
                 if self.state in (State.BACKUP, State.ACTIVE):
                     return None  # only the source address changed
-                owner = self.settings.priority == PRIORITY_OWNER
+                owner = self.settings.priority == PRIORITY_OWNER and not event.joins
                 return Trigger.START_AS_OWNER if owner else Trigger.START
             case PeerLeaving():
                 taking_part = self.state in (State.BACKUP, State.ACTIVE)

@@ -6,7 +6,10 @@ run again, exactly:
 
 * `options` what a world is like, `story` what happens in it; both are drawn from the seed;
 * `network` the wires: loss, delay, duplication, reordering, cuts in one direction or both;
-* `host` one director: its worker process, its supervisor's last will, its addresses, its clock;
+* `host` one director: its worker process, its supervisor, its addresses, its clock; `leaving` its
+  last will, `wish` its configuration, which reloads change, and `weights` what its priorities
+  depend on;
+* `sealing` keyed hashes, keys that are rotated, and those who send again or forge what they heard;
 * `world` the clock, and one step after the other until all is healed and must be well;
 * `watch` what must hold at every step;
 * `shrink` a smaller world that fails in the same way.

@@ -2,45 +2,35 @@
 
 The worker is the real `Group` with this file in place of its wiring: what `vrrp.router` does with
 sockets and timers is done here with the world's calendar, in the same order (what waits in the
-sockets is handled before the timers). The supervisor is a handful of rules taken from `vrrp.will`
-and `hadirector.watch`: a worker that died or is frozen for too long is killed, goodbye is said for
-it, its addresses stay without answering until a peer is heard or the linger has passed, and then
-another one is started.
+sockets is handled before the timers). The supervisor goes by `hadirector.watch`: a worker that died
+or is frozen for too long is killed, its will is executed (`leaving`), and another one is started.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from functools import partial
-from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Final
 
+from tests.simulation import sealing
+from tests.simulation.leaving import Leaving
 from tests.simulation.network import over_the_wire
 from tests.simulation.options import HostOptions, Membership
+from tests.simulation.sealing import Keeper, Packet
 from tests.simulation.story import Reconfigured
+from tests.simulation.wish import Wish
 from vrrp.config import RouterSettings
-from vrrp.events import Changed, Down, Effect, Heard, Release, Send, State, Take, Up
+from vrrp.events import Changed, Down, Effect, HandOver, Heard, Release, Send, State, Take, Up
 from vrrp.group import Group
 from vrrp.machine import Machine
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-GRACE_S: Final = 0.2  # as in vrrp.will
 FROZEN_INTERVALS: Final = 2.0  # as in hadirector.limits
 FROZEN_MIN_S: Final = 0.1
 _CLOCK_TICK_S: Final = 1e-7
 """A timer fires when its time has come, never by a rounding error before."""
-
-
-@dataclass(slots=True)
-class Will:
-    """The leave of one virtual router in progress."""
-
-    group: int
-    link: int
-    peer_heard: bool = False
 
 
 class Host:
@@ -50,23 +40,29 @@ class Host:
         self.world = world
         self.options = options
         self.name = options.name
-        self.memberships: list[Membership] = list(options.memberships)
-        """As configured now; a running worker may not have read it yet."""
+        self.wish = Wish(world.options, options)
+        self.sources = {
+            (number, link): options.source(link, group.family)
+            for number, group in enumerate(world.options.groups)
+            for link in group.links
+        }
+        """Where it speaks from, by group and link."""
         self.groups: list[Group] | None = None
         """The worker's; None while there is no worker."""
         self.powered = True
         self.frozen = False
         """The worker process does not run on; `paused` includes the whole host."""
         self.paused = False
-        self._telling = False  # a worker is being told of its interfaces, one by one
+        self.telling = False  # a worker is being told of its interfaces, one by one
         self.held = False
         self.lost_links: set[int] = set()
         self.addresses: set[tuple[int, int]] = set()
         """(group, link) of the virtual addresses that are on an interface."""
-        self.wills: list[Will] = []
-        self._inbox: list[tuple[int, int, Heard]] = []
+        self.leaving = Leaving(self)
+        self._inbox: list[tuple[int, int, Packet]] = []
+        self._keepers: dict[tuple[int, int], Keeper] = {}
         self._thaws = 0  # which freeze the worker is in
-        self._life = 0  # which worker it is
+        self.life = 0  # which worker it is
         self._armed: dict[int, float | None] = {}
 
     # ------------------------------------------------------------------ questions
@@ -80,18 +76,31 @@ class Host:
         """This host's clock, seconds."""
         return 1000.0 + self.world.now * self.options.clock_rate
 
+    @property
+    def memberships(self) -> list[Membership]:
+        """How each group should be run now."""
+        return self.wish.memberships
+
     def machine(self, group: int, link: int) -> Machine | None:
         if self.groups is None:
             return None
-        return self.groups[group].members[self.world.options.groups[group].router(link)]
+        return self.groups[group].members.get(self.world.options.groups[group].router(link))
+
+    def links(self, group: int) -> tuple[int, ...]:
+        """Where a group has virtual routers on this host."""
+        if self.groups is None:
+            return self.wish.links(group)
+        links = self.world.options.groups[group].links
+        return tuple(link for link in links if self.machine(group, link) is not None)
 
     def is_active(self, group: int) -> bool:
         return self.groups is not None and self.groups[group].active
 
     def can_take_part(self, group: int) -> bool:
         """Whether nothing on this host keeps a group from being active."""
-        links = self.world.options.groups[group].links
-        return self.running and not self._telling and not self.lost_links.intersection(links)
+        links = self.links(group)
+        well = bool(links) and not self.lost_links.intersection(links)
+        return self.running and not self.telling and well and self.wish.faulty(group) is None
 
     # --------------------------------------------------------------------- worker
 
@@ -99,14 +108,14 @@ class Host:
         """A worker begins, knowing nothing."""
         if self.groups is not None or not self.powered:
             return
-        self._life += 1
+        self.life += 1
         self._armed.clear()
         self.groups = []
         for number, options in enumerate(self.world.options.groups):
             group = Group(options.name)
             group.hold(self.held)
             self.groups.append(group)
-            for settings in self._settings(number):
+            for settings in self.wish.settings(number).values():
                 group.add(settings)
         self.world.watch.started(self)
         self.world.note(self, "its worker starts")
@@ -117,47 +126,82 @@ class Host:
         """Have the worker know what is configured now."""
         if not self.running or self.groups is None:
             return
+        self.world.watch.note_intervals(self)
         for number, group in enumerate(self.groups):
             group.hold(self.held)
-            for settings in self._settings(number):
-                if group.members[settings.name].settings != settings:
+            wanted = self.wish.settings(number)
+            self._remove(number, [link for link in self.links(number) if link not in wanted])
+            for link, settings in wanted.items():
+                machine = self.machine(number, link)
+                if machine is None:
+                    group.add(settings)
+                    self._keepers.pop((number, link), None)
+                    self.world.watch.joins(self, number)
+                elif machine.settings != settings:
                     group.configure(settings, self.clock())
+            self._see_group(number)
             self._rearm(number)
         self.world.watch.configured(self)
 
+    def _remove(self, group: int, links: list[int]) -> None:
+        """Take virtual routers out of a group, as `vrrp.router` does."""
+        assert self.groups is not None
+        stay = len(self.links(group)) > len(links)
+        rest: list[Effect] = []
+        for link in links:
+            machine = self.machine(group, link)
+            assert machine is not None
+            name, gone = machine.settings.name, "not in the configuration any more"
+            for effect in self.groups[group].remove(name, gone, self.clock(), others_stay=stay):
+                if not isinstance(effect, HandOver):
+                    rest.append(effect)
+                elif effect.quietly:
+                    self.addresses.discard((group, link))
+                else:
+                    self.leaving.begin(group, link, machine)
+            if machine.state is not State.ACTIVE and not self.leaving.has(group, link):
+                self.addresses.discard((group, link))  # it had stepped back just before
+            self.world.watch.forgets(self, group, link)
+        if links:
+            if not stay:
+                self.groups[group] = Group(self.world.options.groups[group].name)
+                self.groups[group].hold(self.held)
+            self._do(group, rest)
+
     def reconfigure(self, fault: Reconfigured) -> None:
         """Another configuration is loaded."""
-        wish = self.memberships[fault.group]
-        if fault.priority is not None:
-            wish = replace(wish, priority=fault.priority)
-        if fault.interval_s is not None:
-            wish = replace(wish, interval_s=fault.interval_s)
-        if fault.preempt is not None:
-            delay_s = wish.preempt_delay_s if fault.preempt else 0.0
-            wish = replace(wish, preempt=fault.preempt, preempt_delay_s=delay_s)
-        self.memberships[fault.group] = wish
+        self.wish.change(fault)
         self.apply_configuration()
 
     def see_links(self, link: int) -> None:
         """The kernel reports a change of an interface."""
         if self.running:
             for number, options in enumerate(self.world.options.groups):
-                if link in options.links:
+                if link in options.links and self.machine(number, link) is not None:
                     self._see_link(number, link)
 
-    def receive(self, group: int, link: int, heard: Heard) -> None:
+    def receive(self, group: int, link: int, packet: Packet) -> None:
         """An advertisement arrives."""
         if not self.powered or link in self.lost_links:
             return
-        self._supervisor_hears(group, link, heard)
+        self.leaving.hear(group, link, packet)
         if self.groups is None:
             return
         if self.frozen:
-            self._inbox.append((group, link, heard))  # sockets keep it
+            self._inbox.append((group, link, packet))  # sockets keep it
             return
-        name = self.world.options.groups[group].router(link)
-        self.world.watch.hears(self, group, link, heard)
-        self._do(group, self.groups[group].handle(name, heard, self.clock()))
+        machine = self.machine(group, link)
+        if machine is None:
+            return  # a VRID that is nobody's here
+        heard: Heard | None = packet.heard
+        if packet.datagram is not None:
+            keeper = self._keepers.setdefault((group, link), Keeper())
+            offset_s = self.options.wall_offset_s
+            heard = keeper.accept(packet, machine.settings, self.world.now, offset_s)
+        if heard is not None:
+            self.world.watch.hears(self, group, link, heard)
+            name = machine.settings.name
+            self._do(group, self.groups[group].handle(name, heard, self.clock()))
 
     def freeze(self, for_s: float, *, whole_host: bool) -> None:
         """The worker (or the whole host) stands still for a while."""
@@ -183,14 +227,15 @@ class Host:
             return
         self.world.note(self, "goes on")
         self.frozen = self.paused = False
-        self._telling = True
+        self.telling = True
         self.apply_configuration()
         inbox, self._inbox = self._inbox, []
-        for group, link, heard in inbox:
-            self.receive(group, link, heard)
+        for group, link, packet in inbox:
+            self.receive(group, link, packet)
         self._see_all_links()  # they may have changed meanwhile
         for number in range(len(self.world.options.groups)):
-            self._tick(number, self._life)
+            self._tick(number, self.life)
+        self.leaving.thaw()
         self.world.watch.surroundings_changed()
 
     def end_worker(self) -> None:
@@ -199,13 +244,15 @@ class Host:
             return
         groups, self.groups = self.groups, None
         self._forget_process()
+        self.world.watch.leaves_again(self)
+        self.leaving.begin_again()
         self.world.note(self, "its worker is gone, the supervisor executes its will")
         for number, group in enumerate(groups):
             for link in self.world.options.groups[number].links:
-                machine = group.members[self.world.options.groups[number].router(link)]
-                if machine.state is State.ACTIVE:
-                    self._begin_will(number, link, machine)
-        if not self.wills:
+                machine = group.members.get(self.world.options.groups[number].router(link))
+                if machine is not None and machine.state is State.ACTIVE:
+                    self.leaving.begin(number, link, machine)
+        if not self.leaving.wills:
             self._start_soon()
         self.world.watch.surroundings_changed()
 
@@ -214,7 +261,7 @@ class Host:
         self.groups = None
         self._forget_process()
         self.addresses.clear()
-        self.wills.clear()
+        self.leaving.wills.clear()
 
     def power_on(self) -> None:
         if not self.powered:
@@ -224,71 +271,55 @@ class Host:
     # ----------------------------------------------------------------- supervisor
 
     def _start_soon(self) -> None:
-        life = self._life
+        life = self.life
         delay_s = self.world.random.uniform(0, self.world.options.start_max_s)
-        self.world.after(delay_s, lambda: self.start_worker() if life == self._life else None)
+        self.world.after(delay_s, lambda: self.start_worker() if life == self.life else None)
 
     def _lose_patience(self, freeze: int) -> None:
         if self.frozen and freeze == self._thaws:
             self.world.note(self, "its worker is frozen and is killed")
             self.end_worker()
 
-    def _begin_will(self, group: int, link: int, machine: Machine) -> None:
-        will = Will(group, link)
-        self.wills.append(will)
-        self._transmit(group, link, over_the_wire(machine.goodbye(), machine.source, machine.form))
-        linger_s = machine.skew_s + machine.settings.advertise
-        self.world.after(linger_s, partial(self._end_will, will, self._life))
-
-    def _supervisor_hears(self, group: int, link: int, heard: Heard) -> None:
-        if heard.advertisement.priority == 0:
-            return
-        for will in self.wills:
-            if (will.group, will.link) == (group, link) and not will.peer_heard:
-                will.peer_heard = True
-                grace_s = min(GRACE_S, heard.advertisement.interval_cs / 100)
-                self.world.after(grace_s, partial(self._end_will, will, self._life))
-
-    def _end_will(self, will: Will, life: int) -> None:
-        if life != self._life or will not in self.wills:
-            return
-        self.wills.remove(will)
-        self.addresses.discard((will.group, will.link))
-        self.world.watch.addresses_moved(self, will.group, will.link)
-        if not self.wills:
+    def left(self, group: int, link: int) -> None:
+        """A virtual router has been left for good."""
+        self.addresses.discard((group, link))
+        self._settle_soon(group, link)  # it may be configured, and active, again
+        self.world.watch.addresses_moved(self, group, link)
+        if not self.leaving.wills:
             self._start_soon()
 
     # ----------------------------------------------------------------- inner works
 
-    def _settings(self, group: int) -> list[RouterSettings]:
-        return self.world.options.settings(self.options, group, self.memberships[group])
-
     def _forget_process(self) -> None:
-        self.frozen = self.paused = self._telling = False
+        self.frozen = self.paused = self.telling = False
         self._inbox.clear()
+        self._keepers.clear()
         self._armed.clear()
-        self._life += 1
+        self.life += 1
 
     def _see_all_links(self) -> None:
-        self._telling = True
-        for number, options in enumerate(self.world.options.groups):
-            for link in options.links:
-                self._see_link(number, link)
-                self._settle_soon(number, link)  # what a former life or a freeze left undone
-        self._telling = False
+        for number in range(len(self.world.options.groups)):
+            self._see_group(number)
+
+    def _see_group(self, group: int) -> None:
+        """Have the worker look at the interfaces, and the trackers, of one group."""
+        before, self.telling = self.telling, True
+        for link in self.links(group):
+            self._see_link(group, link)
+            self._settle_soon(group, link)  # what a former life or a freeze left undone
+        self.telling = before
 
     def _see_link(self, group: int, link: int) -> None:
         assert self.groups is not None
-        lost = link in self.lost_links
-        event = Down(f"interface eth{link} has no carrier") if lost else Up(self._source(link))
+        fault = self.wish.faulty(group)
+        if link in self.lost_links:
+            fault = f"interface eth{link} has no carrier"
+        event = Up(self.sources[group, link]) if fault is None else Down(fault)
         name = self.world.options.groups[group].router(link)
         self._do(group, self.groups[group].handle(name, event, self.clock()))
 
-    def _source(self, link: int) -> IPv4Address:
-        return self.options.source(link)
-
     def _tick(self, group: int, life: int) -> None:
-        if life != self._life or self.frozen or self.groups is None:
+        if life != self.life or self.frozen or self.groups is None:
             return
         self._armed.pop(group, None)
         self._do(group, self.groups[group].tick(self.clock()))
@@ -304,7 +335,7 @@ class Host:
             return
         wait_s = max(0.0, deadline - self.clock()) / self.options.clock_rate + _CLOCK_TICK_S
         late_s = self.world.random.uniform(0, self.world.options.wake_late_max_s)
-        self.world.after(wait_s + late_s, partial(self._wake, group, self._life, deadline))
+        self.world.after(wait_s + late_s, partial(self._wake, group, self.life, deadline))
 
     def _wake(self, group: int, life: int, deadline: float) -> None:
         if self._armed.get(group) == deadline:
@@ -316,8 +347,10 @@ class Host:
             match effect:
                 case Send(_, advertisement, form):
                     self.world.watch.sends(self, group, link, advertisement)
-                    heard = over_the_wire(advertisement, self._source(link), form)
-                    self._transmit(group, link, heard)
+                    heard = over_the_wire(advertisement, self.sources[group, link], form)
+                    machine = self.machine(group, link)
+                    assert machine is not None
+                    self.transmit(group, link, heard, machine.settings, by_worker=True)
                 case Take() | Release():
                     self._settle_soon(group, link)
                 case Changed():
@@ -329,25 +362,33 @@ class Host:
         self._rearm(group)
         self.world.watch.stepped(self, group)
 
-    def _transmit(self, group: int, link: int, heard: Heard) -> None:
+    def transmit(
+        self, group: int, link: int, heard: Heard, settings: RouterSettings, *, by_worker: bool
+    ) -> None:
+        packet = Packet(heard, group)
+        if settings.hmac_keys:
+            keeper = self._keepers.setdefault((group, link), Keeper()) if by_worker else None
+            offset_s = self.options.wall_offset_s
+            packet = sealing.seal(heard, group, settings, keeper, self.world.now, offset_s)
         if link in self.lost_links:
             return
+        self.world.network.record(link, packet)
         for other in self.world.hosts.values():
             if other is not self:
-                deliver = partial(self._deliver, other, group, link, heard)
+                deliver = partial(self._deliver, other, group, link, packet)
                 self.world.network.send((link, self.name, other.name), group, deliver)
 
-    def _deliver(self, to: Host, group: int, link: int, heard: Heard, delay_s: float) -> None:
-        self.world.after(delay_s, partial(to.receive, group, link, heard))
+    def _deliver(self, to: Host, group: int, link: int, packet: Packet, delay_s: float) -> None:
+        self.world.after(delay_s, partial(to.receive, group, link, packet))
 
     def _settle_soon(self, group: int, link: int) -> None:
         """Addresses follow the election a moment later."""
         delay_s = self.world.random.uniform(0, self.world.options.settle_max_s)
-        self.world.after(delay_s, partial(self._settle, group, link, self._life))
+        self.world.after(delay_s, partial(self._settle, group, link, self.life))
 
     def _settle(self, group: int, link: int, life: int) -> None:
         machine = self.machine(group, link)
-        if life != self._life or self.frozen or machine is None:
+        if life != self.life or self.frozen or machine is None:
             return
         if machine.state is State.ACTIVE:
             self.addresses.add((group, link))

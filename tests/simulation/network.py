@@ -6,14 +6,19 @@ nothing could be promised about when two routers hear each other; with it, bound
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import cache
 from random import Random
+from typing import Final
 
 from tests.simulation.options import Options
+from tests.simulation.sealing import Packet
 from vrrp.events import Heard
 from vrrp.packet import Advertisement, ChecksumForm, IPAddress, decode, encode
+
+RECORDED_MAX: Final = 100
+"""Packets of a link that an attacker remembers."""
 
 Path = tuple[int, str, str]
 """Link, sender, receiver."""
@@ -35,6 +40,7 @@ class Network:
         self._random = Random(f"network of {options.seed}")
         self._cuts: Counter[Path] = Counter()
         self._lost_in_a_row: Counter[tuple[int, Path]] = Counter()
+        self._recorded: dict[int, deque[Packet]] = {}
 
     def cut(self, link: int, unheard: frozenset[tuple[str, str]]) -> None:
         """Cut paths; each cut has to be mended as often as it was made."""
@@ -50,6 +56,16 @@ class Network:
 
     def is_open(self, link: int, sender: str, receiver: str) -> bool:
         return self._cuts[link, sender, receiver] <= 0
+
+    def record(self, link: int, packet: Packet) -> None:
+        """Somebody on the link writes down what is said."""
+        if packet.datagram is not None:
+            self._recorded.setdefault(link, deque(maxlen=RECORDED_MAX)).append(packet)
+
+    def recorded(self, link: int, back: float) -> Packet | None:
+        """What was said on a link, `back` (0 to 1) of all that is remembered ago."""
+        packets = self._recorded.get(link)
+        return packets[-1 - int(back * len(packets))] if packets else None
 
     def send(self, path: Path, vrid: int, deliver: Callable[[float], None]) -> None:
         """Call `deliver` with each delay (seconds) after which the receiver gets a copy."""

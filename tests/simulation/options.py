@@ -7,11 +7,15 @@ would find less than such extremes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from random import Random
 
-from vrrp.config import RouterSettings
+from tests.simulation.weights import TRACKERS
+from vrrp.config import IPInterface, RouterSettings
+from vrrp.keys import HmacKey
+from vrrp.packet import IPAddress
+from vrrp.tracked import Tracker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,10 @@ class GroupOptions:
     grouped: bool
     """Whether the configuration calls it a group; else it is one virtual router."""
 
+    family: int = 4
+    """The version of IP."""
+    trackers: tuple[Tracker, ...] = ()
+
     def router(self, link: int) -> str:
         return f"{self.name}.{link}"
 
@@ -49,7 +57,12 @@ class HostOptions:
     memberships: tuple[Membership, ...]
     """In the order of the groups."""
 
-    def source(self, link: int) -> IPv4Address:
+    wall_offset_s: float = 0.0
+    """How far its wall clock is ahead; that counts for keyed hashes alone."""
+
+    def source(self, link: int, family: int) -> IPAddress:
+        if family == 6:
+            return IPv6Address(f"fe80::{link}:{self.octets[link]}")
         return IPv4Address(f"192.0.{link}.{self.octets[link]}")
 
 
@@ -79,8 +92,15 @@ class Options:
     start_max_s: float
     """How long a worker takes to start."""
 
+    keyed: bool = False
+    """Whether advertisements are signed."""
+
     def settings(
-        self, host: HostOptions, group: int, membership: Membership
+        self,
+        host: HostOptions,
+        group: int,
+        membership: Membership,
+        keys: tuple[HmacKey, ...] = (),
     ) -> list[RouterSettings]:
         """The settings of a group's virtual routers on a host."""
         options = self.groups[group]
@@ -91,12 +111,13 @@ class Options:
                 vrid=group + 1,
                 interface=f"eth{link}",
                 advertise=membership.interval_s,
-                addresses=(IPv4Interface(f"192.0.{link}.{200 + group}/24"),),
+                addresses=(_virtual(link, group, options.family),),
+                hmac_keys=keys if self.keyed else (),
                 group=options.name if options.grouped else None,
                 preempt=membership.preempt,
                 preempt_delay=membership.preempt_delay_s,
                 priority=membership.priority,
-                source=host.source(link),
+                source=host.source(link, options.family),
             )
             for link in options.links
         ]
@@ -112,7 +133,14 @@ seed {self.seed}: {len(self.hosts)} hosts, {len(self.groups)} groups, VRRP versi
   hosts: timers late by up to {late_ms:.3g} ms, addresses by {settle_ms:.3g} ms, start in up to \
 {self.start_max_s * 1000:.3g} ms"""
         lines = [world]
-        lines += [f"  {one.name}: on links {', '.join(map(str, one.links))}" for one in self.groups]
+        lines += [
+            f"  {one.name}: IPv{one.family} on links {', '.join(map(str, one.links))}"
+            + _tracked(one)
+            for one in self.groups
+        ]
+        if self.keyed:
+            offsets = (f"{host.name} {host.wall_offset_s:+.1f} s" for host in self.hosts)
+            lines.append(f"  signed; wall clocks: {', '.join(offsets)}")
         for host in self.hosts:
             told = "; ".join(
                 f"{group.name} priority {one.priority} every {one.interval_s:g} s{_preemption(one)}"
@@ -120,6 +148,21 @@ seed {self.seed}: {len(self.hosts)} hosts, {len(self.groups)} groups, VRRP versi
             )
             lines.append(f"  {host.name}: clock x {host.clock_rate:.5f}; {told}")
         return "\n".join(lines)
+
+
+def _listed(links: tuple[int, ...]) -> str:
+    return ", ".join(map(str, links))
+
+
+def _tracked(group: GroupOptions) -> str:
+    told = [f"{one.name} {one.weight or 'fault'}" for one in group.trackers]
+    return f", tracking {', '.join(told)}" if told else ""
+
+
+def _virtual(link: int, group: int, family: int) -> IPInterface:
+    if family == 6:
+        return IPv6Interface(f"fe80::{link}:{200 + group}/64")
+    return IPv4Interface(f"192.0.{link}.{200 + group}/24")
 
 
 def _preemption(one: Membership) -> str:
@@ -137,10 +180,15 @@ def draw(seed: int) -> Options:
     interval_s = rng.choice((0.01, 0.03, 0.1, 0.1, 1.0, 1.0, 10.0))
     links = rng.choice((1, 1, 2, 3))
     groups = tuple(_draw_group(rng, name, links) for name in "ab"[: rng.choice((1, 1, 2))])
+    more = Random(f"more options of {seed}")
+    keyed = more.random() < 0.25
     hosts = rng.choice((2, 2, 2, 3, 3, 4, 5))
     drift = rng.choice((0.0, 0.0, 0.0001, 0.01))
     octets = [rng.sample(range(1, 100), hosts) for _ in range(links)]
     version = rng.choice((2, 3, 3)) if interval_s >= 1 else 3
+    if version == 3:
+        groups = tuple(replace(one, family=more.choice((4, 4, 6))) for one in groups)
+    groups = tuple(replace(one, trackers=more.choice(TRACKERS)) for one in groups)
     manners = [_Manners.draw(rng, interval_s, version) for _ in groups]
     delay_max_s = rng.choice((0.0005, 0.0005, 0.1 * interval_s, 0.5 * interval_s, interval_s))
     delay_max_s = min(delay_max_s, interval_s)
@@ -153,6 +201,7 @@ def draw(seed: int) -> Options:
                 octets=tuple(of_link[number] for of_link in octets),
                 clock_rate=1 + rng.uniform(-drift, drift),
                 memberships=tuple(one.membership(rng) for one in manners),
+                wall_offset_s=more.uniform(-5.0, 5.0) if keyed else 0.0,
             )
             for number in range(hosts)
         ),
@@ -167,6 +216,7 @@ def draw(seed: int) -> Options:
         wake_late_max_s=rng.choice((0.0, 0.02, 0.2)) * interval_s,
         settle_max_s=rng.choice((0.0, 0.003)),
         start_max_s=rng.choice((0.0, 0.3)),
+        keyed=keyed,
     )
 
 

@@ -11,7 +11,15 @@ from dataclasses import replace
 from typing import Final
 
 from tests.simulation.options import Options
-from tests.simulation.story import Fault, Partition, Reconfigured
+from tests.simulation.story import (
+    Everywhere,
+    Fault,
+    MemberRemoved,
+    Partition,
+    Reconfigured,
+    Removed,
+    TrackerFails,
+)
 from tests.simulation.world import Outcome, World
 
 ATTEMPTS_MAX: Final = 600
@@ -91,7 +99,7 @@ def _without_host(story: tuple[Fault, ...], name: str) -> tuple[Fault, ...]:
             unheard = frozenset(pair for pair in fault.unheard if name not in pair)
             if unheard:
                 kept.append(replace(fault, unheard=unheard))
-        elif fault.host != name:
+        elif isinstance(fault, Everywhere) or fault.host != name:
             kept.append(fault)
     return tuple(kept)
 
@@ -104,7 +112,7 @@ def _without_group(options: Options, story: tuple[Fault, ...], group: int) -> Ca
     )
     kept: list[Fault] = []
     for fault in story:
-        if not isinstance(fault, Reconfigured):
+        if not isinstance(fault, Reconfigured | TrackerFails | Removed | MemberRemoved):
             kept.append(fault)
         elif fault.group != group:
             kept.append(replace(fault, group=fault.group - (fault.group > group)))

@@ -91,6 +91,68 @@ class Held:
     for_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackerFails:
+    """Something that a host's priority for a group depends on fails for a while."""
+
+    at_s: float
+    host: str
+    group: int
+    tracker: int
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """A host's configuration has a group no more, until it has it again."""
+
+    at_s: float
+    host: str
+    group: int
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRemoved:
+    """A group loses a virtual router, on each host within a while, and gets it back later."""
+
+    at_s: float
+    group: int
+    link: int
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeysRotated:
+    """A new key is added on all hosts, then put first on all, then the old one is removed."""
+
+    at_s: float
+    step_s: float
+    """From one of the three to the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replayed:
+    """Somebody sends again what he has recorded on a link, to all hosts."""
+
+    at_s: float
+    link: int
+    back: float
+    """How far back in what he has recorded: 0 the newest, 1 the oldest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forged:
+    """Somebody who knows no key sends something made from what he has recorded."""
+
+    at_s: float
+    link: int
+    back: float
+
+
+Everywhere = Partition | MemberRemoved | KeysRotated | Replayed | Forged
+"""What does not befall one host."""
+
 Fault = (
     PowerLoss
     | WorkerKilled
@@ -100,13 +162,20 @@ Fault = (
     | Partition
     | Reconfigured
     | Held
+    | TrackerFails
+    | Removed
+    | MemberRemoved
+    | KeysRotated
+    | Replayed
+    | Forged
 )
 
 
 def draw(options: Options) -> tuple[Fault, ...]:
     """The story of a world, in the order of time."""
     rng = Random(f"story of {options.seed}")
-    kinds = rng.sample(_DRAWN, rng.randint(1, len(_DRAWN)))
+    possible = _DRAWN if options.keyed else _DRAWN[:-_OF_KEYS]
+    kinds = rng.sample(possible, rng.randint(1, len(possible)))
     number = rng.randint(0, FAULTS_MAX)
     faults = [rng.choice(kinds)(rng, options) for _ in range(number)]
     return tuple(sorted(faults, key=lambda fault: fault.at_s))
@@ -190,6 +259,43 @@ def _held(rng: Random, options: Options) -> Fault:
     return Held(at_s=_when(rng, options), host=_host(rng, options), for_s=_duration(rng, options))
 
 
+def _tracker_fails(rng: Random, options: Options) -> Fault:
+    group = rng.randrange(len(options.groups))
+    if not options.groups[group].trackers:
+        return _held(rng, options)
+    return TrackerFails(
+        at_s=_when(rng, options),
+        host=_host(rng, options),
+        group=group,
+        tracker=rng.randrange(len(options.groups[group].trackers)),
+        for_s=_duration(rng, options),
+    )
+
+
+def _removed(rng: Random, options: Options) -> Fault:
+    group = rng.randrange(len(options.groups))
+    links = options.groups[group].links
+    at_s, for_s = _when(rng, options), _duration(rng, options)
+    if len(links) > 1 and rng.random() < 0.5:
+        # Never the first one: it decides ties, and for a while only some of the hosts have it.
+        return MemberRemoved(at_s=at_s, group=group, link=rng.choice(links[1:]), for_s=for_s)
+    return Removed(at_s=at_s, host=_host(rng, options), group=group, for_s=for_s)
+
+
+def _keys_rotated(rng: Random, options: Options) -> Fault:
+    return KeysRotated(at_s=_when(rng, options), step_s=3 * options.interval_s)
+
+
+def _replayed(rng: Random, options: Options) -> Fault:
+    link = rng.choice(_links(options))
+    return Replayed(at_s=_when(rng, options), link=link, back=rng.random())
+
+
+def _forged(rng: Random, options: Options) -> Fault:
+    link = rng.choice(_links(options))
+    return Forged(at_s=_when(rng, options), link=link, back=rng.random())
+
+
 def _links(options: Options) -> list[int]:
     return sorted({link for group in options.groups for link in group.links})
 
@@ -204,4 +310,11 @@ _DRAWN = (
     _partition,
     _reconfigured,
     _held,
+    _tracker_fails,
+    _removed,
+    _keys_rotated,
+    _replayed,
+    _forged,
 )
+_OF_KEYS = 3
+"""The last ones need keys."""

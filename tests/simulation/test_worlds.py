@@ -12,9 +12,12 @@ from tests.simulation import options, story
 from tests.simulation.runs import live, run_batch
 from tests.simulation.shrink import shrink
 from tests.simulation.world import World
+from vrrp import authentication, priority
+from vrrp.authentication import Sequences
 from vrrp.events import Effect, Heard, State
 from vrrp.group import Group
 from vrrp.machine import Machine
+from vrrp.packet import AUTHENTICATION_BLOCK_LENGTH, Datagram
 from vrrp.transitions import Trigger
 
 PORTION = 125
@@ -67,7 +70,14 @@ def every_member_for_itself(self: Group, effects: list[Effect], now: float) -> l
     return []
 
 
-PLANTED = [
+def trusting(datagram: Datagram, keys: object) -> int | None:
+    """Takes the number of whatever comes with a block, whoever has signed it."""
+    del keys
+    block = datagram.payload[-AUTHENTICATION_BLOCK_LENGTH:]
+    return int.from_bytes(block[4:12])
+
+
+PLANTED: list[tuple[object, str, object, set[str]]] = [
     (Machine, "_judge", never_yields, {"two-active", "healed"}),
     (Machine, "_preempts", ignores_preempt, {"usurped"}),
     (Machine, "is_late", never_late, {"late"}),
@@ -75,12 +85,17 @@ PLANTED = [
     (Machine, "active_down_s", property(lambda _: 3600.0), {"timer"}),
     (Machine, "active_down_s", property(lambda _: 0.001), {"usurped"}),
     (Group, "_move_together", every_member_for_itself, {"split"}),
+    (Group, "hold", lambda *_: None, {"usurped"}),
+    (authentication, "verify", trusting, {"forged"}),
+    (Sequences, "check", lambda *_, **__: None, {"replay"}),
+    (authentication, "sequence_at", lambda wall_ns: -wall_ns % (1 << 64), {"refused", "replay"}),
+    (priority, "_clamp", lambda total: total, {"weights"}),
 ]
 
 
 @pytest.mark.parametrize(("of", "rule", "broken", "invariants"), PLANTED)
 def test_a_planted_fault_is_found(
-    monkeypatch: pytest.MonkeyPatch, of: type, rule: str, broken: object, invariants: set[str]
+    monkeypatch: pytest.MonkeyPatch, of: object, rule: str, broken: object, invariants: set[str]
 ) -> None:
     monkeypatch.setattr(of, rule, broken)
     assert first_failure(range(2000))[1] in invariants

@@ -23,6 +23,8 @@ from itertools import combinations
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
+from tests.simulation.leaving import GRACE_S
+from tests.simulation.violation import Violation
 from vrrp.events import Changed, Heard, State
 from vrrp.packet import Advertisement, IPAddress
 
@@ -31,15 +33,6 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 _SLACK_S: Final = 1e-5
-GRACE_S: Final = 0.2
-
-
-class Violation(Exception):  # noqa: N818 - a finding, not an error
-    """Something promised was not kept."""
-
-    def __init__(self, invariant: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.invariant = invariant
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +112,40 @@ class Watch:
 
     def configured(self, host: Host) -> None:
         """A host goes by another configuration: bounds that hang on it begin anew."""
-        self._note_intervals(host)
+        self.note_intervals(host)
         for key in [key for key in self._duties if key[0] == "two-active" and host.name in key]:
             del self._duties[key]
         self.surroundings_changed()
 
     def started(self, host: Host) -> None:
         """A worker begins: it has heard nothing yet."""
-        self._note_intervals(host)
+        self.note_intervals(host)
         for memory in (self._respected, self._weaker_since, self._goodbyes, self._advertised):
             for key in [key for key in memory if key[0] == host.name]:
                 del memory[key]
+
+    def forgets(self, host: Host, group: int, link: int) -> None:
+        """A worker runs a virtual router no more; a goodbye that it heard there counts on."""
+        key = (host.name, group, link)
+        for memory in (self._respected, self._weaker_since, self._advertised):
+            memory.pop(key, None)
+
+    def joins(self, host: Host, group: int) -> None:
+        """A virtual router was added to a group: all of it waits for that one's silence, too."""
+        self._healthy.discard((host.name, group))
+
+    def leaves_again(self, host: Host) -> None:
+        """A worker has ended while it was leaving something: its supervisor begins anew."""
+        for key in [key for key in self._leaving if key[0] == host.name]:
+            del self._leaving[key]
 
     def hears(self, host: Host, group: int, link: int, heard: Heard) -> None:
         """A worker is about to handle an advertisement."""
         machine = host.machine(group, link)
         if machine is None or machine.state not in (State.BACKUP, State.ACTIVE):
             return
+        if heard.source == host.sources[group, link]:
+            return  # its own words, said again by somebody
         key = (host.name, group, link)
         advertisement, clock = heard.advertisement, host.clock()
         state = State.BACKUP if self._is_late(key, clock) else machine.state
@@ -164,7 +174,8 @@ class Watch:
         self.transitions += 1
         self._changed_at = self.world.now
         key = (host.name, group, link)
-        if change.old is State.BACKUP and change.new is State.ACTIVE:
+        begins = not self._active.get((host.name, group))  # else it joins those that are active
+        if change.old is State.BACKUP and change.new is State.ACTIVE and begins:
             self._look_at_takeover(host, group)
         if change.new is not State.ACTIVE:
             self._advertised.pop(key, None)
@@ -178,6 +189,8 @@ class Watch:
         assert host.groups is not None
         machines = host.groups[group].members.values()
         states = {machine.settings.name: machine.state for machine in machines}
+        if host.telling:  # a member that was added just now is not told of its interface yet
+            states = {name: state for name, state in states.items() if state is not State.INIT}
         if len({state is State.ACTIVE for state in states.values()}) > 1:
             told = ", ".join(f"{name} is {state}" for name, state in states.items())
             raise Violation("split", f"{host.name}: {told}")
@@ -214,10 +227,10 @@ class Watch:
         """All is well from now on: within a bound, there shall be one active of each group."""
         options = self.world.options
         for host in self.world.hosts.values():  # those too that only start now
-            self._note_intervals(host)
+            self.note_intervals(host)
         self.surroundings_changed()
         ready_s = options.start_max_s
-        if any(host.wills for host in self.world.hosts.values()):
+        if any(host.leaving.wills for host in self.world.hosts.values()):
             ready_s += self._leave_s()
         # Who holds the addresses is known one takeover (or preemption) and one hearing later.
         bound_s = ready_s + self._delay_s + self._silence_s() + self._audible_s()
@@ -252,7 +265,7 @@ class Watch:
 
     # ------------------------------------------------------------------- the rules
 
-    def _note_intervals(self, host: Host) -> None:
+    def note_intervals(self, host: Host) -> None:
         """Bounds go by the longest interval there ever was."""
         for one in host.memberships:
             self._interval_s = max(self._interval_s, one.interval_s / self._slowest)
@@ -266,7 +279,7 @@ class Watch:
         if state is State.ACTIVE:
             if theirs == wish.priority and link != self.world.options.groups[group].links[0]:
                 return False  # a tie is the first member's to decide
-            return (theirs, heard.source) > (wish.priority, host.options.source(link))
+            return (theirs, heard.source) > (wish.priority, host.sources[group, link])
         if theirs >= wish.priority:
             self._weaker_since.pop(key, None)
             return True
@@ -320,13 +333,15 @@ class Watch:
     def _must_settle(self, group: int, one: Host, other: Host) -> bool:
         if not all(h.running and h.is_active(group) for h in (one, other)):
             return False
-        links = self.world.options.groups[group].links
+        links = [link for link in one.links(group) if link in other.links(group)]
         is_open = self.world.network.is_open
         if self._is_tie(group, one, other):
             pairs = [(one, other), (other, one)]
             return all(is_open(link, a.name, b.name) for a, b in pairs for link in links)
         better, worse = one, other
-        rank = [(h.memberships[group].priority, h.options.source(links[0])) for h in (one, other)]
+        if not links:
+            return False
+        rank = [(h.memberships[group].priority, h.sources[group, links[0]]) for h in (one, other)]
         if rank[1] > rank[0]:
             better, worse = other, one
         return any(is_open(link, better.name, worse.name) for link in links)
@@ -368,11 +383,11 @@ class Watch:
         """Why a host still has an address that it may not keep; empty: it has not, or may."""
         if (group, link) not in host.addresses or host.paused:
             return ""
-        machine = host.machine(group, link)
-        if machine is None:
-            return "gone" if host.wills else "started"
         if host.frozen:
             return "frozen"
+        machine = host.machine(group, link)
+        if machine is None:
+            return "gone" if host.leaving.wills else "started"
         return "" if machine.state is State.ACTIVE else "stepped back"
 
     def _name(self, group: int, link: int | None = None) -> str:

@@ -13,23 +13,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from random import Random
+from traceback import format_exception
 from typing import Final
 
+from tests.simulation import sealing
 from tests.simulation.host import Host
 from tests.simulation.network import Network
 from tests.simulation.options import Options
 from tests.simulation.story import (
     Fault,
+    Forged,
     Held,
     HostPaused,
+    KeysRotated,
     LinkLost,
+    MemberRemoved,
     Partition,
     PowerLoss,
     Reconfigured,
+    Removed,
+    Replayed,
+    TrackerFails,
     WorkerFrozen,
     WorkerKilled,
 )
-from tests.simulation.watch import Violation, Watch
+from tests.simulation.violation import Violation
+from tests.simulation.watch import Watch
+from vrrp.keys import HmacKey
 
 STEPS_MAX: Final = 200_000
 """More than any world needs; one that takes more runs in a circle."""
@@ -59,6 +69,9 @@ class World:
         self.watch = Watch(self)
         self.timeline: list[str] | None = [] if record else None
         self.healed = False
+        self._keys = 1
+        self._rotating = False
+        self._attacker = Random(f"attacker of {options.seed}")
         self._calendar: list[tuple[float, int, Callable[[], object]]] = []
         self._entries = 0
 
@@ -82,6 +95,8 @@ class World:
             self.after(fault.at_s, partial(self._befall, fault))
         self.after(self.options.chaos_s, self._heal)
         try:
+            for host in self.hosts.values():
+                host.wish.weigh()
             while self._calendar:
                 at, _, do = heapq.heappop(self._calendar)
                 self.watch.before(at)
@@ -96,6 +111,9 @@ class World:
         except Violation as found:
             violation = found
             self.note(None, f"VIOLATION {found.invariant}: {found}")
+        except Exception as error:  # noqa: BLE001 - a world has its boundary, too
+            violation = Violation("crash", "".join(format_exception(error)[-3:]).strip())
+            self.note(None, f"VIOLATION crash: {violation}")
         return Outcome(violation, steps, self.watch.transitions, tuple(self.timeline or ()))
 
     def _heal(self) -> None:
@@ -106,6 +124,7 @@ class World:
             host.power_on()
             host.thaw()
             host.held = False
+            host.wish.heal()
             host.apply_configuration()
             for link in sorted(host.lost_links):
                 host.lost_links.discard(link)
@@ -142,7 +161,77 @@ class World:
                 host.held = True
                 host.apply_configuration()
                 self._later(fault.for_s, partial(self._release, host))
+            case TrackerFails():
+                host, what = self.hosts[fault.host], (fault.group, fault.tracker)
+                host.wish.failing.add(what)
+                self._surroundings_of(host)
+                self._later(fault.for_s, partial(self._tracker_recovers, host, what))
+            case _:
+                self._befall_many(fault)
         self.watch.surroundings_changed()
+
+    def _befall_many(self, fault: Fault) -> None:
+        """What comes with a file, or over the wire."""
+        match fault:
+            case Removed():
+                host, links = self.hosts[fault.host], self.options.groups[fault.group].links
+                gone = [(fault.group, link) for link in links]
+                self._configure(host, gone, remove=True)
+                self._later(fault.for_s, partial(self._configure, host, gone, remove=False))
+            case MemberRemoved():
+                gone = [(fault.group, fault.link)]
+                for host in self.hosts.values():
+                    spread_s = self.random.uniform(0, self.options.interval_s)
+                    self._later(spread_s, partial(self._configure, host, gone, remove=True))
+                    back_s = self.options.interval_s + fault.for_s + spread_s
+                    self._later(back_s, partial(self._configure, host, gone, remove=False))
+            case KeysRotated():
+                self._rotate(fault.step_s)
+            case Replayed() | Forged():
+                packet = self.network.recorded(fault.link, fault.back)
+                for host in self.hosts.values() if packet is not None else ():
+                    assert packet is not None
+                    sent = packet
+                    if isinstance(fault, Forged):
+                        sent = sealing.forge(packet, self._attacker)
+                    host.receive(packet.group, fault.link, sent)
+
+    def _configure(self, host: Host, routers: list[tuple[int, int]], *, remove: bool) -> None:
+        """A file is loaded that has these virtual routers no more, or again."""
+        change = host.wish.absent.update if remove else host.wish.absent.difference_update
+        change(routers)
+        self.note(host, f"is configured {'without' if remove else 'with'} {routers}")
+        host.apply_configuration()
+
+    def _rotate(self, step_s: float) -> None:
+        """One key after the other, and never two rotations at once."""
+        if self._rotating:
+            return
+        self._rotating = True
+        self._keys += 1
+        new = sealing.key_number(self._keys)
+        for host in self.hosts.values():
+            for stage in range(3):
+                at_s = (stage + self.random.uniform(0, 0.5)) * step_s
+                self.after(at_s, partial(self._change_keys, host, stage, new))
+        self.after(4 * step_s, self._rotated)
+
+    def _change_keys(self, host: Host, stage: int, new: HmacKey) -> None:
+        old = tuple(key for key in host.wish.keys if key != new)
+        host.wish.keys = ((*old, new), (new, *old), (new,))[stage]
+        self.note(host, f"has the keys {', '.join(str(key.id) for key in host.wish.keys)}")
+        host.apply_configuration()
+
+    def _rotated(self) -> None:
+        self._rotating = False
+
+    def _surroundings_of(self, host: Host) -> None:
+        host.wish.weigh()
+        host.apply_configuration()
+
+    def _tracker_recovers(self, host: Host, what: tuple[int, int]) -> None:
+        host.wish.failing.discard(what)
+        self._surroundings_of(host)
 
     def _later(self, delay_s: float, undo: Callable[[], object]) -> None:
         def unless_healed() -> None:

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 import pytest
 
 from tests.vrrp.stories import heard, kinds, reasons, sent, settings
-from vrrp.events import Down, Effect, HandOver, LocalProtocolError, Send, State, Up
+from vrrp.events import Down, Effect, HandOver, LocalProtocolError, Send, State, Take, Up
 from vrrp.group import Group
 
 FRONT_OURS, FRONT_THEIRS = IPv4Address("192.0.2.11"), IPv4Address("192.0.2.12")
@@ -184,8 +184,24 @@ def test_a_member_removed_from_a_group_that_stays_active_leaves_without_a_goodby
 def test_removing_the_faulty_member_lets_the_others_take_part() -> None:
     group = pair()
     group.handle("back", Down("interface eth1 is missing"), 0.5)
-    group.remove("back", "not configured any more", 1.0)
+    group.remove("back", "not configured any more", 1.0, others_stay=True)
     assert states(group) == [State.BACKUP]
+
+
+def test_removing_all_of_a_faulty_group_lets_none_begin() -> None:
+    group = pair()
+    group.handle("back", Down("interface eth1 is missing"), 0.5)
+    assert not any(isinstance(e, Take) for e in group.remove("back", "gone", 1.0))
+    assert states(group) == [State.FAULT]
+
+
+def test_an_owner_that_joins_a_group_in_waiting_waits_as_well() -> None:
+    group = Group("web")
+    group.add(settings("front", group="web", priority=254))
+    group.handle("front", Up(IPv4Address("192.0.2.11")), 0.0)
+    group.add(settings("back", group="web", priority=255))
+    group.handle("back", Up(IPv4Address("198.51.100.11")), 0.1)
+    assert states(group) == [State.BACKUP, State.BACKUP]
 
 
 def test_a_name_is_used_once() -> None:
