@@ -79,7 +79,7 @@ def outcome(text: str) -> None:
         assert config_from_json(config_to_json(loaded.config)) == loaded.config
 
 
-@settings(deadline=None)  # how long it takes is the machine's affair
+@settings(deadline=None, max_examples=50)  # how long one takes is the machine's affair
 @given(st.sampled_from(GOOD), st.lists(strange, min_size=1, max_size=3), st.integers(0, 2**32))
 def test_a_damaged_file_is_explained(good: Any, values: list[object], seed: int) -> None:
     data, dice = copy.deepcopy(good), random.Random(seed)
@@ -89,7 +89,7 @@ def test_a_damaged_file_is_explained(good: Any, values: list[object], seed: int)
     outcome(yaml.safe_dump(data, default_flow_style=None))
 
 
-@settings(deadline=None)  # how long it takes is the machine's affair
+@settings(deadline=None, max_examples=50)  # how long one takes is the machine's affair
 @given(
     st.sampled_from([ISSUE_SHAPE, CHECK_LAYERS, ACTIVE_ACTIVE]),
     st.integers(0, 2**32),
