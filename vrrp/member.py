@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from vrrp import authentication, hooks, packet, priority
 from vrrp.authentication import Sequences
 from vrrp.config import IPInterface, RouterSettings
-from vrrp.events import Down, Rival, RivalGone, State, Up, format_duration
+from vrrp.events import Down, Effect, HandOver, Rival, RivalGone, State, Up, format_duration
 from vrrp.holding import Holding
 from vrrp.ledger import Ledger
 from vrrp.machine import Machine
@@ -106,6 +106,25 @@ class Member:
             addresses=tuple(str(address) for address in settings.all_addresses),
             at=self.since,
             replayed=replayed,
+        )
+
+    def rest(self, effects: Collection[Effect]) -> RouterWill | None:
+        """What a member that is removed still holds, though it hands nothing over; None: nothing.
+
+        It stepped back just now: its task would have cleared up next, and forgets it here.
+        """
+        holding, settings = self.holding, self.settings
+        held = tuple(sorted(holding.held, key=str))
+        if any(isinstance(effect, HandOver) for effect in effects):
+            return None
+        if not held and not holding.held_paths:
+            return None
+        return replace(
+            will_of(self.machine),
+            goodbyes=(),
+            addresses=held,
+            routes=tuple(one for one in settings.routes if one in holding.held_paths),
+            rules=tuple(one for one in settings.rules if one in holding.held_paths),
         )
 
     def make_report(

@@ -77,7 +77,9 @@ class Router:
                 gone = "not in the configuration any more"
                 effects = self._group.remove(name, gone, now, others_stay=stay)
                 self._carry_out(effects)
-                self._leave_what_is_left(member, effects)
+                rest = member.rest(effects)
+                if rest is not None:
+                    self._hands.hand_over(rest)
                 del self._members[name]
         for settings in by_identity.values():
             known = self._members.get(settings.name)
@@ -95,13 +97,6 @@ class Router:
         self._hands.wills_changed()
         self._work.set()
         self._rearm()
-
-    def _leave_what_is_left(self, member: Member, effects: list[Effect]) -> None:
-        """Remove the addresses of a member that stepped back just now: its task forgets it here."""
-        held = tuple(sorted(member.holding.held, key=str))
-        if held and not any(isinstance(effect, HandOver) for effect in effects):
-            leave = will_of(member.machine)
-            self._hands.hand_over(replace(leave, goodbyes=(), addresses=held))
 
     def _add(self, settings: RouterSettings) -> None:
         self._group.add(settings)

@@ -33,7 +33,7 @@ class Hands(MemoryHands):
     left: list[RouterWill] = field(default_factory=list)
 
     def send(
-        self, interface: str, payload: bytes, source: IPAddress, destination: IPAddress
+        self, settings: RouterSettings, payload: bytes, source: IPAddress, destination: IPAddress
     ) -> None:
         self.sent += 1
 
