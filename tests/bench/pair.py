@@ -20,6 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from tests.vrrp.world import Host, World
+from vrrp.packet import MULTICAST_IPV4
 
 KINDS = ("ours", "keepalived")
 VIP = "192.0.2.100"
@@ -28,6 +29,8 @@ SOURCES = {"lb1": "192.0.2.11", "lb2": "192.0.2.12"}
 PRIORITIES = {"lb1": 101, "lb2": 100}
 """Low ones, so that the skew is long: what is said of them holds for better ones too."""
 READY_S = 40.0
+MULTICAST = f"{int.from_bytes(MULTICAST_IPV4.packed, sys.byteorder):08X}"
+"""As /proc/net/igmp has it."""
 
 OURS = """
 nodes:
@@ -159,17 +162,26 @@ class Pair:
         raise ProcessLookupError("there is no VRRP process")
 
     def wait_ready(self) -> None:
-        """Wait until the first director alone is active and clients are answered."""
+        """Wait until the first director alone is active, all listen and clients are answered."""
         give_up = time.monotonic() + READY_S
         calm_s = max(4 * self.interval_s, 0.5)
+        listened_since = time.monotonic()
         while time.monotonic() < give_up:
             time.sleep(0.05)
             now = time.monotonic()
             recent = {s for at, s, priority in self._adverts if priority and at > now - calm_s}
             answered = self._answered and self._answered[-1] > now - 0.1
-            if recent == {SOURCES["lb1"]} and answered and self._programs["lb1"].poll() is None:
+            lives = self._programs["lb1"].poll() is None
+            if recent != {SOURCES["lb1"]} or not answered or not lives or not self._all_listen():
+                listened_since = now
+            elif now > listened_since + calm_s:
                 return
         raise TimeoutError(f"{self.kind} at {self.interval_s} s: the pair does not come to rest")
+
+    def _all_listen(self) -> bool:
+        """Whether every director is in the multicast group of VRRP."""
+        tables = (Path(f"/proc/{self.hosts[name].pid}/net/igmp") for name in self._names)
+        return all(MULTICAST in table.read_text() for table in tables)
 
     # ----------------------------------------------------------------- the faults
 
