@@ -93,6 +93,7 @@ class Pair:
         self._sent: list[float] = []
         self._answered: list[float] = []
         self._left: list[float] = []
+        self._began = 0.0  # when the last fault was made
 
     def __enter__(self) -> Pair:
         self._world.__enter__()
@@ -187,22 +188,27 @@ class Pair:
 
     def cut(self) -> Callable[[], None]:
         """Pull the cable of the active director out of the switch."""
+        self._began = time.monotonic()
         self.switch.run("ip", "link", "set", "lb1", "down")
         return self._plug_in_again
 
     def graceful(self) -> Callable[[], None]:
         """Stop the active director in good order."""
+        self._began = time.monotonic()
         self._programs["lb1"].terminate()
         return self._restart
 
     def kill(self) -> Callable[[], None]:
         """kill -9 of its VRRP process; what started it lives."""
-        os.kill(self.vrrp_pid(), signal.SIGKILL)
+        victim = self.vrrp_pid()
+        self._began = time.monotonic()
+        os.kill(victim, signal.SIGKILL)
         return lambda: None
 
     def freeze(self) -> Callable[[], None]:
         """SIGSTOP of its VRRP process."""
         frozen = self.vrrp_pid()
+        self._began = time.monotonic()
         os.kill(frozen, signal.SIGSTOP)
 
         def thaw() -> None:
@@ -221,8 +227,8 @@ class Pair:
         while len(self._adverts) == heard:
             time.sleep(0.0005)
         time.sleep(max(0.0, self._adverts[-1][0] + phase * self.interval_s - time.monotonic()))
-        began = time.monotonic()
         put_back = fault()
+        began = self._began
         time.sleep(4 * self.interval_s + 1.5)
         ended = time.monotonic()
         peers = [
