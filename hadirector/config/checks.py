@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from checkers.base import OptionError, Timing
-from checkers.registry import KINDS
+from checkers.registry import KINDS, trouble
 from hadirector.config.check_shape import CHECK_ITEM, KIND_DEFAULT, check_shape
 from hadirector.config.diagnostics import Rule, choices
 from hadirector.config.draft import NOTHING, Draft, check_fields, check_keys, fields_of
@@ -103,12 +103,13 @@ def _written_kind(node: Mapping, path: str, findings: Findings) -> str:
         return str(written.value)
     if not is_broken(written):
         word = written.text if isinstance(written, Scalar) else ""
+        unusable = trouble(word)
         findings.error(
             Rule.UNKNOWN_CHECK,
             written,
             path=f"{path}.{_TYPE}",
-            message=f'unknown kind of check "{word}"',
-            hint=choices(word, KINDS),
+            message=unusable or f'unknown kind of check "{word}"',
+            hint=choices(word, KINDS) if unusable is None else "",
         )
     return _UNKNOWN
 

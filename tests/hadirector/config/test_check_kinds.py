@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, get_args, get_origin, get_type_hints
+from typing import get_type_hints
 
 import pytest
 import yaml
 
+from checkers.plugins import bare
 from checkers.registry import KINDS
 from hadirector.config.codec import config_from_json, config_to_json
 from tests.hadirector.config.samples import NODES, config_of, findings_of
@@ -59,14 +60,6 @@ def test_options_of_several_types_survive_it_too(check: dict[str, object], tmp_p
     assert again == config
     before, after = config.services[0].check, again.services[0].check
     assert repr(before) == repr(after)
-
-
-def bare(hint: object) -> object:
-    """A type without what it is said of it."""
-    if get_origin(hint) is Annotated:
-        return bare(get_args(hint)[0])
-    arguments = tuple(bare(argument) for argument in get_args(hint))
-    return (get_origin(hint), *arguments) if arguments else hint
 
 
 def test_an_option_has_one_type_in_all_kinds() -> None:
