@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trustme
 
 from hadirector import messages
 from hadirector.health_store import FILE_NAME
@@ -82,3 +85,46 @@ async def test_one_that_went_down_waits_for_enable_over_a_restart(tmp_path: Path
             reply = await one.asked(f"/override?what=web/{gone}&order=enable", "POST")
             assert reply["changed"]
             await one.until(lambda _: one.weights() == {server: 1, gone: 1})
+
+
+@pytest.mark.asyncio
+async def test_a_certificate_about_to_expire_warns_and_takes_nobody_out(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    soon = datetime.now(UTC) + timedelta(days=3)
+    authority.issue_cert("localhost", not_after=soon).configure_cert(context)
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context) as first:
+        server = f"127.0.0.1:{port_of(first)}"
+        async with daemon(tmp_path, [port_of(first)]) as one:
+            await one.hears(messages.Ready)
+            expiry = f"server_name: localhost, ca: {tmp_path}/ca.pem, days_left: 14"
+            checks = f"checks: [{{type: tcp}}, {{type: tls, {expiry}, advisory: true}}]"
+            await reloaded(one, "    forward: nat", f"    forward: nat\n    {checks}")
+            await explained(one, server, "the certificate expires in 2 days")
+            assert one.weights() == {server: 1}
+            assert any(
+                f"web/{server}: check tls (advisory) is down" in sentence
+                for sentence in await one.sentences()
+            )
+
+
+@pytest.mark.asyncio
+async def test_a_probe_that_cannot_be_made_takes_nobody_out(tmp_path: Path) -> None:
+    async with listening() as first:
+        server = f"127.0.0.1:{port_of(first)}"
+        async with daemon(tmp_path, [port_of(first)]) as one:
+            await one.hears(messages.Ready)
+            await reloaded(one, "type: tcp,", "type: tcp, source: 192.0.2.77,")
+            await explained(one, server, "cannot be made at present, so the verdict stays")
+            assert one.weights() == {server: 1}
+            told = await one.asked(f"/explain?what=web/{server}")
+            (check,) = told["checks"]
+            assert (check["state"], check["failed"], check["errors"] > 0) == ("up", 0, True)
+            assert "no probe from 192.0.2.77" in check["error"]
+            told_of = [s for s in await one.sentences() if "cannot be checked" in s]
+            assert len(told_of) == 1  # once for each reason
