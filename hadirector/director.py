@@ -267,7 +267,8 @@ class Director:
         table, failures = await self._turn_told(RELOAD)
         # Now that the table is ready for its clients, the addresses may follow.
         self._channel.send(messages.encode(messages.Adopted(outcome.json)))
-        self._turns.ask(AUDIT)  # it was fast, and went by what the table was held to be
+        # It went by what the table was held to be: is that what it is?
+        asyncio.get_running_loop().call_later(limits.LOOKED_OVER_AFTER_S, self._turns.ask, AUDIT)
         return outcome.reply(table=table, failures=failures)
 
     async def _turn_told(self, why: str) -> tuple[str, tuple[str, ...]]:

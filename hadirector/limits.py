@@ -16,6 +16,7 @@ API_REQUEST_BYTES_MAX = 64 * 1024
 API_REPLY_TIMEOUT_S = 10.0  # how long a command waits for the daemon
 RELOAD_TIMEOUT_S = 60.0  # loading 10,000 servers takes seconds; more than this is a fault
 READ_AHEAD_SERVERS_MIN = 1_000  # a smaller file is read faster than anybody notices
+LOOKED_OVER_AFTER_S = 1.0  # a reload goes by what is known; the table is read soon after it
 RECONCILE_RETRY_FIRST_S = 0.5  # after an error of the kernel, doubled up to the next line
 RECONCILE_RETRY_MAX_S = 10.0
 

@@ -47,8 +47,10 @@ class Pools:
             if before.get(name) is not service:
                 self._touched[name] = None
                 self._gone.difference_update(service.kernel_keys)
-        self.by_name = {name: self.by_name[name] for name in self._services if name in self.by_name}
-        self.quorums = {name: self.quorums[name] for name in self.by_name}
+        if list(before) != list(self._services):
+            kept = [name for name in self._services if name in self.by_name]
+            self.by_name = {name: self.by_name[name] for name in kept}
+            self.quorums = {name: self.quorums[name] for name in kept}
         self._grows_at = {n: at for n, at in self._grows_at.items() if n in self._services}
         for key in self.advice.keys() - servers.keys():
             del self.advice[key]

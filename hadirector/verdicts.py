@@ -69,7 +69,8 @@ class Verdicts:
     def update(self, servers: Mapping[str, ServerChecks], in_service: Set[str]) -> None:
         """Check these servers from now on; those of `in_service` start up if they are new."""
         checks = {check.key: check for server in servers.values() for check in server.checks}
-        adopted = {key for key in checks if server_of(key) in in_service}
+        serving = (servers[key] for key in in_service)
+        adopted = {check.key for server in serving for check in server.checks}
         self._servers = servers
         self.scheduler.update(checks, adopted, self._store.recalled())
         self._advice = {key: one for key, one in self._advice.items() if key in checks}
