@@ -118,8 +118,8 @@ def _router(present: Present, router: VirtualRouter) -> Json:
         "group": router.group,
         "priority": settings.priority,
         "addresses": [str(address) for address in router.all_addresses],
-        "virtual_mac": router.virtual_mac_in_words,
-        "device": router.device,
+        "virtual_mac": settings.virtual_mac_in_words,
+        "device": settings.device,
     }
     if report is None:
         return {

@@ -17,6 +17,7 @@ from typing import Final
 
 from vrrp import packet
 from vrrp.packet import ChecksumForm, IPAddress
+from vrrp.virtual_mac import vrid_of
 
 _ETHERNET_LENGTH: Final = 14
 _VLAN_LENGTH: Final = 4
@@ -26,7 +27,6 @@ _IPV4_HEADER_LENGTH: Final = 20
 _IPV6_HEADER_LENGTH: Final = 40
 _HEADER_LENGTH: Final = 8
 _HMAC_LENGTH: Final = 28
-_VIRTUAL_MAC: Final = {4: "00:00:5e:00:01", 6: "00:00:5e:00:02"}  # RFC 9568 section 7.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ class Dissection:
     destination: IPAddress | None = None
     hardware: str | None = None
     """Source of the Ethernet frame."""
+    virtual_mac_of: int | None = None
+    """The VRID whose virtual MAC that is; None: it is no virtual one."""
     version: int | None = None
     vrid: int | None = None
     priority: int | None = None
@@ -100,9 +102,9 @@ def _without_ethernet(told: Dissection, data: bytes) -> bytes:
     if version is None or data[start] >> 4 != version:
         return data
     told.hardware = data[6:12].hex(":")
-    virtual = told.hardware.startswith(_VIRTUAL_MAC[version])
-    meaning = f"{told.hardware}{' (a virtual router address)' if virtual else ''}"
-    told.note("Ethernet source", data[6:12], meaning)
+    told.virtual_mac_of = vrid_of(told.hardware, version)
+    whose = f" (the virtual MAC of VRID {told.virtual_mac_of})" if told.virtual_mac_of else ""
+    told.note("Ethernet source", data[6:12], f"{told.hardware}{whose}")
     return data[start:]
 
 
@@ -167,6 +169,8 @@ def _advertisement(told: Dissection, data: bytes, family: int | None) -> None:
     told.note("VRID", data[1:2], str(data[1]))
     if data[1] == 0:
         told.blame("VRID 0 is not allowed")
+    if told.virtual_mac_of not in (None, data[1]):
+        told.blame(f"it comes from the virtual MAC of VRID {told.virtual_mac_of}")
     told.note("priority", data[2:3], priority_in_words(data[2]))
     told.note("addresses", data[3:4], f"{count} follow")
     if count == 0:

@@ -137,7 +137,7 @@ def describe(said: Dissection) -> str:
     if said.authentication != "none":
         parts.append(f"with {said.authentication}")
     if said.hardware is not None:
-        parts.append(f"from {said.hardware}")
+        parts.append(f"from {'virtual MAC ' if said.virtual_mac_of else ''}{said.hardware}")
     return ", ".join(parts)
 
 

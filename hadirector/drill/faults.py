@@ -229,7 +229,7 @@ def address_deleted(stage: Stage) -> None:
     """Somebody deletes a virtual address of the active director."""
     active = stage.active()
     router = stage.routers[0]
-    address, interface = str(router.addresses[0]), stage.interface_of(active, router)
+    address, interface = str(router.addresses[0]), stage.device_of(active, router)
     stage.run(active, "ip", "address", "del", address, "dev", interface)
     took_ms = stage.within(
         budgets.audit_ms(stage.config),

@@ -191,9 +191,9 @@ class Stage:
         """Whether one director preempts the other by the configuration."""
         return all(elections.outranks(self.config, each, name, other) for each in self.routers)
 
-    def interface_of(self, name: str, router: VirtualRouter) -> str:
-        """What a director calls the interface of a virtual router."""
-        return elections.settings_on(self.config.nodes[name], router).interface
+    def device_of(self, name: str, router: VirtualRouter) -> str:
+        """What a director calls the interface that has the addresses of a virtual router."""
+        return elections.settings_on(self.config.nodes[name], router).device
 
     def kill(self, name: str, process: str) -> None:
         """`kill -9` one of a director's processes."""

@@ -230,6 +230,11 @@ class BuiltWorld:
 
     def forget_addresses(self, machine: Machine) -> None:
         """Leave a machine only the addresses and routes it boots with (its IPVS table is kept)."""
+        with inside(machine.namespace):
+            there = {name for _, name in socket.if_nameindex()} & machine.made_devices
+        if there:
+            lines = tuple(f"link delete dev {name}" for name in sorted(there))
+            run_batch(commands.Batch(machine.namespace, lines))
         run_batch(commands.restart_addresses(machine, self.world))
 
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_interface
 from typing import Final
 
+from hadirector import elections
 from hadirector.config.model import Config, Server, Service
 from hadirector.ipvs.model import Forward
 from hadirector.lab.cabling import interface_names, routers_on_networks, sources
@@ -89,7 +90,7 @@ class Machine:
 
     `sysctls` are set before the interfaces exist (they inherit `default`), below /proc/sys.
     `tunnels` are what unwraps the packets that directors send it through tunnels; `marks` what a
-    firewall would do.
+    firewall would do; `made_devices` are interfaces that its programs make, and no reboot leaves.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Machine:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     tunnels: tuple[TunnelEnd, ...] = ()
     marks: tuple[Marking, ...] = ()
+    made_devices: frozenset[str] = frozenset()
 
     @property
     def addresses(self) -> tuple[Interface, ...]:
@@ -306,7 +308,12 @@ class _Builder:
         )
         probed = any(one.probe_mark for each in self._config.services for one in each.servers)
         sysctls = DIRECTOR_SYSCTLS | (THROUGH_VIP_SYSCTLS if probed else {})
-        return replace(self._machine(name, addresses, sysctls), marks=marks)
+        settings = elections.router_settings(self._config, name)
+        return replace(
+            self._machine(name, addresses, sysctls),
+            marks=marks,
+            made_devices=frozenset(one.device for one in settings if one.virtual_mac),
+        )
 
     def _client(self) -> Machine:
         addresses: dict[str, list[Interface]] = defaultdict(list)

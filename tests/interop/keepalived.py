@@ -36,6 +36,8 @@ def _instance(settings: RouterSettings, own: IPAddress | None) -> str:
     ]
     if not settings.preempt:
         lines.append("nopreempt")
+    if settings.virtual_mac:
+        lines.append(f"use_vmac {settings.device}")
     if settings.password is not None:
         lines.append(f"authentication {{\n auth_type PASS\n auth_pass {settings.password}\n}}")
     if settings.peers:

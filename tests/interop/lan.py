@@ -1,4 +1,4 @@
-"""Links with a switch in the middle, whose ports can be cut while both hosts keep their carrier."""
+"""Links with a switch in the middle: a cable can be pulled, or the switch fail unnoticed."""
 
 from __future__ import annotations
 
@@ -24,19 +24,22 @@ class Lan:
         peer = ("peer", "name", self.interface, "netns", str(host.pid))
         self.switch.run("ip", "link", "add", host.name, "type", "veth", *peer)
         self.heal(host)
-        self.switch.run("ip", "link", "set", host.name, "up")
         host.run("ip", "link", "set", self.interface, "up")
         for address in addresses:
             test = ("nodad",) if ":" in address else ()
             host.run("ip", "address", "add", address, "dev", self.interface, *test)
 
     def cut(self, host: Host) -> None:
+        """Pull the cable of a host: it loses its carrier."""
+        self.switch.run("ip", "link", "set", host.name, "down")
+
+    def isolate(self, host: Host) -> None:
         """Let nothing pass to and from a host; it does not notice by its carrier."""
         self.switch.run("ip", "link", "set", host.name, "nomaster")
 
     def heal(self, host: Host) -> None:
         """Let everything pass again."""
-        self.switch.run("ip", "link", "set", host.name, "master", "br0")
+        self.switch.run("ip", "link", "set", host.name, "master", "br0", "up")
 
 
 class Capture:

@@ -2,9 +2,10 @@
 
 For each way there are two stories, told by two hosts and a switch: in one our worker is the better
 director, in the other keepalived is. Between them they go through both orders of starting, graceful
-stop, crash, cut link, and return with and without preemption; after each chapter the addresses
-are at one director, all of them, and stay there. What passed is captured at the switch, and a
-second implementation (tshark) judges every packet.
+stop, crash, a cut link (the carrier is lost) on either side, a switch that fails (nobody notices by
+the carrier), and return with and without preemption; after each chapter the addresses are at one
+director, all of them, and stay there. What passed is captured at the switch, and a second
+implementation (tshark) judges every packet.
 
 The stories mostly wait, so all that were chosen run at once; the tests collect how they ended.
 """
@@ -75,6 +76,10 @@ WAYS: Final[MappingProxyType[str, tuple[RouterSettings, ...]]] = MappingProxyTyp
             ),
         ),
         "sync-group": (GROUPED, BACK),
+        "vmac-v3": (replace(V3, virtual_mac=True),),
+        "vmac-v2": (replace(V2, virtual_mac=True),),
+        "vmac-ipv6": (replace(IPV6, virtual_mac=True),),
+        "vmac-sync-group": (replace(GROUPED, virtual_mac=True), replace(BACK, virtual_mac=True)),
     }
 )
 
@@ -127,18 +132,25 @@ class Pair:
     def forget(self, name: str) -> None:
         """What a power loss does to addresses and a reboot has not brought back."""
         for router in self.routers:
+            if router.virtual_mac:
+                self.hosts[name].run("ip", "link", "del", router.device)
+                continue
             for address in router.addresses:
                 if holds(self.hosts[name], str(address)):
                     command = ("address", "del", str(address), "dev", router.interface)
                     self.hosts[name].run("ip", *command)
 
-    def cut(self) -> None:
+    def cut(self, name: str) -> None:
         for lan in self.lans:
-            lan.cut(self.hosts[OURS])
+            lan.cut(self.hosts[name])
 
-    def heal(self) -> None:
+    def isolate(self) -> None:
         for lan in self.lans:
-            lan.heal(self.hosts[OURS])
+            lan.isolate(self.hosts[OURS])
+
+    def heal(self, name: str) -> None:
+        for lan in self.lans:
+            lan.heal(self.hosts[name])
 
     def holders(self) -> list[str]:
         """Who holds how much: a name for all addresses, one with a mark for only some."""
@@ -183,7 +195,7 @@ def _eventually(holds_now: Callable[[], bool], within_s: float) -> None:
 
 
 def ours_is_better(pair: Pair) -> WorkerProcess:
-    """We start first, crash, return, stop, return without preemption; the link is cut."""
+    """We start first, crash, return, stop, return without preemption; our link is cut."""
     worker = pair.start_ours(HIGH)
     pair.settled(OURS, pair.down_s(HIGH))
     pair.start_theirs(LOW)
@@ -205,25 +217,31 @@ def ours_is_better(pair: Pair) -> WorkerProcess:
     pair.start_theirs(LOW)
     _stays(pair, OURS, pair.down_s(LOW))
 
-    pair.cut()
-    _eventually(lambda: pair.holders() == [OURS, THEIRS], pair.down_s(LOW) + SLACK_S)
-    pair.heal()
-    pair.settled(OURS, 3 * pair.routers[0].advertise)
+    pair.cut(OURS)
+    pair.settled(THEIRS, pair.down_s(LOW))
+    pair.heal(OURS)
+    worker.wait(lambda: _hears(worker), "it hears keepalived")
+    _stays(pair, THEIRS, pair.down_s(HIGH))
     return worker
 
 
 def theirs_is_better(pair: Pair) -> WorkerProcess:
-    """We start second; the link is cut; keepalived is killed, returns, stops, returns."""
+    """We start second; the switch fails; keepalived loses its link, is killed, returns, stops."""
     pair.start_theirs(HIGH)
     pair.settled(THEIRS, pair.down_s(HIGH))
     worker = pair.start_ours(LOW)
     worker.wait(lambda: _hears(worker), "it hears keepalived")
     _stays(pair, THEIRS, pair.down_s(LOW))
 
-    pair.cut()
+    pair.isolate()
     _eventually(lambda: pair.holders() == [OURS, THEIRS], pair.down_s(LOW) + SLACK_S)
-    pair.heal()
+    pair.heal(OURS)
     pair.settled(THEIRS, 3 * pair.routers[0].advertise)
+
+    pair.cut(THEIRS)
+    pair.settled(OURS, pair.down_s(LOW))
+    pair.heal(THEIRS)
+    pair.settled(THEIRS, pair.down_s(HIGH))
 
     pair.keepalived.kill()
     pair.forget(THEIRS)
@@ -302,15 +320,23 @@ def judge(capture: Capture, router: RouterSettings) -> None:
     assert {fields[2] for fields in seen} == {"255", str(router.min_ttl)}
     goodbyes = capture.show("vrrp.prio == 0", "ipv6.src" if six else "ip.src")
     assert len({fields[0] for fields in goodbyes}) == 2, "both said goodbye"
+    macs = {router.virtual_mac_in_words} if router.virtual_mac else None
+    if macs is not None:
+        sent = capture.show("vrrp and not icmp and not icmpv6", "eth.src")
+        assert {fields[0] for fields in sent} == macs, "advertisements come from the virtual MAC"
     for address in router.plain_addresses:
-        assert _announcers(capture, address) == 2, f"both told the neighbours of {address}"
+        told = _announcers(capture, address)
+        if macs is None:
+            assert len(told) == 2, f"both told the neighbours of {address}"
+        else:
+            assert told == macs, f"{address} is nowhere but at the virtual MAC"
 
 
-def _announcers(capture: Capture, address: IPAddress) -> int:
-    """Count the hosts that announced an address, and see to it that it was done rightly."""
+def _announcers(capture: Capture, address: IPAddress) -> set[str]:
+    """Return from where an address was announced, and see to it that it was done rightly."""
     if address.version == 4:
         told = f"arp.isgratuitous == 1 and arp.src.proto_ipv4 == {address}"
-        return len({fields[0] for fields in capture.show(told, "eth.src")})
+        return {fields[0] for fields in capture.show(told, "eth.src")}
     told = (
         f"icmpv6.type == 136 and ipv6.dst == ff02::1 and icmpv6.nd.na.target_address == {address}"
     )
@@ -318,7 +344,7 @@ def _announcers(capture: Capture, address: IPAddress) -> int:
         told, "eth.src", "icmpv6.checksum.status", "icmpv6.nd.na.flag.o", "icmpv6.nd.na.flag.s"
     )
     assert {tuple(fields[1:]) for fields in shown} <= {("1", "1", "0"), ("1", "True", "False")}
-    return len({fields[0] for fields in shown})
+    return {fields[0] for fields in shown}
 
 
 @pytest.fixture(scope="module")

@@ -237,3 +237,14 @@ def test_a_director_has_the_address_that_it_is_to_speak_from(tmp_path: Path) -> 
     world = world_of(config)
     assert legs(world.directors["lb2"])["ens3"] == ["192.0.2.12/24", "203.0.113.7/24"]
     assert legs(world.directors["lb1"])["eth0"] == ["192.0.2.11/24", "203.0.113.254/24"]
+
+
+def test_what_a_director_makes_for_virtual_macs_does_not_survive_a_reboot() -> None:
+    machine = build_world(load_example("vmac"), prefix="h-").directors["lb1"]
+    assert machine.made_devices == {"vrrp4-51", "vrrp4-52"}
+
+
+def load_example(name: str) -> Config:
+    loaded = load(Path(__file__).parents[2] / "configs" / f"{name}.yaml").config
+    assert loaded is not None
+    return loaded

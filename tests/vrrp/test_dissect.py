@@ -28,7 +28,7 @@ def test_version_3_with_its_ethernet_frame() -> None:
     told = dissect(bytes.fromhex(frame))
     assert told.problems == []
     assert meanings(told) == {
-        "Ethernet source": "00:00:5e:00:01:34 (a virtual router address)",
+        "Ethernet source": "00:00:5e:00:01:34 (the virtual MAC of VRID 52)",
         "source": "192.0.2.1",
         "destination": "224.0.0.18 (the multicast group)",
         "TTL": "255",
@@ -40,6 +40,11 @@ def test_version_3_with_its_ethernet_frame() -> None:
         "checksum": "right, with pseudo-header",
         "virtual address": "192.0.2.61",
     }
+
+
+def test_the_virtual_mac_of_another_virtual_router_is_wrong() -> None:
+    told = dissect(bytes.fromhex("01005e00001200005e0001350800" + IP + V3))
+    assert told.problems == ["it comes from the virtual MAC of VRID 53"]
 
 
 def test_version_2_hides_the_password() -> None:

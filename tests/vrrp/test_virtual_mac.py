@@ -202,7 +202,7 @@ def test_over_ipv6_too(scene: Scene) -> None:
 
 def test_two_that_are_active_with_the_same_mac_hear_each_other(scene: Scene) -> None:
     one, other = scene.pair()
-    scene.lan.cut(scene.lb2)
+    scene.lan.isolate(scene.lb2)
     other.wait_state("active")
     scene.lan.heal(scene.lb2)
     other.wait_state("backup")
