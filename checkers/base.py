@@ -393,13 +393,21 @@ class Check:
     @property
     def digest(self) -> str:
         """Equal for two checks that do the same, whatever they are called; stable over restarts."""
+        return self.digest_by(self.asked)
+
+    @property
+    def asked(self) -> str:
+        """What is asked and how often, whoever it is asked of: most of the work of a digest."""
         # An option that is not written is left out: one that a later version adds changes nothing.
         # `verify: false` differs from the default by being absent.
         options = self.options
-        whom: tuple[str, ...] = (str(self.endpoint), self.endpoint.service)
-        if self.via is not None:
-            whom += (str(self.via.way),)
-        text = repr((type(options).__name__, whom, _written(options), _written(self.timing)))
+        return repr((type(options).__name__, _written(options), _written(self.timing)))
+
+    def digest_by(self, asked: str) -> str:
+        """The digest, where `asked` is known already, as that of a check with the same options."""
+        endpoint = self.endpoint
+        way = "" if self.via is None else str(self.via.way)
+        text = f"{asked} {endpoint} {endpoint.service!r} {way}"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def describe(self) -> str:

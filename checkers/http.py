@@ -17,6 +17,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen, doc
@@ -191,6 +192,7 @@ class HttpOptions(CheckOptions):
         return f"{self.kind} {self.method} {', '.join(self.paths)}"
 
 
+@lru_cache(maxsize=256)
 def parse_status(status: Status | tuple[Status, ...]) -> frozenset[int]:
     """The statuses meant. Raises OptionError, with what would be right, for anything else."""
     wanted: set[int] = set()

@@ -33,56 +33,13 @@ from checkers.base import Check, ProbeError, Result
 from checkers.health import Health, State, Transition
 from checkers.history import History
 from checkers.memory import Memory, recall
+from checkers.runs import Entry, Run
 from checkers.timetable import Timetable
 from checkers.view import Changes, CheckView
 
 OnTransition = Callable[[str, Transition], None]
 OnResult = Callable[[str, Result], None]
 OnError = Callable[[str, ProbeError], None]
-
-
-class _Run:
-    """One probe under way again and again, for everybody who asks for the same."""
-
-    __slots__ = (
-        "check",
-        "digest",
-        "endpoint",
-        "error",
-        "errors",
-        "healths",
-        "history",
-        "probe",
-        "task",
-    )
-
-    def __init__(self, check: Check, digest: str, history: History) -> None:
-        self.check = check
-        self.digest = digest
-        self.endpoint = check.endpoint
-        self.probe = check.make_probe()
-        self.history = history
-        self.errors = 0
-        self.error: str | None = None
-        self.task: asyncio.Task[None] | None = None
-        self.healths: dict[str, Health] = {}
-        """By the key of each check that this probe is made for."""
-
-    @property
-    def interval(self) -> float:
-        """Until the next probe: as soon as anybody wants it."""
-        return min(health.interval for health in self.healths.values())
-
-
-class _Entry:
-    """One check: its own machine, and the run it shares with its like."""
-
-    __slots__ = ("check", "health", "run")
-
-    def __init__(self, check: Check, health: Health, run: _Run) -> None:
-        self.check = check
-        self.health = health
-        self.run = run
 
 
 class Scheduler:
@@ -106,8 +63,9 @@ class Scheduler:
         self._on_error = on_error
         self._wall = wall
         self._in_flight_max = in_flight_max or _in_flight_max()
-        self._entries: dict[str, _Entry] = {}
-        self._runs: dict[str, _Run] = {}  # by the check's digest
+        self._entries: dict[str, Entry] = {}
+        self._runs: dict[str, Run] = {}  # by the check's digest
+        self._asked: dict[tuple[int, int], str] = {}  # during an update, by options and timing
         self._timetable = Timetable()
         self._tasks: set[asyncio.Task[None]] = set()
         self._untried: set[str] = set()
@@ -153,6 +111,7 @@ class Scheduler:
             elif entry.check is not check and entry.check != check:
                 changed += 1
                 self._change(key, entry, check)
+        self._asked.clear()  # an id says nothing once its object may be gone
         if not self._untried:
             self.first_round.set()
         self._arm()
@@ -254,7 +213,7 @@ class Scheduler:
         if not self.first_round.is_set():
             self._untried.add(key)
 
-    def _change(self, key: str, entry: _Entry, check: Check) -> None:
+    def _change(self, key: str, entry: Entry, check: Check) -> None:
         self._discard(key)
         if check.target.address != entry.check.target.address:
             self._start_anew(key, check, adopted=False)
@@ -262,19 +221,24 @@ class Scheduler:
         entry.health.revise(check.timing)
         self._join(key, check, entry.health, entry.run.history.copy())
 
-    def _join(self, key: str, check: Check, health: Health, history: History) -> _Run:
+    def _join(self, key: str, check: Check, health: Health, history: History) -> Run:
         """Have this check made; the history is for a run that nobody has yet."""
-        digest = check.digest
+        # Thousands of servers are asked the same by the very same options.
+        same = (id(check.options), id(check.timing))
+        asked = self._asked.get(same)
+        if asked is None:
+            asked = self._asked[same] = check.asked
+        digest = check.digest_by(asked)
         run = self._runs.get(digest)
         if run is None:
-            run = self._runs[digest] = _Run(check, digest, history)
+            run = self._runs[digest] = Run(check, digest, history)
         run.healths[key] = health
-        self._entries[key] = _Entry(check, health, run)
+        self._entries[key] = Entry(check, health, run)
         if run.task is None:  # else its result comes in a moment
             self._enter(run)
         return run
 
-    def _enter(self, run: _Run) -> None:
+    def _enter(self, run: Run) -> None:
         if self._loop is not None:  # else `run` enters all of them
             spread_s = run.check.timing.spread
             self._timetable.add(run.digest, run.interval, self._loop.time(), spread_s=spread_s)
@@ -317,13 +281,13 @@ class Scheduler:
             self._tasks.add(run.task)
         self._arm()
 
-    async def _attend(self, run: _Run) -> None:
+    async def _attend(self, run: Run) -> None:
         """One probe, from its start to what is told of it."""
         outcome = await self._probe(run)
         if self._runs.get(run.digest) is run:
             self._settle(run, outcome)
 
-    def _ended(self, run: _Run, task: asyncio.Task[None]) -> None:
+    def _ended(self, run: Run, task: asyncio.Task[None]) -> None:
         """A callback and not the end of `_attend`: a task cancelled at once never runs at all."""
         self._tasks.discard(task)
         run.task = None
@@ -333,7 +297,7 @@ class Scheduler:
             self._timetable.done(run.digest, self._loop.time(), run.interval)
         self._arm()
 
-    async def _probe(self, run: _Run) -> Result | ProbeError:
+    async def _probe(self, run: Run) -> Result | ProbeError:
         timeout_s = run.check.timing.timeout
         try:
             async with asyncio.timeout(timeout_s + limits.PROBE_OVERRUN_S):
@@ -347,7 +311,7 @@ class Scheduler:
             unexpected.__cause__ = error
             return unexpected
 
-    def _settle(self, run: _Run, outcome: Result | ProbeError) -> None:
+    def _settle(self, run: Run, outcome: Result | ProbeError) -> None:
         is_news = isinstance(outcome, ProbeError) and str(outcome) != run.error
         if isinstance(outcome, Result):
             run.error = None
@@ -369,7 +333,7 @@ class Scheduler:
         if not self._untried:
             self.first_round.set()
 
-    def _take(self, key: str, run: _Run, result: Result) -> None:
+    def _take(self, key: str, run: Run, result: Result) -> None:
         health = run.healths.get(key)
         if health is None or self._loop is None:
             return
@@ -392,7 +356,7 @@ class Scheduler:
 class _Views(Mapping[str, CheckView]):
     """What `view` says, by key."""
 
-    def __init__(self, entries: Mapping[str, _Entry], view: Callable[[str], CheckView]) -> None:
+    def __init__(self, entries: Mapping[str, Entry], view: Callable[[str], CheckView]) -> None:
         self._entries = entries
         self._view = view
 

@@ -1,0 +1,57 @@
+"""What a scheduler keeps of its checks: each check's own machine, and the probe it shares.
+
+Checks that are equal but for their key share one run. Must never outlive its scheduler's wish: a
+run that nobody asks for any more is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from checkers.base import Check
+from checkers.health import Health
+from checkers.history import History
+
+
+class Run:
+    """One probe under way again and again, for everybody who asks for the same."""
+
+    __slots__ = (
+        "check",
+        "digest",
+        "endpoint",
+        "error",
+        "errors",
+        "healths",
+        "history",
+        "probe",
+        "task",
+    )
+
+    def __init__(self, check: Check, digest: str, history: History) -> None:
+        self.check = check
+        self.digest = digest
+        self.endpoint = check.endpoint
+        self.probe = check.make_probe()
+        self.history = history
+        self.errors = 0
+        self.error: str | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.healths: dict[str, Health] = {}
+        """By the key of each check that this probe is made for."""
+
+    @property
+    def interval(self) -> float:
+        """Until the next probe: as soon as anybody wants it."""
+        return min(health.interval for health in self.healths.values())
+
+
+class Entry:
+    """One check: its own machine, and the run it shares with its like."""
+
+    __slots__ = ("check", "health", "run")
+
+    def __init__(self, check: Check, health: Health, run: Run) -> None:
+        self.check = check
+        self.health = health
+        self.run = run
