@@ -25,6 +25,7 @@ from tests.kernel.traffic import BACK6, BOUND_S, HEAD, VIP, VIP6, Stage, standin
 
 SIP_SERVERS = ("198.51.100.21", "198.51.100.22")
 NAT6_SERVERS = ("2001:db8:2::21", "2001:db8:2::22")
+DR6_SERVERS = ("2001:db8::31", "2001:db8::32")
 DR_SERVERS = ("192.0.2.31", "192.0.2.32")
 SIP_PORT, COUNTED_PORT = 5060, 56
 UDP_TIMEOUT_S = 2
@@ -42,6 +43,9 @@ SIP = (
 WEB6 = f"name: web6, listen: 'tcp://[{VIP6}]:8606', scheduler: rr, forward: nat, " + servers(
     NAT6_SERVERS, 8080
 )
+DIRECT6 = f"name: direct6, listen: 'tcp://[{VIP6}]:8607', scheduler: rr, forward: dr, " + servers(
+    DR6_SERVERS, 8607
+)
 COUNTED = (
     f"name: counted, listen: 'udp://{VIP}:{COUNTED_PORT}', scheduler: rr, forward: dr, servers: "
     f"[{{address: '{DR_SERVERS[0]}:{COUNTED_PORT}', upper: 3, lower: 2}}, "
@@ -53,7 +57,7 @@ COUNTED = (
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory = tmp_path_factory.mktemp("sessions")
     # The SIP servers are this file's own, so the lab's are on another port.
-    world = [SIP.replace(f":{SIP_PORT + 1}", ":9"), WEB6, COUNTED]
+    world = [SIP.replace(f":{SIP_PORT + 1}", ":9"), WEB6, DIRECT6, COUNTED]
     with standing(directory, world, prefix="ts-", head=HEAD + BACK6) as stage:
         yield stage
 
@@ -149,6 +153,12 @@ def test_ipv6_clients_are_translated_both_ways(stage: Stage) -> None:
             f"-> [2001:0db8:0002:0000:0000:0000:0000:00{last}]:1F90 Masq 1 2 0"
             for last in ("21", "22")
         ]
+
+
+def test_ipv6_clients_are_answered_directly(stage: Stage) -> None:
+    stage.program(DIRECT6)
+    assert Counter(stage.ask(8607, VIP6) for _ in range(4)) == dict.fromkeys(DR6_SERVERS, 2)
+    assert all(" Route 1 " in line for line in stage.proc()[1:])
 
 
 @contextmanager
