@@ -183,6 +183,8 @@ def will_of(machine: Machine) -> RouterWill:
         routes=settings.routes,
         rules=settings.rules,
         hmac_keys=settings.hmac_keys,
+        hmac_required=settings.hmac_required,
+        hmac_window=settings.hmac_window,
         linger_s=machine.skew_s + settings.advertise,
         device=settings.device if settings.virtual_mac else None,
         hardware_address=settings.virtual_mac_in_words,

@@ -121,6 +121,9 @@ class RouterWill:
     addresses: tuple[IPInterface, ...]
     hmac_keys: tuple[HmacKey, ...] = field(default=(), repr=False)
     """The first one signs the goodbyes, at the moment when they are sent."""
+    hmac_required: bool = True
+    hmac_window: float = 30.0
+    """By these, as in the election, a peer is believed that it has taken over."""
     linger_s: float
     """How long the addresses stay if no peer is heard: one skew and one interval."""
     device: str | None = None

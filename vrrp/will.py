@@ -57,6 +57,7 @@ class _Handover:
     taken_over: asyncio.Event = field(default_factory=asyncio.Event)
     peer: str | None = None
     interval_s: float = 0.0
+    sequences: authentication.Sequences = field(default_factory=authentication.Sequences)
 
     @property
     def channel(self) -> tuple[str, int]:
@@ -83,11 +84,21 @@ class _Handover:
         version = self.said.version
         heard, _ = packet.decode(datagram.payload, source, datagram.destination, version=version)
         if self.will.hmac_keys:
-            authentication.verify(datagram, self.will.hmac_keys)
+            self._authenticate(datagram)
         if heard.priority > packet.PRIORITY_LEAVING and heard.password == self.said.password:
             self.peer = str(source)
             self.interval_s = heard.interval_cs / 100
             self.taken_over.set()
+
+    def _authenticate(self, datagram: packet.Datagram) -> None:
+        """What is forged or old does not take the addresses away. Raises PacketError."""
+        sequence = authentication.verify(datagram, self.will.hmac_keys)
+        if sequence is not None:
+            window_s = self.will.hmac_window
+            wall_ns = time.time_ns()
+            self.sequences.check(datagram.source, sequence, wall_ns=wall_ns, window_s=window_s)
+        elif self.will.hmac_required:
+            raise packet.PacketError(packet.Rejection.AUTHENTICATION, "it has no keyed hash")
 
 
 def _handover(will: RouterWill) -> _Handover:
