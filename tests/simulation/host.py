@@ -18,6 +18,7 @@ from tests.simulation.network import over_the_wire
 from tests.simulation.options import HostOptions, Membership
 from tests.simulation.sealing import Keeper, Packet
 from tests.simulation.story import Reconfigured
+from tests.simulation.violation import Violation
 from tests.simulation.wish import Wish
 from vrrp.config import RouterSettings
 from vrrp.events import Changed, Down, Effect, HandOver, Heard, Release, Send, State, Take, Up
@@ -157,6 +158,8 @@ class Host:
                     rest.append(effect)
                 elif effect.quietly:
                     self.addresses.discard((group, link))
+                elif stay and self.groups[group].active:
+                    raise Violation("goodbye", f"{self.name} says goodbye as {name} and stays")
                 else:
                     self.leaving.begin(group, link, machine)
             if machine.state is not State.ACTIVE and not self.leaving.has(group, link):

@@ -49,6 +49,7 @@ def first_failure(seeds: range) -> tuple[int, str]:
 
 
 original_judge = Machine._judge
+original_remove = Group.remove
 
 
 def never_yields(self: Machine, heard: Heard, now: float) -> Trigger | None:
@@ -63,6 +64,13 @@ def ignores_preempt(self: Machine, now: float) -> bool:
 def never_late(self: Machine, now: float) -> bool:
     del self, now
     return False
+
+
+def goodbye_for_one(
+    self: Group, router: str, sentence: str, now: float, *, others_stay: bool
+) -> list[Effect]:
+    del others_stay
+    return original_remove(self, router, sentence, now)
 
 
 def every_member_for_itself(self: Group, effects: list[Effect], now: float) -> list[Effect]:
@@ -86,6 +94,7 @@ PLANTED: list[tuple[object, str, object, set[str]]] = [
     (Machine, "active_down_s", property(lambda _: 0.001), {"usurped"}),
     (Group, "_move_together", every_member_for_itself, {"split"}),
     (Group, "hold", lambda *_: None, {"usurped"}),
+    (Group, "remove", goodbye_for_one, {"goodbye"}),
     (authentication, "verify", trusting, {"forged"}),
     (Sequences, "check", lambda *_, **__: None, {"replay"}),
     (authentication, "sequence_at", lambda wall_ns: -wall_ns % (1 << 64), {"refused", "replay"}),
