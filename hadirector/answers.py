@@ -229,7 +229,14 @@ def _server(present: Present, pool: Pool, member: Member) -> Json:
         "since": view.since if view else None,
         "outlook": view.outlook if view else None,
         "overrides": [
-            {"order": str(one.order), "weight": one.weight, "by": one.by, "since": one.since}
+            {
+                "order": str(one.order),
+                "weight": one.weight,
+                "by": one.by,
+                "since": one.since,
+                "until_connections": one.until_connections,
+                "deadline": one.deadline,
+            }
             for one in member.overrides
         ],
         "connections": _connections(present, pool, member),

@@ -18,6 +18,27 @@ from hadirector.ipvs.model import FirewallMark, ServiceKey
 FILE_NAME = "declared.json"
 
 
+class Memory:
+    """Writes what is declared, whenever that changed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._written: frozenset[ServiceKey] = frozenset()
+        self.trouble: str | None = None  # why it is not kept, while it is not
+
+    def keep(self, keys: Iterable[ServiceKey]) -> None:
+        """Keep these from now on."""
+        wanted = frozenset(keys)
+        if wanted == self._written:
+            return
+        try:
+            remember(self._directory, wanted)
+        except OSError as error:
+            self.trouble = f"what is declared cannot be written: {error}"
+        else:
+            self._written, self.trouble = wanted, None
+
+
 def remember(directory: Path, keys: Iterable[ServiceKey]) -> None:
     """Write the keys; raises OSError."""
     lines = sorted(

@@ -26,11 +26,13 @@ from hadirector.channel import Channel
 from hadirector.checks import CheckRegister, serving
 from hadirector.config.codec import config_from_json, digest_of
 from hadirector.config.model import Config
+from hadirector.drains import Drains
 from hadirector.health_store import HealthStore
 from hadirector.hearing import hear_processes, hear_vrrp
 from hadirector.ipvs.dataplane import Dataplane, DataplaneError
-from hadirector.ipvs.model import ServiceKey, Table
+from hadirector.ipvs.model import Table
 from hadirector.journal import Journal
+from hadirector.leaving import OnStop, leave
 from hadirector.names import server_called
 from hadirector.overrides import ENABLE, Command, OverrideStore
 from hadirector.pool import Order
@@ -68,16 +70,19 @@ class Director:
         self._verdicts = Verdicts(self._journal, self._health, self._transition, self._result)
         self._checks = CheckRegister()
         self._pools = Pools(self._verdicts.view)  # its times are the loop's
+        self._dataplane = dataplane
         self._reconciler = Reconciler(dataplane, self._journal)
+        self._on_stop = OnStop.KEEP
         self._turns = TurnRequests[Turn]()
         self._upkeep = Upkeep(
             told.node, self._runtime_dir, self._journal, again=self._turns.ask, kernel=kernel
         )
+        self._drains = Drains(self._overrides, self._pools.touch, self._turns.ask)
         self._reloads = TurnRequests[Json]()
         self._rereading = Rereading(told.file)
         self._told_quorums: dict[str, bool] | None = None
         self._grow: asyncio.TimerHandle | None = None
-        self._remembered: frozenset[ServiceKey] = frozenset()
+        self._memory = declared.Memory(self._runtime_dir)
         config = config_from_json(told.config)
         now = time.time()
         self._present = Present(
@@ -115,9 +120,16 @@ class Director:
             for task in (listening, *work):
                 task.cancel()
             await asyncio.gather(listening, *work, return_exceptions=True)
-            await self._upkeep.stop()
+            await asyncio.gather(self._upkeep.stop(), self._leave())
             await self._verdicts.aclose()
             await end_api()
+
+    async def _leave(self) -> None:
+        if self._on_stop is not OnStop.KEEP:
+            actual, ours = self._reconciler.actual, self._reconciler.declared
+            undeclared = self._present.config.undeclared
+            sentence = await leave(self._on_stop, self._dataplane, actual, ours, undeclared)
+            self._journal.add("table", f"stop: {sentence}")
 
     async def _take_up_the_table(self) -> None:
         """Adopt what the kernel serves already: its servers start up, not unknown."""
@@ -149,20 +161,10 @@ class Director:
                 break
         self._present.ready = True
         self._tell_quorums()
-        await self._warm_up()
+        await self._upkeep.warm_up(self._present)
         self._channel.send(messages.encode(messages.Ready(turn.sentence)))
         await self._rereading.ahead(self._present)
         await asyncio.Event().wait()
-
-    async def _warm_up(self) -> None:
-        """Hear of the peer's connections first: ready, this director takes over from it."""
-        asked_s = self._upkeep.cold_for_s()
-        while (cold_s := self._upkeep.cold_for_s()) > 0:
-            self._present.warming_s = cold_s
-            await asyncio.sleep(min(cold_s, limits.WARM_UP_LOOK_S))
-        self._present.warming_s = None
-        if asked_s:
-            self._journal.add("sync", "warmed up: may take over from a working peer")
 
     # The table
 
@@ -180,6 +182,8 @@ class Director:
                 self._turns.ask("retry")
                 continue
             asked.done(turn)
+            looked = not _KNOWN.issuperset(asked.reasons or [AUDIT])
+            self._drains.look(self._present.config, self._reconciler.actual, fresh=looked)
             self._present.trouble.pop("table", None)
             retry_s = limits.RECONCILE_RETRY_FIRST_S
             if turn.failures:
@@ -198,7 +202,7 @@ class Director:
             await self._upkeep.turn(config)
         # Noted before it is done: what is killed in between must know its services again.
         self._reconciler.declared.update(*(each.service.kernel_keys for each in changes.pools))
-        self._remember_declared()
+        self._memory.keep(self._reconciler.declared)
         turn = await self._reconciler.turn(
             asked.why,
             pools.by_name.values(),
@@ -207,7 +211,7 @@ class Director:
         )
         self._present.actual = self._reconciler.actual
         self._present.turn = turn
-        self._remember_declared()
+        self._memory.keep(self._reconciler.declared)
         return turn
 
     def _expect_growth(self) -> None:
@@ -228,17 +232,6 @@ class Director:
         if self._present.ready and met != self._told_quorums:
             self._told_quorums = dict(met)
             self._channel.send(messages.encode(messages.Quorums(met)))
-
-    def _remember_declared(self) -> None:
-        keys = frozenset(self._reconciler.declared)
-        if keys == self._remembered:
-            return
-        try:
-            declared.remember(self._runtime_dir, keys)
-        except OSError as error:
-            self._present.trouble["declared"] = f"what is declared cannot be written: {error}"
-        else:
-            self._remembered = keys
 
     def _table_failed(self, error: DataplaneError) -> None:
         sentence = f"the table cannot be kept: {error}; {error.remedy}"
@@ -332,7 +325,9 @@ class Director:
                 case messages.Reload(asked_by):
                     self._reloads.ask(asked_by)  # and listen on: a stop may come meanwhile
                 case messages.Stop(reason):
-                    self._journal.add("process", f"stops ({reason}); the table stays in place")
+                    how = self._told.on_stop or self._present.config.on_stop
+                    self._journal.add("process", f"stops ({reason}); the table: {how}")
+                    self._on_stop = OnStop(how)
                     return
         self._journal.add("process", "the supervisor is gone: stops; the table stays in place")
 
@@ -389,6 +384,7 @@ class Director:
             "journal": self._journal.trouble,
             "overrides": self._overrides.trouble,
             "health": self._health.trouble,
+            "declared": self._memory.trouble,
             "settings": self._upkeep.trouble.get("settings"),
             "sync": self._upkeep.trouble.get("sync"),
         }

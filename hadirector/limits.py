@@ -24,6 +24,7 @@ RECONCILE_RETRY_MAX_S = 10.0
 # interval: it is what keeps a frozen director from holding an address.
 START_S = 60.0
 STOP_S = 5.0
+DIRECTOR_STOP_S = 15.0  # it sends what the kernel has gathered (3 s), and flushes large tables
 DIRECTOR_HEARTBEAT_S = 15.0
 DIRECTOR_HEARTBEAT_EVERY_S = 1.0
 VRRP_HEARTBEAT_INTERVALS = 2.0
@@ -34,3 +35,4 @@ EXIT_S = 0.5  # between a child's closed channel and its end
 KILLED_S = 2.0  # between SIGKILL and the end; longer only in the kernel's own hands
 NOTES_KEPT_MAX = 100  # what the supervisor has to tell while the director process is down
 WARM_UP_LOOK_S = 0.5  # how soon it is seen that there is nobody left to learn connections from
+DRAIN_LOOK_S = 1.0  # how often connections are counted while a drain ends by itself

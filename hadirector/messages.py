@@ -25,6 +25,7 @@ class Configure:
     node: str
     runtime_dir: str
     state_dir: str
+    on_stop: str = ""  # goes before the file's; empty: as the file says
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Reload:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """To the director: end, leaving the table in place."""
+    """To the director: end, and leave the table as `on_stop` says."""
 
     reason: str
 

@@ -36,10 +36,16 @@ class Command:
 
     verb: str  # "drain", "disable", "enable" or "weight"
     weight: int | None = None  # of "weight"; None takes it back
+    connections: int | None = None  # of "drain": disable it with so many left
+    timeout_s: float | None = None  # of "drain": disable it then at the latest
 
     @classmethod
-    def parse(cls, verb: str, weight: str = "") -> Command:
+    def parse(
+        cls, verb: str, weight: str = "", *, connections: str = "", timeout: str = ""
+    ) -> Command:
         """Read what came with a request; raises OrderError."""
+        if connections or timeout:
+            return cls._timed(verb, connections, timeout)
         if verb not in (*Order, ENABLE):
             known = ", ".join((*Order, ENABLE))
             raise OrderError(f'nobody can order "{verb[:20]}"; there is: {known}')
@@ -50,6 +56,19 @@ class Command:
             raise OrderError(f'"{weight[:20]}" is no weight: a number from 0 on, or "{DEFAULT}"')
         return cls(verb, int(number))
 
+    @classmethod
+    def _timed(cls, verb: str, connections: str, timeout: str) -> Command:
+        if verb != Order.DRAIN:
+            raise OrderError(f'only a drain ends by itself, and no "{verb[:20]}"')
+        for text, what in ((connections, "number of connections"), (timeout, "time in seconds")):
+            if text and not (text.isascii() and text.isdigit() and len(text) <= 9):
+                raise OrderError(f'"{text[:20]}" is no {what}')
+        return cls(
+            verb,
+            connections=int(connections) if connections else None,
+            timeout_s=float(timeout) if timeout else None,
+        )
+
     def on(self, held: Overrides, *, by: str, now: float) -> Overrides:
         """The overrides of a server after this; the same ones if it changes nothing."""
         weights = self.verb == Order.WEIGHT
@@ -57,9 +76,20 @@ class Command:
         replaced = next((one for one in held if one not in kept), None)
         if self.verb == ENABLE or (weights and self.weight is None):
             return kept
-        if replaced is not None and (replaced.order, replaced.weight) == (self.verb, self.weight):
+        same = replaced is not None and (
+            (replaced.order, replaced.weight, replaced.until_connections, replaced.deadline)
+            == (self.verb, self.weight, self.connections, None)
+        )
+        if same and self.timeout_s is None:
             return held
-        given = Override(order=Order(self.verb), weight=self.weight, by=by, since=now)
+        given = Override(
+            order=Order(self.verb),
+            weight=self.weight,
+            by=by,
+            since=now,
+            until_connections=self.connections,
+            deadline=None if self.timeout_s is None else now + self.timeout_s,
+        )
         return (*kept, given) if weights else (given, *kept)
 
 
@@ -157,12 +187,17 @@ def _overrides(orders: Iterable[Mapping[str, object]]) -> Overrides:
         fits = isinstance(weight, int) if order is Order.WEIGHT else weight is None
         if not fits or not isinstance(since, int | float):
             raise TypeError(f"{dict(one)}")
+        connections, deadline = one.get("until_connections"), one.get("deadline")
+        if not isinstance(connections, int | None) or not isinstance(deadline, int | float | None):
+            raise TypeError(f"{dict(one)}")
         read.append(
             Override(
                 order=order,
                 weight=weight if isinstance(weight, int) else None,
                 by=str(one["by"]),
                 since=since,
+                until_connections=connections,
+                deadline=deadline,
             )
         )
     return tuple(read)

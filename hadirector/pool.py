@@ -54,11 +54,18 @@ class Override:
     weight: int | None = None  # of Order.WEIGHT alone
     by: str  # who gave it
     since: float  # unix time, seconds
+    until_connections: int | None = None  # of Order.DRAIN: disabled with so many connections left
+    deadline: float | None = None  # of Order.DRAIN: disabled then, unix time
 
     def __str__(self) -> str:
         """`drained by hand (root)`."""
         words = {Order.DRAIN: "drained", Order.DISABLE: "disabled"}
-        return f"{words.get(self.order, f'weight {self.weight}')} by hand ({self.by})"
+        told = f"{words.get(self.order, f'weight {self.weight}')} by hand ({self.by})"
+        if self.until_connections is not None:
+            told += f", until {self.until_connections} connections are left"
+        if self.deadline is not None:
+            told += f", for {self.deadline - self.since:.0f} s at most"
+        return told
 
     @property
     def takes_no_new_connections(self) -> bool:

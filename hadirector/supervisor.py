@@ -48,6 +48,7 @@ class Assignment:
     node: str
     runtime_dir: str
     state_dir: str
+    on_stop: str = ""
 
 
 class Supervisor:
@@ -88,7 +89,7 @@ class Supervisor:
                 Patience(
                     start_s=limits.START_S,
                     heartbeat_s=limits.DIRECTOR_HEARTBEAT_S,
-                    stop_s=limits.STOP_S,
+                    stop_s=limits.DIRECTOR_STOP_S,
                 )
             ),
         )
@@ -201,6 +202,7 @@ class Supervisor:
             node=self._assignment.node,
             runtime_dir=self._assignment.runtime_dir,
             state_dir=self._assignment.state_dir,
+            on_stop=self._assignment.on_stop,
         )
         self._director_lives = True
         reports = [messages.encode(messages.FromVrrp(r.decode())) for r in self._reports.values()]

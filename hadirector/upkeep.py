@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from hadirector import limits
+from hadirector.answers import Present
 from hadirector.config.model import Config
 from hadirector.connection_sync import Decision, SyncView, decide
 from hadirector.ipvs.dataplane import DataplaneError
@@ -87,6 +89,16 @@ class Upkeep:
         if again_s is not None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(again_s, self._again, SENT)
+
+    async def warm_up(self, present: Present) -> None:
+        """Wait until the peer's connections were heard of: ready, one takes over from it."""
+        cold = self.cold_for_s() > 0
+        while (cold_s := self.cold_for_s()) > 0:
+            present.warming_s = cold_s
+            await asyncio.sleep(min(cold_s, limits.WARM_UP_LOOK_S))
+        present.warming_s = None
+        if cold:
+            self._journal.add("sync", "warmed up: may take over from a working peer")
 
     async def stop(self) -> None:
         """Leave the daemons as the file says."""

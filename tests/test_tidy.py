@@ -58,6 +58,7 @@ PURE = (
     "hadirector.lab.world",
     "hadirector.drift",
     "hadirector.impact",
+    "hadirector.timed_drain",
     "hadirector.ipvs.hashing",
     "hadirector.ipvs.schedulers",
     "hadirector.ipvs.tuning",

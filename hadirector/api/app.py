@@ -81,7 +81,12 @@ async def _audit(request: web.Request) -> web.Response:
 async def _override(request: web.Request) -> web.Response:
     asked = request.query
     try:
-        command = Command.parse(asked.get("order", ""), asked.get("weight", ""))
+        command = Command.parse(
+            asked.get("order", ""),
+            asked.get("weight", ""),
+            connections=asked.get("connections", ""),
+            timeout=asked.get("timeout", ""),
+        )
         by = _who(request, asked.get("for", ""))
         answers = request.app[ANSWERS]
         return web.json_response(await answers.override(asked.get("what", ""), command, by=by))

@@ -22,7 +22,8 @@ keeps it running. It is three processes: a supervisor, the VRRP worker and the d
   kill -HUP PID, or hadirector reload             read the file again; a bad file changes nothing
   kill -TERM PID                                  stop: the peer takes over before the addresses go
 
-The kernel's IPVS table stays in place when the daemon stops."""
+The kernel's IPVS table stays in place when the daemon stops, unless --on-stop or `on_stop:` in the
+file says otherwise."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +49,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=STATE_DIR,
         metavar="DIR",
         help="for the journal; made if missing (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--on-stop",
+        choices=["keep", "flush", "drain"],
+        help="what becomes of the kernel's table at the end (default: the file's on_stop: keep)",
     )
 
 
@@ -78,6 +84,7 @@ def execute(args: argparse.Namespace) -> int:
                 node=args.node,
                 runtime_dir=str(args.runtime_dir.resolve()),
                 state_dir=str(args.state_dir.resolve()),
+                on_stop=args.on_stop or "",
             ),
             lock,
         )

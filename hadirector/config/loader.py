@@ -42,6 +42,7 @@ from hadirector.ipvs.model import (
     Tunnel,
     VirtualAddress,
 )
+from hadirector.leaving import OnStop
 from hadirector.plan import Undeclared
 
 T = TypeVar("T")
@@ -169,6 +170,7 @@ def _build(top: FileDraft) -> Config:
         max_changes=top.draft.get("max_changes", int),
         settings=_settings(top),
         connection_sync=sync_of(top),
+        on_stop=_value(top.draft, "on_stop", OnStop),
     )
 
 

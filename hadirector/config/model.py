@@ -28,6 +28,7 @@ from hadirector.ipvs.model import (
     Tunnel,
     VirtualAddress,
 )
+from hadirector.leaving import OnStop
 from hadirector.plan import Undeclared
 
 if TYPE_CHECKING:  # the codec resolves these two when it needs them
@@ -174,3 +175,4 @@ class Config:
     undeclared: Undeclared = Undeclared.REPORT
     max_changes: int | None = None
     connection_sync: ConnectionSync | None = None
+    on_stop: OnStop = OnStop.KEEP

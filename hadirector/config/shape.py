@@ -38,6 +38,7 @@ from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.drift import Drift
 from hadirector.ipvs.model import Address, DestinationKey, Forward, ServiceKey
+from hadirector.leaving import OnStop
 from hadirector.plan import Undeclared
 from vrrp.config import VirtualRouter
 
@@ -337,6 +338,12 @@ class FileShape(BaseModel):
         default=Undeclared.REPORT,
         description="What to do with services in the kernel that nobody declared here. `keep`: "
         "leave them alone; `report`: and journal them; `remove`: remove them.",
+    )
+    on_stop: Annotated[OnStop, Strict(False)] = Field(
+        default=OnStop.KEEP,
+        description="What becomes of the kernel's table when hadirector is stopped. `keep`: it "
+        "stays, so that a restart costs nothing; `flush`: this file's services are removed; "
+        "`drain`: all weights become 0, so that what goes on goes on.",
     )
     max_changes: Annotated[int, Ge(0)] = Field(
         default=UNWRITTEN,

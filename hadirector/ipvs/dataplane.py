@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from hadirector.ipvs.model import Forward, Table, TunnelType
+from hadirector.ipvs.model import Forward, ServiceKey, Table, TunnelType
 from hadirector.ipvs.steps import (
     AddDestination,
     AddService,
@@ -96,6 +96,14 @@ class Dataplane(Protocol):
 
     async def apply(self, steps: Iterable[Step]) -> AppliedReport:
         """Do the steps in order. Raises ``DataplaneError`` when it is unknown how far it came."""
+
+    async def keys(self) -> frozenset[ServiceKey] | None:
+        """What its services listen on, without their servers; None: there are some that nobody
+        here can express. Raises ``DataplaneError``.
+        """
+
+    async def flush(self) -> None:
+        """Remove every service at once, whoever made it. Raises ``DataplaneError``."""
 
     def close(self) -> None:
         """Give back what it holds; the next use takes it again."""

@@ -98,6 +98,15 @@ class MemoryTable:
                 failures.append(Failure(step, code))
         return AppliedReport(applied, tuple(failures))
 
+    async def keys(self) -> frozenset[ServiceKey] | None:
+        """What the services listen on."""
+        return frozenset(self.table)
+
+    async def flush(self) -> None:
+        """Remove every service."""
+        for entry in list(self.table.values()):
+            self.step(DeleteService(entry))
+
     def close(self) -> None:
         """Nothing to give back."""
 

@@ -13,13 +13,14 @@ Never: a decision about what the table should be; a retry.
 
 import asyncio
 import errno
+import os
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 
 from hadirector import host
-from hadirector.ipvs import messages
+from hadirector.ipvs import control, messages
 from hadirector.ipvs.dataplane import (
     AppliedReport,
     DataplaneAbsentError,
@@ -37,6 +38,7 @@ from hadirector.ipvs.model import (
     Forward,
     Protocol,
     Service,
+    ServiceKey,
     Table,
     Traffic,
     VirtualAddress,
@@ -123,6 +125,27 @@ class KernelTable:
             failures += refused
             await asyncio.sleep(0)
         return AppliedReport(applied, tuple(failures))
+
+    async def keys(self) -> frozenset[ServiceKey] | None:
+        """What its services listen on, by one dump; None: some cannot be expressed.
+
+        Raises ``DataplaneError``.
+        """
+        with translated():
+            try:
+                dumped = await self._netlink.dump(messages.get_services())
+                return frozenset(messages.decode_service(each)[0].key for each in dumped)
+            except InexpressibleError:
+                return None
+
+    async def flush(self) -> None:
+        """Remove every service at once, whoever made it. Raises ``DataplaneError``."""
+        with translated():
+            [(code, words)] = await self._netlink.execute([control.flush()])
+        if code == errno.EPERM:
+            raise DataplaneForbiddenError("the kernel refuses to change IPVS (EPERM)")
+        if code:
+            raise DataplaneError(f"could not remove every service: {os.strerror(code)} {words}")
 
     async def info(self) -> messages.Info:
         """Version and connection table size of this kernel's IPVS. Raises ``DataplaneError``."""

@@ -18,7 +18,7 @@ from hadirector.cli.client import ask
 from hadirector.config.codec import config_to_json
 from hadirector.config.loader import load
 from hadirector.director import Director
-from hadirector.ipvs.dataplane import DataplaneAbsentError
+from hadirector.ipvs.dataplane import Dataplane, DataplaneAbsentError
 from hadirector.ipvs.memory import MemoryTable
 from hadirector.ipvs.model import Table
 from tests.hadirector.memory_daemons import MemoryDaemons
@@ -47,10 +47,13 @@ REPORT = vrrp_messages.RouterReport(
 class Daemon:
     """A director under way, as its supervisor, its operators and its kernel see it."""
 
-    def __init__(self, directory: Path, table: MemoryTable) -> None:
+    def __init__(
+        self, directory: Path, table: MemoryTable, kernel: Dataplane | None = None
+    ) -> None:
         self.directory = directory
         self.file = directory / "pair.yaml"
         self.table = table
+        self._dataplane = kernel or table
         self.kernel = MemoryDaemons()
         self._task: asyncio.Task[None]
         self._channel: Channel
@@ -70,7 +73,7 @@ class Daemon:
         )
         self._theirs = await Channel.over(theirs)
         self._task = asyncio.create_task(
-            Director(told, self._theirs, self.table, self.kernel).run()
+            Director(told, self._theirs, self._dataplane, self.kernel).run()
         )
         self.says(messages.Processes({"vrrp": {"pid": 1, "restarts": 0, "since": 0.0}}))
         await self.hears(messages.Heartbeat)  # from now on it answers
