@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from checkers.program import account
 from checkers.trusted_file import refusal
 from hadirector.config.diagnostics import Rule, choices
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence
@@ -126,6 +125,8 @@ def _check_program(
         message = f"{program} is not on this host: {error.strerror}"
         findings.warning(Rule.MISSING_PROGRAM, node, path=path, message=message)
         return
+    from checkers.program import account  # and with it asyncio: only where a program is named
+
     user_id, found = account(user)
     if user is not None and found is None:
         message = f'{program} is to run as "{user}", and there is no such user on this host'
