@@ -11,12 +11,24 @@ from __future__ import annotations
 import time
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
-from vrrp import authentication, hooks, packet, priority
+from vrrp import authentication, hooks, packet, priority, reception
 from vrrp.authentication import Sequences
 from vrrp.config import IPInterface, RouterSettings
-from vrrp.events import Down, Effect, HandOver, Rival, RivalGone, State, Up, format_duration
+from vrrp.events import (
+    Down,
+    Effect,
+    HandOver,
+    Heard,
+    Rival,
+    RivalGone,
+    Send,
+    State,
+    Up,
+    format_duration,
+)
 from vrrp.holding import Holding
 from vrrp.ledger import Ledger
 from vrrp.machine import Machine
@@ -27,6 +39,10 @@ _UNHEARD: Final = (
     "we take what it sends, so it does not hear us or does not take what we send (a link that works"
     " one way only, a firewall, or its log tells)"
 )
+
+
+_encoded: Final = lru_cache(maxsize=1024)(packet.encode)
+"""An active router says the same thing again and again."""
 
 
 @dataclass(slots=True)
@@ -52,8 +68,20 @@ class Member:
         """The settings with the priority that trackers have made of the configured one."""
         return self.holding.machine.settings
 
-    def seal(self, pdu: bytes, destination: IPAddress) -> bytes:
-        """Sign an advertisement."""
+    def encoded(self, send: Send, destination: IPAddress) -> bytes:
+        """Return what to send to `destination`: the advertisement, signed if that is wanted."""
+        source = self.machine.source
+        pdu = _encoded(send.advertisement, source, destination, form=send.form)
+        return self._sealed(pdu, destination) if self.settings.hmac_keys else pdu
+
+    def accept(self, datagram: Datagram) -> Heard:
+        """Return the advertisement in `datagram`. Raises PacketError."""
+        heard = reception.accept(datagram, self.settings)
+        if self.settings.hmac_keys:
+            self._authenticate(datagram)
+        return heard
+
+    def _sealed(self, pdu: bytes, destination: IPAddress) -> bytes:
         settings = self.settings
         sequence = self.sequences.next(time.time_ns(), settings.hmac_window)
         key = settings.hmac_keys[0]
@@ -61,7 +89,7 @@ class Member:
             pdu, self.machine.source, destination, key=key, sequence=sequence
         )
 
-    def authenticate(self, datagram: Datagram) -> None:
+    def _authenticate(self, datagram: Datagram) -> None:
         """Accept the signature of an advertisement. Raises PacketError."""
         settings = self.settings
         sequence = authentication.verify(datagram, settings.hmac_keys)

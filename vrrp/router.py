@@ -15,10 +15,9 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final, assert_never
 
-from vrrp import messages, packet, priority, reception
+from vrrp import messages, packet, priority
 from vrrp.config import RouterSettings
 from vrrp.events import (
     Announce,
@@ -141,9 +140,7 @@ class Router:
             return
         sender = str(datagram.source)
         try:
-            heard = reception.accept(datagram, member.settings)
-            if member.settings.hmac_keys:
-                member.authenticate(datagram)
+            heard = member.accept(datagram)
         except packet.PacketError as error:
             kind = f"rejected-{error.cause}"
             member.ledger.count(kind, sender)
@@ -332,9 +329,7 @@ class Router:
     def _send(self, member: Member, effect: Send) -> None:
         source = member.machine.source
         for destination in member.machine.destinations:
-            payload = _encoded(effect.advertisement, source, destination, form=effect.form)
-            if member.settings.hmac_keys:
-                payload = member.seal(payload, destination)
+            payload = member.encoded(effect, destination)
             try:
                 self._hands.send(member.settings, payload, source, destination)
             except OSError as error:
@@ -400,7 +395,3 @@ class Router:
         phrases = tuple(self._hands.reading(tracker).phrase for tracker in member.configured.track)
         remark = self._hands.remark(member.settings)
         return member.make_report(present, phrases, self._hands.now(), remark=remark)
-
-
-_encoded = lru_cache(maxsize=1024)(packet.encode)
-"""An active router says the same thing again and again."""

@@ -28,7 +28,6 @@ import socket
 import sys
 import time
 from enum import Enum, auto
-from typing import Final
 
 from vrrp import kernel_paths, process
 from vrrp.acceptance import Acceptance
@@ -40,34 +39,25 @@ from vrrp.devices import Devices
 from vrrp.directory import Directory, Key, key_of
 from vrrp.estate import Estate
 from vrrp.hands import AddressError, Interface
-from vrrp.lateness import Lateness
 from vrrp.line import Line
 from vrrp.messages import (
     Configure,
     Event,
     Facts,
-    Heartbeat,
     Hold,
     Message,
     MessageError,
     RouterWill,
     RunHooks,
     Stop,
-    Timing,
 )
 from vrrp.packet import IPAddress
 from vrrp.paths import Path
 from vrrp.priority import Reading
+from vrrp.pulse import Pulse
 from vrrp.router import Router
 from vrrp.tracked import Tracker
 from vrrp.tracking import Tracking
-
-REPORT_INTERVAL_S: Final = 1.0
-"""How often a router tells of its counters, as long as there are not very many routers."""
-REPORTS_AT_ONCE: Final = 10
-REPORT_PAUSE_S: Final = 0.2
-"""So many routers report in one turn, and then there is a pause: at most 50 in a second."""
-TIMING_INTERVAL_S: Final = 5.0
 
 
 class _Ending(Enum):
@@ -96,27 +86,24 @@ class Worker:
         self._devices = Devices(self._interfaces, self._note)
         self._acceptance = Acceptance()
         self._estate = Estate(self._wills, lambda: self._devices.wills, self.tell, self._sweep)
-        self._heartbeat_s = 1.0
         self._held = False
-        self._lateness_s = 0.0
-        self._lateness = Lateness()
-        self._refused: tuple[str, ...] = ()
+        self._pulse = Pulse(self.now, self.tell, self._routers.values)
 
     async def run(self) -> None:
         """Work until told to stop or left alone."""
         self._loop.set_exception_handler(self._fail)
         self._loop.add_signal_handler(signal.SIGTERM, self._terminated)
         asked = (process.claim_realtime(), process.lock_memory())
-        self._refused = tuple(sentence for sentence in asked if sentence)
-        for sentence in self._refused:
+        self._pulse.refused = tuple(sentence for sentence in asked if sentence)
+        for sentence in self._pulse.refused:
             self._note("unprivileged", sentence)
         async with asyncio.TaskGroup() as self._tasks:
             background = [
                 self._tasks.create_task(self._listen()),
                 self._tasks.create_task(self._interfaces.run()),
                 self._tasks.create_task(self._tracking.run()),
-                self._tasks.create_task(self._beat()),
-                self._tasks.create_task(self._report()),
+                self._tasks.create_task(self._pulse.beat()),
+                self._tasks.create_task(self._pulse.report()),
             ]
             ending = await self._ending
             for router in self._routers.values():
@@ -245,8 +232,7 @@ class Worker:
 
     def woken(self, late_s: float) -> None:
         """Note how late a timer was."""
-        self._lateness_s = max(self._lateness_s, late_s)
-        self._lateness.note(late_s, self.now())
+        self._pulse.woken(late_s)
 
     # ----------------------------------------------------------- the supervisor
 
@@ -271,7 +257,7 @@ class Worker:
 
     async def _configure(self, message: Configure) -> None:
         """Run exactly the routers of `message`; those that stay the same are not disturbed."""
-        self._heartbeat_s = message.heartbeat_s
+        self._pulse.heartbeat_s = message.heartbeat_s
         wanted: dict[Key, list[RouterSettings]] = {}
         for settings in message.routers:
             wanted.setdefault(key_of(settings), []).append(settings)
@@ -325,46 +311,6 @@ class Worker:
             self._note("hold", sentence)
         for router in self._routers.values():
             router.hold(message.held)
-
-    async def _beat(self) -> None:
-        """Tell the supervisor that this process is alive, and how late it was at worst."""
-        while True:
-            period_s = self._heartbeat_s / 4
-            due = self.now() + period_s
-            await asyncio.sleep(period_s)
-            self.woken(self.now() - due)
-            self.tell(Heartbeat(lateness_ms=round(max(0.0, self._lateness_s) * 1000, 3)))
-            self._lateness_s = 0.0
-
-    async def _report(self) -> None:
-        """Tell about counters that changed, not too often; changes of state are told at once.
-
-        The routers take turns, a few at a time, so that no advert has to wait for hundreds of
-        reports.
-        """
-        timing_at = self.now() + TIMING_INTERVAL_S
-        while True:
-            routers = list(self._routers.values())
-            starts = range(0, max(len(routers), 1), REPORTS_AT_ONCE)
-            pause_s = max(REPORT_INTERVAL_S / len(starts), REPORT_PAUSE_S)
-            for start in starts:
-                await asyncio.sleep(pause_s)
-                for router in routers[start : start + REPORTS_AT_ONCE]:
-                    router.report()
-            if self.now() >= timing_at:
-                timing_at = self.now() + TIMING_INTERVAL_S
-                self._tell_timing()
-
-    def _tell_timing(self) -> None:
-        self.tell(
-            Timing(
-                wakes=self._lateness.wakes,
-                within_ms=self._lateness.within(),
-                worst_ms=round(self._lateness.worst_ms, 3),
-                lately_ms=round(self._lateness.lately_ms(self.now()), 3),
-                refused=self._refused,
-            )
-        )
 
     # ------------------------------------------------------------------ the ends
 

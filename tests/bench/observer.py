@@ -51,7 +51,10 @@ def main() -> None:
                 if at is not None:
                     print(f"{at:.6f} answered", flush=True)
         if ear in ready:
-            frame, control, _, _ = ear.recvmsg(2048, 64)
+            try:
+                frame, control, _, _ = ear.recvmsg(2048, 64)
+            except OSError:
+                return  # the interface has gone: this world is taken down
             told = dissect(frame)
             seconds, nanoseconds = _TIMESPEC.unpack(control[0][2])
             at = seconds + nanoseconds / 1e9 + real_to_monotonic
