@@ -71,6 +71,7 @@ PURE = (
     "vrrp.authentication",
     "vrrp.choices",
     "vrrp.config",
+    "vrrp.contradictions",
     "vrrp.diagram",
     "vrrp.dissect",
     "vrrp.events",

@@ -27,6 +27,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Final
 
 from vrrp.packet import IPAddress
@@ -35,6 +36,7 @@ TABLE: Final = "vrrp-accept"
 BEHIND_IPVS: Final = 110
 _ELEMENTS_PER_MESSAGE: Final = 500
 _SEND_BUFFER_BYTES: Final = 8 * 1024 * 1024
+_SO_SNDBUFFORCE: Final = 32  # asm-generic/socket.h
 _REPLY_TIMEOUT_S: Final = 2.0
 _RECEIVE_BYTES: Final = 65536
 
@@ -91,6 +93,7 @@ class Acceptance:
         for channel in self._tables.values():
             channel.close()
         self._tables.clear()
+        self._refused, self.trouble = frozenset(), ""
 
     def _replace(self, family: int, addresses: list[IPAddress]) -> None:
         """Make the table what it should be, in one step. Raises OSError."""
@@ -120,8 +123,8 @@ def _connect() -> socket.socket:
     try:
         channel.bind((0, 0))
         channel.settimeout(_REPLY_TIMEOUT_S)
-        force = 32  # SO_SNDBUFFORCE, asm-generic/socket.h
-        channel.setsockopt(socket.SOL_SOCKET, force, _SEND_BUFFER_BYTES)
+        with suppress(PermissionError):  # in a container; enough for thousands of addresses
+            channel.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER_BYTES)
     except OSError:
         channel.close()
         raise

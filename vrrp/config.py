@@ -16,13 +16,14 @@ from typing import Annotated
 
 from annotated_types import Ge, Le, MaxLen, MinLen, Unit, doc
 
+from vrrp import contradictions
 from vrrp.choices import ChecksumChoice, OnLoss, Scope
 from vrrp.hooks import Hook
 from vrrp.keys import HmacKey
-from vrrp.packet import INTERVAL_CS_MAX, PASSWORD_LENGTH, PRIORITY_OWNER, TTL, IPAddress
+from vrrp.packet import PASSWORD_LENGTH, PRIORITY_OWNER, TTL, IPAddress
 from vrrp.paths import Path, PolicyRule, Route
 from vrrp.tracked import Tracker
-from vrrp.virtual_mac import check_name, default_name, hardware_address_of
+from vrrp.virtual_mac import default_name, hardware_address_of
 
 IPInterface = IPv4Interface | IPv6Interface
 
@@ -31,8 +32,6 @@ Seconds = Annotated[float, Unit("s")]
 
 INTERFACE_NAME_MAX = 15
 """Linux: IFNAMSIZ less the closing zero."""
-FRAME_ADDRESSES_MAX = 89
-"""IPv6 addresses in a frame of 1500 bytes, beside the headers and a keyed hash."""
 HMAC_KEYS_MAX = 8
 PEERS_MAX = 16
 """Each advertisement is sent once for each of them."""
@@ -241,96 +240,7 @@ class VirtualRouter:
     ] = ChecksumChoice.FOLLOW
 
     def __post_init__(self) -> None:
-        self._check_interval()
-        self._check_addresses()
-        if self.password is not None:
-            if self.version != 2:
-                raise ValueError("password: version 3 has none; write version: 2 or leave it out")
-            if not (self.password.isascii() and self.password.isprintable()):
-                raise ValueError("password: only printable ASCII characters can be sent")
-        if len({key.id for key in self.hmac_keys}) != len(self.hmac_keys):
-            raise ValueError("hmac_keys: two keys have the same number")
-        if not self.hmac_keys and not self.hmac_required:
-            raise ValueError("hmac_required: without hmac_keys nothing is required")
-        self._check_peers()
-        self._check_holding()
-        if self.checksum is not ChecksumChoice.FOLLOW and (self.version == 2 or self.family == 6):
-            raise ValueError("checksum: only version 3 over IPv4 has a choice")
-        if self.preempt_delay and not self.preempt:
-            raise ValueError("preempt_delay: nothing is delayed, since preempt is false")
-
-    def _check_holding(self) -> None:
-        own = set(self.plain_addresses)
-        for address in self.excluded:
-            if address.ip in own:
-                raise ValueError(f"excluded: {address.ip} stands in a list already")
-            own.add(address.ip)
-        if self.label is not None:
-            if not any(address.version == 4 for address in self.all_addresses):
-                raise ValueError("label: only IPv4 addresses have one")
-            if self.label != self.device and not self.label.startswith(f"{self.device}:"):
-                raise ValueError(f'label: it begins with the interface: "{self.device}:..."')
-        if self.virtual_mac and self.family == 6 and len(self.addresses) > FRAME_ADDRESSES_MAX:
-            raise ValueError(
-                f"addresses: with virtual_mac at most {FRAME_ADDRESSES_MAX} of IPv6 fit into a"
-                " frame; list the others in excluded"
-            )
-        if 0 < self.announce_refresh < 1:
-            raise ValueError("announce_refresh: 1s is the least")
-        if self.virtual_mac_name is not None:
-            if not self.virtual_mac:
-                raise ValueError("virtual_mac_name: nothing has it; write virtual_mac: true")
-            check_name(self.virtual_mac_name)
-            if self.virtual_mac_name == self.interface:
-                raise ValueError(f"virtual_mac_name: {self.interface} is the interface below it")
-
-    def _check_interval(self) -> None:
-        written = f"{self.advertise * 1000:g}ms"
-        if self.version == 2:
-            if self.advertise != round(self.advertise) or self.advertise < 1:
-                raise ValueError(f"advertise: {written}; version 2 counts in whole seconds")
-            return
-        centiseconds = self.advertise * 100
-        if round(centiseconds) > INTERVAL_CS_MAX:
-            raise ValueError(f"advertise: {self.advertise:g}s; version 3 can say at most 40.95s")
-        if abs(centiseconds - round(centiseconds)) > 1e-6:
-            raise ValueError(f"advertise: {written} cannot be sent; VRRP counts in 10ms steps")
-
-    def _check_addresses(self) -> None:
-        if len({address.ip for address in self.addresses}) != len(self.addresses):
-            raise ValueError("addresses: the same address stands in the list twice")
-        if len({address.version for address in self.addresses}) > 1:
-            raise ValueError(
-                "addresses: IPv4 and IPv6 cannot share a virtual router; write one for each"
-            )
-        if self.family == 4:
-            return
-        if self.version == 2:
-            raise ValueError("addresses: version 2 is for IPv4 only")
-        if not self.addresses[0].is_link_local:
-            # RFC 9568 section 5.2.9: it is what hosts use as their router's address.
-            raise ValueError(
-                "addresses: the first IPv6 address has to be link-local, such as fe80::100/64"
-            )
-        if any(isinstance(a, IPv6Interface) and a.scope_id for a in self.addresses):
-            raise ValueError("addresses: write no %zone; the interface is that of the router")
-
-    def _check_peers(self) -> None:
-        if not self.peers:
-            for name, value in (("min_ttl", self.min_ttl), ("max_ttl", self.max_ttl)):
-                if value != TTL:
-                    raise ValueError(f"{name}: only unicast has it; peers are missing")
-            return
-        if len(set(self.peers)) != len(self.peers):
-            raise ValueError("peers: the same address stands in the list twice")
-        if any(peer.version != self.family for peer in self.peers):
-            raise ValueError(f"peers: the virtual addresses are IPv{self.family}, so are the peers")
-        if any(peer.is_multicast or peer.is_unspecified for peer in self.peers):
-            raise ValueError("peers: a multicast address is nobody's own")
-        if set(self.peers) & set(self.plain_addresses):
-            raise ValueError("peers: a virtual address is not a director's own")
-        if self.min_ttl > self.max_ttl:
-            raise ValueError(f"max_ttl: {self.max_ttl} is below the min_ttl of {self.min_ttl}")
+        contradictions.check(self)
 
     @property
     def interval_cs(self) -> int:

@@ -263,9 +263,12 @@ class Worker:
             wanted.setdefault(key_of(settings), []).append(settings)
         interfaces = frozenset(settings.interface for settings in message.routers)
         devices = frozenset(settings.device for settings in message.routers)
-        refused = (address for one in message.routers for address in one.refused_addresses)
-        if not self._acceptance.refuse(refused):
+        refused = [address for one in message.routers for address in one.refused_addresses]
+        # In a thread: the kernel may have to load a module first, which takes its time.
+        if refused and not await asyncio.to_thread(self._acceptance.refuse, refused):
             self._note("accepting", self._acceptance.trouble)
+        elif not refused:
+            self._acceptance.close()
         trackers = [tracker for settings in message.routers for tracker in settings.track]
         tracked = frozenset(t.interface for t in trackers if t.interface is not None)
         leaving = [key for key in self._routers if key not in wanted]

@@ -255,6 +255,15 @@ def test_one_that_was_switched_off_or_given_another_mac_is_put_right(scene: Scen
     _wait_held(one)
 
 
+def test_the_switches_below_are_put_right_again(scene: Scene) -> None:
+    one = scene.start(scene.lb1, FRONT)
+    one.wait_state("active")
+    _wait_held(one)
+    scene.lb1.run("sh", "-c", "echo 0 > /proc/sys/net/ipv4/conf/eth0/arp_ignore")
+    scene.lb1.run("ip", "address", "add", "198.51.100.9/24", "dev", "eth0")  # so it looks again
+    eventually(lambda: _switch(scene.lb1, "arp_ignore") == 1, "eth0 is silent again")
+
+
 def test_the_interface_below_is_waited_for_gone_or_renamed(scene: Scene) -> None:
     one = scene.start(scene.lb1, FRONT)
     one.wait_state("active")
