@@ -20,7 +20,7 @@ from vrrp.machine import Machine
 from vrrp.packet import AUTHENTICATION_BLOCK_LENGTH, Datagram
 from vrrp.transitions import Trigger
 
-PORTION = 125
+PORTION = 80
 WORLDS = 2000
 
 
