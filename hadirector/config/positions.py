@@ -9,7 +9,9 @@ Never execute a tag, and never decide which of two duplicate keys was meant.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 import yaml
 
@@ -57,6 +59,10 @@ class _Open:
     merge_value: Node | None = None
 
 
+_LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+"""What YAML 1.1 counts as one (section 5.4)."""
+
+
 class _Abandon(Exception):  # noqa: N818 - not an error: the reason has been reported
     """Reading cannot go on."""
 
@@ -89,8 +95,10 @@ def _report_syntax(error: yaml.MarkedYAMLError, text: str, file: str, findings: 
     if mark is None or problem in _BETTER_AT_START:
         mark = error.context_mark or mark
     place = Place(file, mark.line + 1, mark.column + 1) if mark is not None else Place(file)
-    lines = text.splitlines()
-    line = lines[place.line - 1] if place.line <= len(lines) else ""
+    lines = _LINE_END.split(text)
+    if place.line > len(lines):  # libyaml: the end of a text without a line end is a line further
+        place = Place(file, len(lines), len(lines[-1]) + 1)
+    line = lines[place.line - 1]
     message, hint = _READABLE.get(problem, (f"not YAML: {problem}", ""))
     if "\t" in line[: len(line) - len(line.lstrip())]:
         message, hint = "a tab indents this line", "YAML indents with spaces only"

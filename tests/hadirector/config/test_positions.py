@@ -114,3 +114,11 @@ def test_the_original_text_is_kept() -> None:
 def test_the_parser_in_use_is_the_fast_one() -> None:
     assert Path(yaml.__file__).exists()
     assert yaml.__with_libyaml__
+
+
+def test_what_is_open_at_the_end_of_a_text_is_found_within_it() -> None:
+    """libyaml counts the end of a text without a line end as a line further."""
+    findings = Findings()
+    assert read_yaml("nodes: {a: 1", "pair.yaml", findings) is None
+    (found,) = findings
+    assert (found.line, found.column) == (1, 13)
