@@ -30,7 +30,7 @@ from hadirector.lab.spares import Interface
 from vrrp.config import VirtualRouter
 
 POLL_S = 0.05
-HEAL_S = 60.0
+HEAL_S = 180.0
 WATCH_MS = 1000.0
 REFUSALS = frozenset({"refused", "reset", "closed"})
 

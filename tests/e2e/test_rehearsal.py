@@ -21,8 +21,8 @@ from tests.prerequisites import require
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 OTHERS = sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "quickstart")
-REHEARSAL_BOUND_S = 180
-QUICKSTART_BOUND_S = 400  # 200 s are promised on a quiet machine
+REHEARSAL_BOUND_S = 300  # a busy machine may take three times as long as a quiet one
+QUICKSTART_BOUND_S = 600  # some 200 s on a quiet machine
 ELECTING = ("vrrp-killed", "power-loss", "director-returns")
 FORWARDING = ("server-dies", "power-loss")
 BOTH = ("server-dies", *ELECTING)
