@@ -10,7 +10,7 @@ import asyncio
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,7 +45,7 @@ services:
     listen: tcp://{VIP}:80
     scheduler: rr
     forward: nat
-    check: {{type: tcp, interval: 200ms, timeout: 100ms, rise: 1, fall: 3}}
+    check: {{type: tcp, interval: 2s, timeout: 2s, rise: 1, fall: 3}}
     servers: ["{FIRST}:8080", "{SECOND}:8080"]
 """
 MANY = 5000
@@ -67,24 +67,41 @@ def rules() -> list[str]:
 class Speaker(asyncio.Protocol):
     """Says its address to whoever connects, and keeps the connection until the client goes."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, present: dict[asyncio.Transport, asyncio.Event]) -> None:
         self._address = address
+        self._present = present
+        self._gone = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        self._present[transport] = self._gone
         transport.write(self._address.encode() + b"\n")
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._gone.set()
 
 
 @asynccontextmanager
 async def server(address: str) -> AsyncIterator[None]:
+    """Serve, and leave no connection open at the end."""
     loop = asyncio.get_running_loop()
-    async with await loop.create_server(lambda: Speaker(address), address, 8080):
+    present: dict[asyncio.Transport, asyncio.Event] = {}
+    async with await loop.create_server(lambda: Speaker(address, present), address, 8080):
         yield
+    for transport, gone in present.items():
+        transport.abort()
+        await asyncio.wait_for(gone.wait(), 5)
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):  # the other side may be gone already
+        await writer.wait_closed()
 
 
 async def connect(stack: AsyncExitStack) -> tuple[str, asyncio.StreamWriter]:
     reader, writer = await asyncio.wait_for(asyncio.open_connection(VIP, 80), 5)
-    stack.callback(writer.close)
+    stack.push_async_callback(hang_up, writer)
     return (await asyncio.wait_for(reader.readline(), 5)).decode().strip(), writer
 
 

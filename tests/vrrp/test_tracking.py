@@ -395,4 +395,4 @@ def test_a_helper_that_dies_is_started_again_and_told_how_things_are(
     assert changes(path)[-1] == "active to active"
     drain.write_text("1")
     wait_arithmetic(worker, f"base 150, -100 {drain} holds 1 = 50")
-    assert worker.state() == "active"
+    worker.wait_state("active")
