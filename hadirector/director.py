@@ -27,6 +27,7 @@ from hadirector.checks import CheckRegister, serving
 from hadirector.config.codec import config_from_json, digest_of
 from hadirector.config.model import Config
 from hadirector.drains import Drains
+from hadirector.elections import told_to_worker
 from hadirector.health_store import HealthStore
 from hadirector.hearing import hear_processes, hear_vrrp
 from hadirector.ipvs.dataplane import Dataplane, DataplaneError
@@ -259,7 +260,8 @@ class Director:
         self._adopt(outcome.config, outcome.digest)
         table, failures = await self._turn_told(RELOAD)
         # Now that the table is ready for its clients, the addresses may follow.
-        self._channel.send(messages.encode(messages.Adopted(outcome.json)))
+        vrrp = told_to_worker(outcome.config, self._told.node)
+        self._channel.send(messages.encode(messages.Adopted(outcome.json, vrrp)))
         # It went by what the table was held to be: is that what it is?
         asyncio.get_running_loop().call_later(limits.LOOKED_OVER_AFTER_S, self._turns.ask, AUDIT)
         return outcome.reply(table=table, failures=failures)

@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from hadirector import limits
 from hadirector.config.model import Config, Node, Service
 from hadirector.ipvs.model import VirtualAddress
+from vrrp import messages as vrrp_messages
 from vrrp.config import RouterSettings, VirtualRouter
 from vrrp.packet import IPAddress
 
@@ -16,6 +17,17 @@ def router_settings(config: Config, node: str) -> tuple[RouterSettings, ...]:
     """The virtual routers of the file as this node runs them."""
     here = config.nodes[node]
     return tuple(settings_on(here, router) for router in config.virtual_routers)
+
+
+def told_to_worker(config: Config, node: str) -> str:
+    """What this node's VRRP worker is told of the file, as the line that the supervisor passes on.
+
+    So the supervisor need not understand a configuration, and does without all that takes.
+    """
+    told = vrrp_messages.Configure(
+        routers=router_settings(config, node), heartbeat_s=heartbeat_bound_s(config)
+    )
+    return vrrp_messages.encode(told).decode().rstrip("\n")
 
 
 def settings_on(node: Node, router: VirtualRouter) -> RouterSettings:

@@ -18,9 +18,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import structlog
-
 from hadirector import limits
+from hadirector.logs import Log
 
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 
@@ -51,7 +50,7 @@ class Journal:
         self._path = path
         self._clock = clock
         self._file_bytes_max = file_bytes_max
-        self._log = structlog.get_logger("hadirector")
+        self._log = Log()
         self._events = deque(_recall(path), maxlen=limits.JOURNAL_EVENTS_MAX)
         self.trouble: str | None = None  # why the file cannot be written, while it cannot
 

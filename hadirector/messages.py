@@ -88,7 +88,8 @@ class Quorums:
 class Adopted:
     """To the supervisor: a reload was accepted; this configuration holds from now on."""
 
-    config: str
+    config: str  # `config_to_json`
+    vrrp: str  # `elections.told_to_worker`
 
 
 Message = (

@@ -23,13 +23,9 @@ from collections import deque
 from dataclasses import asdict, dataclass
 from typing import NoReturn
 
-import structlog
-
 from hadirector import limits, messages
 from hadirector.child import Child, Role, environment, python
-from hadirector.config.codec import CodecError, config_from_json
-from hadirector.elections import heartbeat_bound_s, router_settings
-from hadirector.logs import configure_logs
+from hadirector.logs import Log, configure_logs
 from hadirector.notify import notify, watchdog_interval_s
 from hadirector.watch import Patience, Watch
 from vrrp import messages as vrrp_messages
@@ -43,7 +39,8 @@ SCHEDULER_PRIORITY = 1  # real-time, but below the VRRP worker
 class Assignment:
     """What `hadirector run` was asked to do."""
 
-    config: str  # config_to_json
+    config: str  # config_to_json, for the director process
+    vrrp: str  # what the VRRP worker is told of it (`elections.told_to_worker`)
     file: str
     node: str
     runtime_dir: str
@@ -56,8 +53,9 @@ class Supervisor:
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
-        self._understand(assignment.config)
-        self._log = structlog.get_logger("hadirector")
+        self._config = assignment.config
+        self._told_worker = _understood(assignment.vrrp)
+        self._log = Log()
         self._will = vrrp_messages.LastWill(routers=())
         self._reports: dict[str, bytes] = {}  # the newest line about each virtual router
         self._untold: deque[bytes] = deque(maxlen=limits.NOTES_KEPT_MAX)
@@ -123,7 +121,7 @@ class Supervisor:
 
         Once this process is gone, the service manager ends whatever it has left behind.
         """
-        has_hooks = any(router.hooks for router in self._routers)
+        has_hooks = any(router.hooks for router in self._told_worker.routers)
         if has_hooks and not await hooks_have_ended():
             self._log.warning("hooks for the end still run, and are left to the service manager")
 
@@ -136,27 +134,16 @@ class Supervisor:
     def _reload(self) -> None:
         self._tell(messages.Reload("SIGHUP"))
 
-    def _understand(self, text: str) -> None:
-        """Keep a configuration, and of it what the VRRP worker must know."""
-        config = config_from_json(text, services=False)  # those are no affair of ours
-        self._routers = router_settings(config, self._assignment.node)
-        self._heartbeat_s = heartbeat_bound_s(config)
-        self._config = text
-
     # The VRRP worker
 
     def _vrrp_patience(self) -> Patience:
-        return Patience(start_s=limits.START_S, heartbeat_s=self._heartbeat_s, stop_s=limits.STOP_S)
-
-    def _vrrp_configuration(self) -> bytes:
-        return vrrp_messages.encode(
-            vrrp_messages.Configure(routers=self._routers, heartbeat_s=self._heartbeat_s)
-        )
+        heartbeat_s = self._told_worker.heartbeat_s
+        return Patience(start_s=limits.START_S, heartbeat_s=heartbeat_s, stop_s=limits.STOP_S)
 
     def _greet_vrrp(self) -> list[bytes]:
         self._tell_processes()
         facts = vrrp_messages.encode(self._facts)
-        return [self._vrrp_configuration(), self._hold_line(), facts]
+        return [vrrp_messages.encode(self._told_worker), self._hold_line(), facts]
 
     def _hold_line(self) -> bytes:
         reason = "the director process is not ready yet" if self._held else "ready"
@@ -225,8 +212,8 @@ class Supervisor:
             case messages.Quorums(met):
                 self._facts = vrrp_messages.Facts(services=dict(met))
                 self._vrrp.send(vrrp_messages.encode(self._facts))
-            case messages.Adopted(config):
-                self._adopt(config)
+            case messages.Adopted(config, vrrp):
+                self._adopt(config, vrrp)
         return False
 
     async def _bury_director(self, how: str) -> None:
@@ -234,15 +221,16 @@ class Supervisor:
         if not self._stop_reason:
             self._note("process", f"the director process {how}; traffic goes on, the table stays")
 
-    def _adopt(self, config: str) -> None:
+    def _adopt(self, config: str, vrrp: str) -> None:
         """Take a reloaded configuration, which the director process has already checked."""
         try:
-            self._understand(config)
-        except (CodecError, LookupError) as error:
+            self._told_worker = _understood(vrrp)
+        except vrrp_messages.MessageError as error:
             self._note("process", f"the director process adopted what is not understood: {error}")
             return
+        self._config = config
         self._vrrp.watch.change_patience(self._vrrp_patience(), time.monotonic())
-        self._vrrp.send(self._vrrp_configuration())
+        self._vrrp.send(vrrp_messages.encode(self._told_worker))
 
     # What both need
 
@@ -299,6 +287,14 @@ class Supervisor:
             await asyncio.sleep(interval_s)
 
 
+def _understood(line: str) -> vrrp_messages.Configure:
+    """What the VRRP worker is told. Raises MessageError."""
+    told = vrrp_messages.decode(line.encode())
+    if not isinstance(told, vrrp_messages.Configure):
+        raise vrrp_messages.MessageError(f"{type(told).__name__} configures nothing")
+    return told
+
+
 def take_real_time_priority() -> str | None:
     """Run before ordinary processes, below the VRRP worker; return why not, where not allowed.
 
@@ -340,7 +336,7 @@ def main() -> None:
     os.lseek(told, 0, os.SEEK_SET)
     with os.fdopen(told, "rb") as file:
         assignment = Assignment(**json.load(file))
-    log = structlog.get_logger("hadirector")
+    log = Log()
     if (why_not := take_real_time_priority()) is not None:
         log.warning(why_not)
     asyncio.run(Supervisor(assignment).run())

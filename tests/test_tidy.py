@@ -101,7 +101,7 @@ PURE = (
 
 IMPURE = {
     "asyncio", "logging", "os", "random", "select", "selectors", "signal", "socket", "ssl",
-    "structlog", "subprocess", "tempfile", "threading", "time", "aiohttp", "pyroute2",
+    "subprocess", "tempfile", "threading", "time", "aiohttp", "pyroute2",
 }  # fmt: skip
 
 STARTED_BY_NAME = {
@@ -157,7 +157,7 @@ def test_the_libraries_know_neither_each_other_nor_the_product(package: str) -> 
 
 
 def test_the_vrrp_worker_loads_nothing_it_does_not_need() -> None:
-    heavy = {"aiohttp", "dns", "pydantic", "rich", "yaml", "structlog"}
+    heavy = {"aiohttp", "dns", "pydantic", "rich", "yaml"}
     wrong = [
         f"{module} imports {name}"
         for module in MODULES

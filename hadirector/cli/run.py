@@ -62,6 +62,7 @@ def execute(args: argparse.Namespace) -> int:
     from hadirector import preflight
     from hadirector.cli.loading import load_or_fail
     from hadirector.config.codec import config_to_json
+    from hadirector.elections import told_to_worker
     from hadirector.supervisor import Assignment, become_supervisor
 
     config = load_or_fail(args.file)
@@ -80,6 +81,7 @@ def execute(args: argparse.Namespace) -> int:
         become_supervisor(
             Assignment(
                 config=config_to_json(config),
+                vrrp=told_to_worker(config, args.node),
                 file=str(Path(args.file).resolve()),
                 node=args.node,
                 runtime_dir=str(args.runtime_dir.resolve()),

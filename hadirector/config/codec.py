@@ -65,13 +65,10 @@ def service_to_json(service: Service) -> str:
     return _dump(_encode(service))
 
 
-def config_from_json(text: str, *, services: bool = True) -> Config:
-    """The configuration again, or all of it but its services; raises CodecError."""
+def config_from_json(text: str) -> Config:
+    """The configuration again; raises CodecError."""
     try:
-        data = json.loads(text)
-        if not services:
-            data[_SERVICES] = []
-        decoded = _decoder(Config)(data)
+        decoded = _decoder(Config)(json.loads(text))
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CodecError(f"not a configuration of this version: {error!r}") from error
     assert isinstance(decoded, Config)

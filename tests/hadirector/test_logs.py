@@ -5,11 +5,10 @@ import subprocess
 import sys
 
 PROGRAM = """
-import structlog, sys
-from hadirector.logs import configure_logs
+from hadirector.logs import Log, configure_logs
 configure_logs("director")
 for number in range(3):
-    structlog.get_logger("hadirector").warning("the disk is full", kind="journal", number=number)
+    Log().warning("the disk is full", kind="journal", number=number)
 print("done")
 """
 
@@ -41,14 +40,43 @@ def test_a_line_names_its_process_and_its_kind() -> None:
     assert "process=director" in first
 
 
+def test_an_event_is_one_line_whatever_it_quotes() -> None:
+    program = (
+        "from hadirector.logs import Log, configure_logs\n"
+        "configure_logs('test')\n"
+        "Log().info('said: a\\nb', reply='two words\\n')\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=15)
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(r"said: a\nb  process=test reply='two words\n'")
+
+
+def test_what_asyncio_reports_is_in_the_log_as_well() -> None:
+    program = (
+        "import asyncio\n"
+        "from hadirector.logs import configure_logs\n"
+        "configure_logs('test')\n"
+        "async def fails(): raise RuntimeError('unheard')\n"
+        "async def main():\n"
+        "    asyncio.create_task(fails())\n"
+        "    await asyncio.sleep(0)\n"
+        "    await asyncio.sleep(0)\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=15)
+    assert "[error  ]" in done.stderr
+    assert "unheard" in done.stderr
+
+
 def test_a_pipe_that_nobody_reads_holds_nobody_up() -> None:
     """A reader that hangs: the pipe fills, and the lines after that are lost at once."""
     program = (
-        "import structlog\n"
-        "from hadirector.logs import configure_logs\n"
+        "from hadirector.logs import Log, configure_logs\n"
         "configure_logs('test')\n"
         "for number in range(5000):\n"
-        "    structlog.get_logger().info('a sentence of some length, number %d' % number)\n"
+        "    Log().info('a sentence of some length, number %d' % number)\n"
     )
     reader, writer = os.pipe()
     try:

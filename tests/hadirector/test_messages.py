@@ -37,7 +37,7 @@ from hadirector.messages import (
         Heartbeat(),
         Ready("table matches"),
         Quorums({"web": True, "mail": False}),
-        Adopted('{"a": "\\n"}'),
+        Adopted('{"a": "\\n"}', '{"type": "Configure"}'),
     ],
 )
 def test_every_message_is_one_line_and_comes_back(message: Message) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,12 +80,6 @@ def test_receiving_a_configuration_imports_neither_pydantic_nor_yaml() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_without_its_services_all_else_is_there(tmp_path: Path) -> None:
-    config = config_of(tmp_path, ISSUE_SHAPE)
-    assert config.services
-    assert config_from_json(config_to_json(config), services=False) == replace(config, services=())
 
 
 def test_services_that_are_checked_alike_share_the_check(tmp_path: Path) -> None:
