@@ -20,16 +20,18 @@ from hadirector.ipvs.dataplane import DataplaneError
 from hadirector.ipvs.model import Table
 from hadirector.pool import Member, Pool, server_key
 from hadirector.reconciler import Turn
+from hadirector.router_answers import (
+    Json,
+    UnknownSubjectError,
+    rivals,
+    router_explained,
+    router_told,
+)
 from hadirector.told_checks import checks_told, results_told, why
 from vrrp.config import VirtualRouter
 from vrrp.messages import RouterReport, Timing
 
-Json = dict[str, object]
 SYNC = "connection-sync"
-
-
-class UnknownSubjectError(LookupError):
-    """Nothing of that name is configured here; the message lists what is."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +56,11 @@ class Present:
     warming_s: float | None = None  # how long this director still listens before it preempts
     trouble: dict[str, str] = field(default_factory=dict)  # what is wrong here, by subject
 
+    @property
+    def router_names(self) -> frozenset[str]:
+        """The virtual routers of the file."""
+        return frozenset(router.name for router in self.config.virtual_routers)
+
 
 def status(present: Present) -> Json:
     """The whole director in one object."""
@@ -71,7 +78,7 @@ def status(present: Present) -> Json:
         "services": [_service(present, pool) for pool in present.pools.values()],
         "table": _table(present.turn),
         "sync": _sync(present),
-        "trouble": sorted([*present.trouble.values(), *_rivals(present)]),
+        "trouble": sorted([*present.trouble.values(), *rivals(present.routers)]),
     }
 
 
@@ -82,7 +89,7 @@ def explain(present: Present, what: str) -> Json:
     """
     for router in present.config.virtual_routers:
         if router.name == what:
-            return {"kind": "router", **_router_explained(_router(present, router))}
+            return {"kind": "router", **router_explained(_router(present, router))}
     service, _, server = what.partition("/")
     if what == SYNC and SYNC not in present.pools and present.config.connection_sync is not None:
         return {"kind": "sync", "name": SYNC, **_sync_explained(present)}
@@ -109,97 +116,8 @@ def _members(pool: Pool) -> list[Member]:
 
 
 def _router(present: Present, router: VirtualRouter) -> Json:
-    report = present.routers.get(router.name)
     settings = settings_on(present.config.nodes[present.node], router)
-    facts: Json = {
-        "name": router.name,
-        "vrid": router.vrid,
-        "interface": settings.interface,
-        "group": router.group,
-        "priority": settings.priority,
-        "addresses": [str(address) for address in router.all_addresses],
-        "virtual_mac": settings.virtual_mac_in_words,
-        "device": settings.device,
-    }
-    if report is None:
-        return {
-            **facts,
-            "state": "unknown",
-            "since": None,
-            "reason": "the VRRP worker has said nothing about it",
-            "active_peer": None,
-            "held": [],
-            "counters": {},
-            "peers": [],
-            "arithmetic": f"base {facts['priority']}",
-            "trackers": [],
-            "rival": None,
-            "outlook": "",
-            "remark": "",
-        }
-    return {
-        **facts,
-        "priority": report.priority,
-        "state": str(report.state),
-        "since": report.since,
-        "reason": report.reason,
-        "active_peer": report.active_peer,
-        "held": list(report.held),
-        "counters": dict(report.counters),
-        "peers": [
-            {"address": address, "counters": dict(counted)}
-            for address, counted in report.peers.items()
-        ],
-        "arithmetic": report.arithmetic,
-        "trackers": list(report.trackers),
-        "rival": report.rival or None,
-        "outlook": report.outlook,
-        "remark": report.remark,
-    }
-
-
-def _complaints(peers: list[Json]) -> list[str]:
-    """What was not as it should be in what peers sent, a sentence for each of them."""
-    sentences = []
-    for peer in peers:
-        counted = cast("dict[str, int]", peer["counters"])
-        wrong = [f"{count} {kind}" for kind, count in counted.items() if kind != "received"]
-        if wrong:
-            sentences.append(f"packets from {peer['address']}: {', '.join(sorted(wrong))}")
-    return sentences
-
-
-def _router_explained(router: Json) -> Json:
-    held, configured = cast("list[str]", router["held"]), cast("list[str]", router["addresses"])
-    because = [
-        router["reason"],
-        f"vrid {router['vrid']} on {router['interface']}, priority {router['priority']}",
-        f"holds {', '.join(held) or 'no address'}; configured: {', '.join(configured)}",
-    ]
-    if "," in str(router["arithmetic"]):  # more than the base
-        because.append(f"priority: {router['arithmetic']}")
-    because += _complaints(cast("list[Json]", router["peers"]))
-    because += [f"depends on: {phrase}" for phrase in cast("list[str]", router["trackers"])]
-    if router["virtual_mac"]:
-        because.append(f"virtual MAC {router['virtual_mac']}, on {router['device']}")
-    if router["remark"]:
-        because.append(str(router["remark"]))
-    if router["active_peer"]:
-        because.append(f"{router['active_peer']} is active")
-    if router["outlook"]:
-        because.append(f"this director {router['outlook']}")
-    if router["group"]:
-        because.append(f"moves together with the others of its group {router['group']}")
-    return {**router, "because": because}
-
-
-def _rivals(present: Present) -> list[str]:
-    """What is wrong beyond this director: another one is active as well."""
-    return [
-        f"{router.name}: {router.rival} is active as well (split brain)"
-        for router in present.routers.values()
-        if router.rival
-    ]
+    return router_told(settings, present.routers.get(router.name))
 
 
 def _service(present: Present, pool: Pool) -> Json:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import deque
+from collections.abc import Iterable
 
 from hadirector import limits
 
@@ -20,6 +22,7 @@ class Channel:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
+        self._put_back: deque[bytes] = deque()
         self.lines_dropped = 0
 
     @classmethod
@@ -39,12 +42,18 @@ class Channel:
 
     async def receive(self, *, timeout_s: float | None = None) -> bytes | None:
         """Return the next line, None at the end of the channel; raises TimeoutError."""
+        if self._put_back:
+            return self._put_back.popleft()
         async with asyncio.timeout(timeout_s):
             try:
                 line = await self._reader.readline()
             except (ConnectionError, ValueError):  # ValueError: a line beyond the bound
                 return None
         return line if line.endswith(b"\n") else None
+
+    def put_back(self, lines: Iterable[bytes]) -> None:
+        """Have these lines received before any other: for whoever reads on from here."""
+        self._put_back.extend(lines)
 
     def close(self) -> None:
         """Close this end."""

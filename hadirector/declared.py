@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hadirector.config.addresses import format_listen, parse_listen
-from hadirector.ipvs.model import FirewallMark, ServiceKey
+if TYPE_CHECKING:
+    from hadirector.ipvs.model import ServiceKey
 
 FILE_NAME = "declared.json"
 
@@ -41,6 +42,9 @@ class Memory:
 
 def remember(directory: Path, keys: Iterable[ServiceKey]) -> None:
     """Write the keys; raises OSError."""
+    from hadirector.config.addresses import format_listen
+    from hadirector.ipvs.model import FirewallMark
+
     lines = sorted(
         f"fwmark:{key.mark} {key.version}" if isinstance(key, FirewallMark) else format_listen(key)
         for key in keys
@@ -50,8 +54,21 @@ def remember(directory: Path, keys: Iterable[ServiceKey]) -> None:
     fresh.replace(directory / FILE_NAME)
 
 
+def is_anything_left(directory: Path) -> bool:
+    """Whether something is remembered; where that cannot be known, yes."""
+    try:
+        return (directory / FILE_NAME).read_text().strip() != "[]"
+    except FileNotFoundError:
+        return False
+    except (OSError, ValueError):
+        return True
+
+
 def recall(directory: Path) -> set[ServiceKey]:
     """Return what was remembered, nothing where there is no file; raises OSError or ValueError."""
+    from hadirector.config.addresses import parse_listen
+    from hadirector.ipvs.model import FirewallMark
+
     try:
         lines = json.loads((directory / FILE_NAME).read_text())
     except FileNotFoundError:

@@ -20,7 +20,7 @@ from pathlib import Path
 from checkers.base import Result
 from checkers.health import State, Transition
 from hadirector import answers, declared, limits, messages, pool
-from hadirector.answers import Json, Present, audited
+from hadirector.answers import Present, audited
 from hadirector.api.app import serve
 from hadirector.channel import Channel
 from hadirector.checks import CheckRegister, serving
@@ -40,6 +40,7 @@ from hadirector.pool import Order
 from hadirector.pools import Pools
 from hadirector.reconciler import HEALTH, Reconciler, Turn
 from hadirector.rereading import Rereading
+from hadirector.router_answers import Json
 from hadirector.sync_keeper import SyncKernel
 from hadirector.turns import AUDIT, Asked, TurnRequests
 from hadirector.upkeep import ROLE, SENT, Upkeep
@@ -162,6 +163,8 @@ class Director:
                 break
         self._present.ready = True
         self._tell_quorums()
+        if self._told.adopting and self._present.digest == digest_of(self._told.config):
+            self._tell_adopted(self._present.config, self._told.config)
         await self._upkeep.warm_up(self._present)
         self._channel.send(messages.encode(messages.Ready(turn.sentence)))
         await self._rereading.ahead(self._present)
@@ -260,11 +263,14 @@ class Director:
         self._adopt(outcome.config, outcome.digest)
         table, failures = await self._turn_told(RELOAD)
         # Now that the table is ready for its clients, the addresses may follow.
-        vrrp = told_to_worker(outcome.config, self._told.node)
-        self._channel.send(messages.encode(messages.Adopted(outcome.json, vrrp)))
+        self._tell_adopted(outcome.config, outcome.json)
         # It went by what the table was held to be: is that what it is?
         asyncio.get_running_loop().call_later(limits.LOOKED_OVER_AFTER_S, self._turns.ask, AUDIT)
         return outcome.reply(table=table, failures=failures)
+
+    def _tell_adopted(self, config: Config, json: str) -> None:
+        vrrp = told_to_worker(config, self._told.node)
+        self._channel.send(messages.encode(messages.Adopted(json, vrrp, config.balances)))
 
     async def _turn_told(self, why: str) -> tuple[str, tuple[str, ...]]:
         """Have a turn taken for somebody who waits: its sentence, and what failed."""

@@ -12,11 +12,11 @@ import signal
 import socket
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from hadirector import limits, messages
 from hadirector.channel import Channel
-from hadirector.director import Director
-from hadirector.ipvs.table import KernelTable
+from hadirector.declared import is_anything_left
 from hadirector.logs import configure_logs
 
 
@@ -34,7 +34,25 @@ async def serve_as_told(end: socket.socket) -> None:
     told = messages.decode(line) if line is not None else None
     if not isinstance(told, messages.Configure):
         raise SystemExit("the director process is started by `hadirector run`, not by hand")
+    while told is not None:
+        told = await _serve(told, channel)
+
+
+async def _serve(told: messages.Configure, channel: Channel) -> messages.Configure | None:
+    """Be what it takes, until told to stop; or return what to be instead.
+
+    Where nothing is balanced, neither checks nor IPVS are loaded. A table that an earlier
+    configuration has left behind is something to balance: it has to go.
+    """
+    if not told.balances and not is_anything_left(Path(told.runtime_dir)):
+        from hadirector.vrrp_alone import VrrpAlone
+
+        return await VrrpAlone(told, channel).run()
+    from hadirector.director import Director
+    from hadirector.ipvs.table import KernelTable
+
     await Director(told, channel, KernelTable()).run()
+    return None
 
 
 def main() -> None:

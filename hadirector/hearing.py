@@ -1,18 +1,31 @@
 """What the supervisor and the VRRP worker tell a director process about themselves: it is noted.
 
-Reports replace each other in `Present`; events go into the journal. Nothing is decided here.
+Reports replace each other; events go into the journal. Nothing is decided here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
-from hadirector.answers import Present
 from hadirector.journal import Journal
 from vrrp import messages as vrrp_messages
 
 
-def hear_processes(present: Present, table: Mapping[str, Mapping[str, float | int | None]]) -> None:
+class Heard(Protocol):
+    """Where it is noted."""
+
+    routers: dict[str, vrrp_messages.RouterReport]
+    timing: vrrp_messages.Timing | None
+    processes: Mapping[str, Mapping[str, float | int | None]]
+    trouble: dict[str, str]
+
+    @property
+    def router_names(self) -> frozenset[str]:
+        """The virtual routers of the file."""
+
+
+def hear_processes(present: Heard, table: Mapping[str, Mapping[str, float | int | None]]) -> None:
     """Note who runs."""
     present.processes = table
     if table.get("vrrp", {}).get("pid") is None:
@@ -24,7 +37,7 @@ def hear_processes(present: Present, table: Mapping[str, Mapping[str, float | in
         present.trouble.pop("vrrp", None)
 
 
-def hear_vrrp(present: Present, journal: Journal, text: str) -> None:
+def hear_vrrp(present: Heard, journal: Journal, text: str) -> None:
     """Note what the VRRP worker said."""
     try:
         message = vrrp_messages.decode(text.encode())
@@ -33,7 +46,7 @@ def hear_vrrp(present: Present, journal: Journal, text: str) -> None:
         return
     if isinstance(message, vrrp_messages.RouterReport):
         # A virtual router taken out of the file may have a last word: it is not kept.
-        if any(message.name == router.name for router in present.config.virtual_routers):
+        if message.name in present.router_names:
             present.routers[message.name] = message
     elif isinstance(message, vrrp_messages.Timing):
         present.timing = message

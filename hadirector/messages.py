@@ -21,11 +21,14 @@ class Configure:
     """To the director: its configuration, resolved and checked (`config_to_json`), once, first."""
 
     config: str
+    vrrp: str  # what the VRRP worker is told (`elections.told_to_worker`)
     file: str
     node: str
     runtime_dir: str
     state_dir: str
     on_stop: str = ""  # goes before the file's; empty: as the file says
+    balances: bool = True  # `Config.balances`
+    adopting: bool = False  # by a reload: the supervisor hears of it once the table is ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class Adopted:
 
     config: str  # `config_to_json`
     vrrp: str  # `elections.told_to_worker`
+    balances: bool  # `Config.balances`
 
 
 Message = (

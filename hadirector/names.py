@@ -5,10 +5,10 @@ A name that does not exist is never taken for its neighbour: it is refused, with
 
 from __future__ import annotations
 
-from hadirector.answers import UnknownSubjectError
 from hadirector.config.diagnostics import near
 from hadirector.config.model import Config, Server, Service
 from hadirector.pool import server_key
+from hadirector.router_answers import UnknownSubjectError
 
 NAMES_TOLD_MAX = 10  # of a service with ten thousand servers
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from hadirector.answers import Json, Present
+from hadirector.answers import Present
 from hadirector.config.again import Reader
 from hadirector.config.diagnostics import Diagnostic
 from hadirector.config.model import Config, Service
 from hadirector.pool import server_key
+from hadirector.router_answers import Json
 
 CHANGES_TOLD_MAX = 20  # in the sentence; the rest is counted
 

@@ -46,6 +46,7 @@ class Assignment:
     runtime_dir: str
     state_dir: str
     on_stop: str = ""
+    balances: bool = True  # `Config.balances`
 
 
 class Supervisor:
@@ -54,6 +55,7 @@ class Supervisor:
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
         self._config = assignment.config
+        self._balances = assignment.balances
         self._told_worker = _understood(assignment.vrrp)
         self._log = Log()
         self._will = vrrp_messages.LastWill(routers=())
@@ -185,6 +187,8 @@ class Supervisor:
     def _greet_director(self) -> list[bytes]:
         configure = messages.Configure(
             config=self._config,
+            vrrp=vrrp_messages.encode(self._told_worker).decode().rstrip("\n"),
+            balances=self._balances,
             file=self._assignment.file,
             node=self._assignment.node,
             runtime_dir=self._assignment.runtime_dir,
@@ -212,8 +216,8 @@ class Supervisor:
             case messages.Quorums(met):
                 self._facts = vrrp_messages.Facts(services=dict(met))
                 self._vrrp.send(vrrp_messages.encode(self._facts))
-            case messages.Adopted(config, vrrp):
-                self._adopt(config, vrrp)
+            case messages.Adopted():
+                self._adopt(message)
         return False
 
     async def _bury_director(self, how: str) -> None:
@@ -221,14 +225,14 @@ class Supervisor:
         if not self._stop_reason:
             self._note("process", f"the director process {how}; traffic goes on, the table stays")
 
-    def _adopt(self, config: str, vrrp: str) -> None:
+    def _adopt(self, adopted: messages.Adopted) -> None:
         """Take a reloaded configuration, which the director process has already checked."""
         try:
-            self._told_worker = _understood(vrrp)
+            self._told_worker = _understood(adopted.vrrp)
         except vrrp_messages.MessageError as error:
             self._note("process", f"the director process adopted what is not understood: {error}")
             return
-        self._config = config
+        self._config, self._balances = adopted.config, adopted.balances
         self._vrrp.watch.change_patience(self._vrrp_patience(), time.monotonic())
         self._vrrp.send(vrrp_messages.encode(self._told_worker))
 

@@ -29,6 +29,7 @@ PURE = (
     "checkers.timetable",
     "checkers.view",
     "hadirector.answers",
+    "hadirector.router_answers",
     "hadirector.checks",
     "hadirector.connection_sync",
     "hadirector.cli.screen",

@@ -12,13 +12,15 @@ import socket
 import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
 from hadirector import limits
-from hadirector.answers import Json, UnknownSubjectError
-from hadirector.overrides import Command, OrderError
+from hadirector.router_answers import Json, UnknownSubjectError
+
+if TYPE_CHECKING:
+    from hadirector.overrides import Command
 
 EVENTS_DEFAULT = 50
 COUNT = re.compile("[0-9]{1,9}")
@@ -79,6 +81,8 @@ async def _audit(request: web.Request) -> web.Response:
 
 
 async def _override(request: web.Request) -> web.Response:
+    from hadirector.overrides import Command, OrderError  # VRRP alone never loads it
+
     asked = request.query
     try:
         command = Command.parse(

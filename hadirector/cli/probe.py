@@ -53,10 +53,10 @@ def execute(args: argparse.Namespace) -> int:
     """Make the probes and print what each found."""
     # Imported here: `--help` should not wait for pydantic.
     from checkers.health import State
-    from hadirector.answers import UnknownSubjectError
     from hadirector.checks import checks_of
     from hadirector.cli.loading import load_or_fail
     from hadirector.names import servers_called
+    from hadirector.router_answers import UnknownSubjectError
 
     config = load_or_fail(args.file)
     try:

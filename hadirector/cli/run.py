@@ -87,6 +87,7 @@ def execute(args: argparse.Namespace) -> int:
                 runtime_dir=str(args.runtime_dir.resolve()),
                 state_dir=str(args.state_dir.resolve()),
                 on_stop=args.on_stop or "",
+                balances=config.balances,
             ),
             lock,
         )

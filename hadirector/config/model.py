@@ -176,3 +176,9 @@ class Config:
     max_changes: int | None = None
     connection_sync: ConnectionSync | None = None
     on_stop: OnStop = OnStop.KEEP
+
+    @property
+    def balances(self) -> bool:
+        """Whether it has anything to do with the kernel's IPVS; if not, it is VRRP alone."""
+        removes = self.undeclared is Undeclared.REMOVE
+        return bool(self.services or self.settings or self.connection_sync or removes)

@@ -14,7 +14,7 @@ from checkers.health import State
 from checkers.tcp import TcpOptions
 from checkers.view import CheckView
 from hadirector import pool
-from hadirector.answers import Present, UnknownSubjectError, explain, status
+from hadirector.answers import Present, explain, status
 from hadirector.checks import ServerView
 from hadirector.config.model import Config, Node
 from hadirector.connection_sync import (
@@ -27,6 +27,7 @@ from hadirector.connection_sync import (
 from hadirector.ipvs.control import SyncRole
 from hadirector.ipvs.model import Counters, DestinationKey, Entry, Table
 from hadirector.reconciler import Turn
+from hadirector.router_answers import UnknownSubjectError
 from hadirector.told_checks import RESULTS_TOLD
 from tests.hadirector.test_pool import DOWN, FIRST, SECOND, UP, WEB
 from vrrp import events

@@ -20,12 +20,15 @@ KEYS: set[ServiceKey] = {
 def test_every_kind_of_service_comes_back(tmp_path: Path) -> None:
     declared.remember(tmp_path, KEYS)
     assert declared.recall(tmp_path) == KEYS
+    assert declared.is_anything_left(tmp_path)
     declared.remember(tmp_path, [])
     assert declared.recall(tmp_path) == set()
+    assert not declared.is_anything_left(tmp_path)
 
 
 def test_nothing_was_declared_before_the_first_start(tmp_path: Path) -> None:
     assert declared.recall(tmp_path) == set()
+    assert not declared.is_anything_left(tmp_path)
 
 
 def test_the_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -41,6 +44,7 @@ def test_a_broken_file_is_a_value_error(tmp_path: Path, text: str) -> None:
     (tmp_path / declared.FILE_NAME).write_text(text, encoding="latin-1")
     with pytest.raises(ValueError, match=r"."):
         declared.recall(tmp_path)
+    assert declared.is_anything_left(tmp_path)  # for all that is known
 
 
 def test_an_unreadable_file_is_an_os_error(tmp_path: Path) -> None:

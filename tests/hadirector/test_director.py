@@ -18,6 +18,7 @@ from hadirector.cli.client import ask
 from hadirector.config.codec import config_to_json
 from hadirector.config.loader import load
 from hadirector.director import Director
+from hadirector.elections import told_to_worker
 from hadirector.ipvs.dataplane import Dataplane, DataplaneAbsentError
 from hadirector.ipvs.memory import MemoryTable
 from hadirector.ipvs.model import Table
@@ -53,6 +54,7 @@ class Daemon:
         self.directory = directory
         self.file = directory / "pair.yaml"
         self.table = table
+        self.adopting = False  # it goes on from a director that had nothing to balance
         self._dataplane = kernel or table
         self.kernel = MemoryDaemons()
         self._task: asyncio.Task[None]
@@ -66,10 +68,12 @@ class Daemon:
         assert config is not None
         told = messages.Configure(
             config=config_to_json(config),
+            vrrp=told_to_worker(config, "lb1"),
             file=str(self.file),
             node="lb1",
             runtime_dir=str(self.directory),
             state_dir=str(self.directory),
+            adopting=self.adopting,
         )
         self._theirs = await Channel.over(theirs)
         self._task = asyncio.create_task(
@@ -201,6 +205,27 @@ async def test_a_restart_adopts_the_table_and_removes_what_left_the_file_meanwhi
         await again.hears(messages.Ready)
         assert [str(key) for key in table.table] == ["tcp 192.0.2.100:81"]
         await again.stop(supervisor_dies=True)
+
+
+@pytest.mark.asyncio
+async def test_services_that_come_with_a_reload_are_there_before_the_addresses_follow(
+    tmp_path: Path,
+) -> None:
+    """Until then there was none, so another process answered, and VRRP was not held."""
+    async with listening() as server:
+        write_pair(tmp_path / "pair.yaml", [port_of(server)])
+        one = Daemon(tmp_path, MemoryTable())
+        one.adopting = True
+        await one.start()
+        try:
+            adopted = await one.hears(messages.Adopted)
+            assert isinstance(adopted, messages.Adopted)
+            assert adopted.balances
+            assert json.loads(adopted.vrrp)["routers"][0]["name"] == "front"
+            assert one.weights() == {f"127.0.0.1:{port_of(server)}": 1}
+            await one.hears(messages.Ready)
+        finally:
+            await one.stop()
 
 
 @pytest.mark.asyncio

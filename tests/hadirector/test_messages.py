@@ -24,6 +24,7 @@ from hadirector.messages import (
     [
         Configure(
             config='{"a": 1}',
+            vrrp='{"type": "Configure"}',
             file="/etc/pair.yaml",
             node="lb1",
             runtime_dir="/run/hadirector",
@@ -37,7 +38,7 @@ from hadirector.messages import (
         Heartbeat(),
         Ready("table matches"),
         Quorums({"web": True, "mail": False}),
-        Adopted('{"a": "\\n"}', '{"type": "Configure"}'),
+        Adopted('{"a": "\\n"}', '{"type": "Configure"}', True),
     ],
 )
 def test_every_message_is_one_line_and_comes_back(message: Message) -> None:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hadirector.answers import UnknownSubjectError
 from hadirector.config.model import Config
 from hadirector.names import server_called, servers_called
+from hadirector.router_answers import UnknownSubjectError
 from tests.hadirector.test_pool import FIRST, SECOND, WEB, server
 
 FALLBACK = "web/198.51.100.29:80"

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from hadirector import limits
-from hadirector.answers import Json, UnknownSubjectError
 from hadirector.api.app import serve
 from hadirector.cli.client import SOCKET_NAME, ask
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_INVALID, CliError
 from hadirector.overrides import Command
 from hadirector.preflight import only_one
+from hadirector.router_answers import Json, UnknownSubjectError
 from tests.prerequisites import require
 
 ROOT = Path(__file__).parents[3]

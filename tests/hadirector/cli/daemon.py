@@ -6,11 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hadirector.answers import Json, UnknownSubjectError
 from hadirector.api.app import serve
 from hadirector.cli.client import SOCKET_NAME
 from hadirector.cli.main import main
 from hadirector.overrides import Command
+from hadirector.router_answers import Json, UnknownSubjectError
 from tests.hadirector.cli.made_up import STATUS
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hadirector.answers import Json
+from hadirector.router_answers import Json
 from tests.hadirector.cli.daemon import Prepared, answering, command
 from tests.hadirector.cli.made_up import NOW, STATUS
 

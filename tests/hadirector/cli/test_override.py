@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from hadirector.answers import Json
 from hadirector.overrides import Command
+from hadirector.router_answers import Json
 from tests.hadirector.cli.daemon import Prepared, answering, command
 
 WHAT = "web/[2001:db8::1]:80"
