@@ -42,7 +42,12 @@ from hadirector.config.durations import (
     parse_duration,
 )
 
-STRICT = ConfigDict(strict=True, extra="forbid", arbitrary_types_allowed=True)
+STRICT = ConfigDict(
+    strict=True,
+    extra="forbid",
+    arbitrary_types_allowed=True,
+    defer_build=True,  # most of the models are only asked what fields they have
+)
 
 _ADDRESS_KINDS = (IPv4Address, IPv4Interface, IPv6Address, IPv6Interface)
 _EXAMPLES: dict[type, str] = {

@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 from annotated_types import Ge, Le
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from hadirector.config.adapter import SECONDS, STRICT
@@ -27,17 +27,26 @@ from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken
 
 T = TypeVar("T")
 
+_AT_ONCE = ConfigDict(**{**STRICT, "defer_build": False})
 NOTHING: AbstractMapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FieldShape:
-    """One key of a section."""
+    """One key of a section. `kind` is what it takes, annotated as pydantic reads it."""
 
-    validate: Callable[[object], object]
+    kind: Any
     required: bool
     default: object
     bounds: Bounds
+    _validate: Callable[[object], object] | None = None
+
+    def validate(self, value: object) -> object:
+        """The value as the program uses it. Raises ValidationError."""
+        if self._validate is None:  # of hundreds of keys, a file has a few
+            config = None if _has_own(self.kind) else _AT_ONCE
+            self._validate = TypeAdapter(self.kind, config=config).validator.validate_python
+        return self._validate(value)
 
 
 @dataclass(slots=True)
@@ -81,7 +90,7 @@ def fields_of(shape: type[BaseModel]) -> AbstractMapping[str, FieldShape]:
         low = next((item.ge for item in info.metadata if isinstance(item, Ge)), None)
         high = next((item.le for item in info.metadata if isinstance(item, Le)), None)
         result[name] = FieldShape(
-            TypeAdapter(kind, config=None if _has_own(kind) else STRICT).validator.validate_python,
+            kind,
             info.is_required(),
             None if info.is_required() else info.default,
             Bounds(low, high, is_duration=SECONDS in info.metadata),
