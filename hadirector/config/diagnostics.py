@@ -81,6 +81,7 @@ class Rule(StrEnum):
     LONELY_PEERS = "lonely-peers"
     UNKNOWN_NODE = "unknown-node"
     TWO_ACTIVES = "two-actives"
+    NO_PEER = "no-peer"
     GROUP_PRIORITY = "group-priority"
     UNKNOWN_GROUP = "unknown-group"
     UNOWNED_VIP = "unowned-vip"

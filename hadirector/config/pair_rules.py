@@ -28,8 +28,13 @@ def check_pair(top: FileDraft, findings: Findings) -> None:
     _duplicate_vrid(top, findings)
     _group_priority(top, findings)
     for router in top.routers:
-        for rule in _RULES:
-            rule(top, router, findings)
+        check_router(top, router, findings)
+
+
+def check_router(top: FileDraft, router: RouterDraft, findings: Findings) -> None:
+    """Apply the rules about one virtual router on the directors of `top`."""
+    for rule in _RULES:
+        rule(top, router, findings)
 
 
 def address_of(node: Draft, name: str = "address") -> Address | None:

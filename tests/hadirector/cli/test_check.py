@@ -82,3 +82,30 @@ def test_a_missing_file_is_an_invalid_configuration(
 ) -> None:
     assert main(["check", str(tmp_path / "none.yaml")]) == 2
     assert "no such file" in capsys.readouterr().err
+
+
+def test_two_files_of_one_pair(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    quickstart = (ROOT / "configs" / "quickstart.yaml").read_text()
+    Path("lb1.yaml").write_text(quickstart)
+    Path("lb2.yaml").write_text(quickstart)
+    assert main(["check", "lb1.yaml", "--peer", "lb2.yaml"]) == 0
+    assert capsys.readouterr().out.endswith("together: both files say the same\n")
+
+    Path("lb2.yaml").write_text(quickstart.replace("vrid: 52", "vrid: 53"))
+    assert main(["check", "lb1.yaml", "--node", "lb1", "--peer", "lb2.yaml"]) == 2
+    output = capsys.readouterr()
+    assert "lb1.yaml:21:" in output.err
+    assert "compare lb2.yaml:21" in output.err
+    assert "together: refused" in output.err
+    assert main(["check", "lb1.yaml", "--json", "--peer", "lb2.yaml"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["valid"], told["peer"]["valid"], told["valid_together"]) == (True, True, False)
+    assert told["together"][0]["path"] == "virtual_routers[1].vrid"
+
+    assert main(["check", "lb1.yaml", "--node", "lb3", "--peer", "lb2.yaml"]) == 2
+    assert 'no node "lb3"' in capsys.readouterr().err
+    assert main(["check", "lb1.yaml", "--node", "lb1"]) == 2
+    assert "add --peer OTHER" in capsys.readouterr().err
