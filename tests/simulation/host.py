@@ -48,6 +48,7 @@ class Host:
             for link in group.links
         }
         """Where it speaks from, by group and link."""
+        self._names = {at: world.options.groups[at[0]].router(at[1]) for at in self.sources}
         self.groups: list[Group] | None = None
         """The worker's; None while there is no worker."""
         self.powered = True
@@ -85,7 +86,11 @@ class Host:
     def machine(self, group: int, link: int) -> Machine | None:
         if self.groups is None:
             return None
-        return self.groups[group].members.get(self.world.options.groups[group].router(link))
+        return self.groups[group].members.get(self._names[group, link])
+
+    def armed(self, group: int) -> float | None:
+        """When the worker comes back to a group by itself, on this host's clock."""
+        return self._armed.get(group)
 
     def links(self, group: int) -> tuple[int, ...]:
         """Where a group has virtual routers on this host."""

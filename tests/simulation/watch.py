@@ -187,14 +187,17 @@ class Watch:
     def stepped(self, host: Host, group: int) -> None:
         """A worker's group has handled something."""
         assert host.groups is not None
-        machines = host.groups[group].members.values()
-        states = {machine.settings.name: machine.state for machine in machines}
-        if host.telling:  # a member that was added just now is not told of its interface yet
-            states = {name: state for name, state in states.items() if state is not State.INIT}
-        if len({state is State.ACTIVE for state in states.values()}) > 1:
-            told = ", ".join(f"{name} is {state}" for name, state in states.items())
+        members = host.groups[group].members
+        states = [machine.state for machine in members.values()]
+        active, key = State.ACTIVE in states, (host.name, group)
+        # While the worker is told of its interfaces, one just added does not know its own yet.
+        away = active and any(
+            state is not State.ACTIVE and not (host.telling and state is State.INIT)
+            for state in states
+        )
+        if away:
+            told = ", ".join(f"{name} is {machine.state}" for name, machine in members.items())
             raise Violation("split", f"{host.name}: {told}")
-        active, key = State.ACTIVE in states.values(), (host.name, group)
         if self._active.get(key) is not active:
             self._active[key] = active
             self._look_at_pairs(group)
@@ -369,8 +372,7 @@ class Watch:
                 raise Violation("usurped", text)
 
     def _look_at_timer(self, host: Host, group: int) -> None:
-        assert host.groups is not None
-        deadline = host.groups[group].next_deadline()
+        deadline = host.armed(group)
         if deadline is None:
             if host.can_take_part(group):
                 raise Violation("timer", f"{host.name} waits for nothing ({self._name(group)})")
