@@ -4,30 +4,18 @@ The problem. The worker must survive anything that the rest of the product does,
 anything that happens to the worker. So what passes between them is small, typed and complete in
 itself, and the wire form can be read by a person with `strace` in hand.
 
-The approach. Frozen dataclasses; `encode` and `decode` follow their type hints, so that a message
-is defined in exactly one place. Unknown fields and wrong types are errors, not guesses.
+The approach. Frozen dataclasses; `encode` and `decode` follow their type hints (`typed_json`), so
+that a message is defined in exactly one place.
 
 This module never does I/O.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from functools import cache
-from ipaddress import (
-    IPv4Address,
-    IPv4Interface,
-    IPv6Address,
-    IPv6Interface,
-    ip_address,
-    ip_interface,
-)
-from types import MappingProxyType, NoneType, UnionType
-from typing import Annotated, Final, cast, get_args, get_origin, get_type_hints
+from types import MappingProxyType
+from typing import Final, cast
 
 from vrrp.config import IPInterface, RouterSettings
 from vrrp.events import State
@@ -36,13 +24,11 @@ from vrrp.keys import HmacKey
 from vrrp.packet import IPAddress
 from vrrp.paths import PolicyRule, Route
 from vrrp.tracked import Tracker
+from vrrp.typed_json import MessageError as MessageError
+from vrrp.typed_json import read_dataclass, read_line, write_line
 
 LINE_BYTES_MAX: Final = 4 * 1024 * 1024
 """Nobody has to buffer more than this; thousands of virtual routers fit in."""
-
-
-class MessageError(Exception):
-    """A line is not a message; the sentence says where it goes wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,110 +243,18 @@ _TYPES: Final[Mapping[str, type[Message]]] = MappingProxyType(
     }
 )
 _NAMES: Final = MappingProxyType({kind: name for name, kind in _TYPES.items()})
-_ADDRESSES: Final = (IPv4Address, IPv6Address)
-_INTERFACES: Final = (IPv4Interface, IPv6Interface)
 
 
 def encode(message: Message) -> bytes:
     """Return the line for `message`, its line feed included."""
-    document = {"type": _NAMES[type(message)], **_fields(message)}
-    return _ENCODER.encode(document).encode() + b"\n"
+    return write_line(message, type=_NAMES[type(message)])
 
 
 def decode(line: bytes) -> Message:
     """Return the message in `line`. Raises MessageError."""
-    try:
-        document = json.loads(line)
-    except ValueError as error:
-        raise MessageError(f"not JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise MessageError("not a JSON object")
+    document = read_line(line)
     name = document.pop("type", None)
     kind = _TYPES.get(name) if isinstance(name, str) else None
     if kind is None:
         raise MessageError(f"type: {name!r} is none of {', '.join(_TYPES)}")
-    return cast("Message", _read_dataclass(kind, document, name))
-
-
-def _to_json(value: object) -> object:
-    """Turn into something simpler what `json` cannot write by itself."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _fields(value)
-    if isinstance(value, (*_INTERFACES, *_ADDRESSES)):
-        return str(value)
-    raise TypeError(f"{value!r} has no place in a message")
-
-
-_ENCODER: Final = json.JSONEncoder(default=_to_json, check_circular=False)
-"""Hundreds of reports a minute: what is plain is left to the encoder, which is written in C."""
-
-
-def _read_dataclass(kind: type, document: object, path: str) -> object:
-    if not isinstance(document, dict):
-        raise MessageError(f"{path}: not an object")
-    hints = _hints(kind)
-    if unknown := document.keys() - hints.keys():
-        raise MessageError(f"{path}: unknown field {min(unknown)!r}")
-    values = {name: _read(hints[name], value, f"{path}.{name}") for name, value in document.items()}
-    try:
-        built: object = kind(**values)
-    except (TypeError, ValueError) as error:  # a field is missing; or its own check refused it
-        raise MessageError(f"{path}: {error}") from None
-    return built
-
-
-def _read(hint: object, value: object, path: str) -> object:
-    """Read `value` as what the type hint asks for."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin is Annotated:
-        return _read(arguments[0], value, path)
-    if origin is UnionType:
-        if value is None and NoneType in arguments:
-            return None
-        if set(arguments) & {*_ADDRESSES, *_INTERFACES}:
-            return _read_address(arguments, value, path)
-        return _read(arguments[0], value, path)
-    if origin is tuple and isinstance(value, list):
-        return tuple(_read(arguments[0], item, f"{path}[{i}]") for i, item in enumerate(value))
-    if origin is dict and isinstance(value, dict):
-        return {str(k): _read(arguments[1], v, f"{path}.{k}") for k, v in value.items()}
-    if isinstance(hint, type):
-        return _read_plain(hint, value, path)
-    raise MessageError(f"{path}: {value!r} is not what belongs here")
-
-
-def _read_address(kinds: tuple[object, ...], value: object, path: str) -> object:
-    """Read an address of either family, with prefix where `kinds` ask for it."""
-    try:
-        if isinstance(value, str) and IPv4Interface in kinds:
-            return ip_interface(value)
-        if isinstance(value, str):
-            return ip_address(value)
-    except ValueError as error:
-        raise MessageError(f"{path}: {error}") from None
-    raise MessageError(f"{path}: {value!r} is no address")
-
-
-def _read_plain(kind: type, value: object, path: str) -> object:
-    if dataclasses.is_dataclass(kind):
-        return _read_dataclass(kind, value, path)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, str) and issubclass(kind, Enum):
-        try:
-            return kind(value)
-        except ValueError as error:
-            raise MessageError(f"{path}: {error}") from None
-    if type(value) is kind:
-        return value
-    raise MessageError(f"{path}: {value!r} is not of type {kind.__name__}")
-
-
-def _fields(value: object) -> dict[str, object]:
-    kind: type = type(value)
-    return {name: getattr(value, name) for name in _hints(kind)}
-
-
-@cache
-def _hints(kind: type[object]) -> dict[str, object]:
-    return get_type_hints(kind, include_extras=True)
+    return cast("Message", read_dataclass(kind, document, str(name)))

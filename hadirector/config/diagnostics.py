@@ -110,6 +110,7 @@ class Rule(StrEnum):
     SYNC_ROLES = "sync-roles"
     SYNC_MIXED_FAMILIES = "sync-mixed-families"
     SYNC_BACKUP_ONLY = "sync-backup-only"
+    PEER_PAIR = "peer-pair"
     # warnings
     SAME_PRIORITY = "same-priority"
     SINGLE_NODE = "single-node"

@@ -199,7 +199,7 @@ def _explained(
     details = error.errors(include_url=False)
     if len(details) > 1:  # a list is not too short because its items are wrong
         details = [detail for detail in details if detail["type"] != "too_short"] or details
-    if _is_union(details):
+    if _is_union(details, node):
         message = f"{found(node)} is not what is meant here"
         return [(node, "", Explanation(Rule.WRONG_TYPE, message))]
     result = []
@@ -214,11 +214,11 @@ def _explained(
     return result
 
 
-def _is_union(details: list[ErrorDetails]) -> bool:
+def _is_union(details: list[ErrorDetails], node: Node) -> bool:
     """Whether pydantic tried several types: then it names each in the location."""
-    return any(
-        isinstance(step, str) and step[:1].islower() for d in details for step in d["loc"][:1]
-    )
+    keys = node.entries if isinstance(node, Mapping) else ()
+    steps = [step for detail in details for step in detail["loc"][:1] if step not in keys]
+    return any(isinstance(step, str) and step[:1].islower() for step in steps)
 
 
 def _follow(node: Node, detail: ErrorDetails) -> tuple[Node, str]:

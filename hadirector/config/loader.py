@@ -24,6 +24,7 @@ from hadirector.config.draft import Draft
 from hadirector.config.include import KEY, Files
 from hadirector.config.model import Config, Node, Server, Service
 from hadirector.config.nodes import Findings, Mapping
+from hadirector.config.peer_rules import peer_of
 from hadirector.config.positions import read_yaml
 from hadirector.config.probe_marks import probe_mark
 from hadirector.config.rules import check_rules
@@ -170,6 +171,7 @@ def _build(top: FileDraft) -> Config:
         max_changes=top.draft.get("max_changes", int),
         settings=_settings(top),
         connection_sync=sync_of(top),
+        peer=peer_of(top),
         on_stop=_value(top.draft, "on_stop", OnStop),
     )
 

@@ -29,6 +29,7 @@ from hadirector.ipvs.model import (
     VirtualAddress,
 )
 from hadirector.leaving import OnStop
+from hadirector.peer.settings import PeerSettings
 from hadirector.plan import Undeclared
 
 if TYPE_CHECKING:  # the codec resolves these two when it needs them
@@ -175,6 +176,7 @@ class Config:
     undeclared: Undeclared = Undeclared.REPORT
     max_changes: int | None = None
     connection_sync: ConnectionSync | None = None
+    peer: PeerSettings | None = None
     on_stop: OnStop = OnStop.KEEP
 
     @property

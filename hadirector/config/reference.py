@@ -21,6 +21,7 @@ from hadirector.config.draft import fields_of
 from hadirector.config.durations import PATTERN
 from hadirector.config.explain import Bounds
 from hadirector.config.own_shape import RouterOfNodeShape
+from hadirector.config.peer_shape import PeerShape
 from hadirector.config.schema import schema
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
@@ -71,6 +72,7 @@ _TITLES: Mapping[str, str] = {
     "DefaultsShape": "`defaults`",
     "IpvsShape": "`ipvs`: settings of the kernel",
     "ConnectionSyncShape": "`connection_sync`: connections survive",
+    "PeerShape": "`peer`: the channel between the two directors",
     "ServiceShape": "`services[]`: a virtual service",
     "ServerShape": "`services[].servers[]`: a real server",
     "PersistenceShape": "`services[].persistence`: clients that come back",
@@ -79,6 +81,7 @@ _TITLES: Mapping[str, str] = {
 _LINKS = {
     "Check": "[check](#check-timing-common-to-all-kinds)",
     "ConnectionSync": "[connection sync](#connection_sync-connections-survive)",
+    "Peer": "[the peer channel](#peer-the-channel-between-the-two-directors)",
     "Defaults": "[defaults](#defaults)",
     "Ipvs": "[settings](#ipvs-settings-of-the-kernel)",
     "Node": "[a director](#nodesname-a-director)",
@@ -106,6 +109,7 @@ def reference_text() -> str:
         RouterOfNodeShape,
         IpvsShape,
         ConnectionSyncShape,
+        PeerShape,
         model_from(Tracker, name="Tracker"),
         model_from(Hook, name="Hook"),
         model_from(Route, name="Route"),

@@ -20,6 +20,7 @@ from hadirector.config.diagnostics import Rule, choices, did_you_mean
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Node, Sequence
 from hadirector.config.pair_rules import address_of, check_pair, networks_of
+from hadirector.config.peer_rules import check_peer
 from hadirector.config.probe_rules import check_probe_marks
 from hadirector.config.sections import FileDraft, Listen
 from hadirector.config.service_rules import check_service, first_of, repeated
@@ -219,5 +220,6 @@ _RULES: tuple[Callable[[FileDraft, Findings], None], ...] = (
     check_pair,
     check_virtual_macs,
     check_sync,
+    check_peer,
     _single_node,
 )

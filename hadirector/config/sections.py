@@ -23,14 +23,16 @@ from hadirector.config.explain import found
 from hadirector.config.model import HealthCheck, Service
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken
 from hadirector.config.own_shape import MUST_AGREE, RouterOfNodeShape
+from hadirector.config.peer_shape import PeerShape
 from hadirector.config.several import ChecksDraft, check_combination
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.ipvs.model import ServiceKey
 from vrrp.config import RouterSettings, VirtualRouter
 
-_FILE_SECTIONS = frozenset(
-    {"nodes", "virtual_routers", "defaults", "services", "include", "ipvs", "connection_sync"}
+_PLAIN_SECTIONS = {"ipvs": IpvsShape, "connection_sync": ConnectionSyncShape, "peer": PeerShape}
+_FILE_SECTIONS = frozenset({"nodes", "virtual_routers", "defaults", "services", "include"}).union(
+    _PLAIN_SECTIONS
 )
 _SERVICE_SECTIONS = frozenset({"listen", "check", "checks", "servers", "persistence", "tunnel"})
 _SERVER_SECTIONS = frozenset({"check", "checks", "tunnel"})
@@ -114,6 +116,7 @@ class FileDraft:
     services: list[ServiceDraft] = field(default_factory=list)
     ipvs: Draft | None = None
     sync: Draft | None = None
+    peer: Draft | None = None
     others: tuple[Service, ...] = ()
 
 
@@ -124,16 +127,21 @@ def walk(root: Mapping, findings: Findings) -> FileDraft:
     top.nodes = dict(_nodes(root.entries.get("nodes"), findings))
     for path, node in _items(root, "virtual_routers", "", findings):
         top.routers.append(_router(node, path, top.nodes, findings))
-    if "ipvs" in root.entries:
-        top.ipvs = Draft(root.entries["ipvs"], "ipvs")
-        check_fields(top.ipvs, IpvsShape, findings)
-    if "connection_sync" in root.entries:
-        top.sync = Draft(root.entries["connection_sync"], "connection_sync")
-        check_fields(top.sync, ConnectionSyncShape, findings)
+    plain = dict(_plain_sections(root, findings))
+    top.ipvs, top.sync, top.peer = (plain.get(name) for name in _PLAIN_SECTIONS)
     walker = _Services(root, findings)
     for path, node in _items(root, "services", "", findings):
         top.services.append(walker.service(node, path))
     return top
+
+
+def _plain_sections(root: Mapping, findings: Findings) -> Iterator[tuple[str, Draft]]:
+    """Those that are written and have nothing but plain keys."""
+    for name, section in _PLAIN_SECTIONS.items():
+        if name in root.entries:
+            draft = Draft(root.entries[name], name)
+            check_fields(draft, section, findings)
+            yield name, draft
 
 
 def _nodes(node: Node | None, findings: Findings) -> Iterator[tuple[str, Draft]]:

@@ -34,6 +34,7 @@ from hadirector.config.balancing import (
 from hadirector.config.check_shape import CHECK_REF, CHECKS_MAX, REQUIRE, OneCheck, Require
 from hadirector.config.diagnostics import Rule, UnfitError, choices
 from hadirector.config.own_shape import RouterOfNodeShape
+from hadirector.config.peer_shape import PeerShape
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.drift import Drift
@@ -357,5 +358,10 @@ class FileShape(BaseModel):
         default=UNWRITTEN,
         description="How the kernels of the pair tell each other of connections; without it, they "
         "do not.",
+    )
+    peer: PeerShape = Field(
+        default=UNWRITTEN,
+        description="The channel between the two directors; without it, they know of each other "
+        "what VRRP says.",
     )
     services: list[ServiceShape] = Field(default=[], description="The virtual services.")
