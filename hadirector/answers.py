@@ -32,6 +32,7 @@ from vrrp.config import VirtualRouter
 from vrrp.messages import RouterReport, Timing
 
 SYNC = "connection-sync"
+PEER = "peer"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +56,8 @@ class Present:
     sync: SyncView | None = None
     warming_s: float | None = None  # how long this director still listens before it preempts
     trouble: dict[str, str] = field(default_factory=dict)  # what is wrong here, by subject
+    peer: Json | None = None  # `peer.told`; None: no channel is configured
+    trouble_of_pair: Mapping[str, str] = field(default_factory=dict)  # what is wrong between both
 
     @property
     def router_names(self) -> frozenset[str]:
@@ -78,7 +81,14 @@ def status(present: Present) -> Json:
         "services": [_service(present, pool) for pool in present.pools.values()],
         "table": _table(present.turn),
         "sync": _sync(present),
-        "trouble": sorted([*present.trouble.values(), *rivals(present.routers)]),
+        "peer": present.peer,
+        "trouble": sorted(
+            [
+                *present.trouble.values(),
+                *present.trouble_of_pair.values(),
+                *rivals(present.routers),
+            ]
+        ),
     }
 
 
@@ -93,12 +103,15 @@ def explain(present: Present, what: str) -> Json:
     service, _, server = what.partition("/")
     if what == SYNC and SYNC not in present.pools and present.config.connection_sync is not None:
         return {"kind": "sync", "name": SYNC, **_sync_explained(present)}
+    if what == PEER and PEER not in present.pools and present.peer is not None:
+        return {"kind": "peer", "name": PEER, **present.peer}
     pool = present.pools.get(service)
     if pool is None:
         config = present.config
         names = [service.name for service in config.services]
         names += [router.name for router in config.virtual_routers]
         names += [SYNC] if config.connection_sync is not None else []
+        names += [PEER] if present.peer is not None else []
         known = ", ".join(sorted(names)) or "nothing"
         raise UnknownSubjectError(f'nothing here is called "{what}"; there is: {known}')
     if not server:

@@ -36,6 +36,7 @@ from hadirector.journal import Journal
 from hadirector.leaving import OnStop, leave
 from hadirector.names import server_called
 from hadirector.overrides import ENABLE, Command, OverrideStore
+from hadirector.peer.room import PeerRoom
 from hadirector.pool import Order
 from hadirector.pools import Pools
 from hadirector.reconciler import HEALTH, Reconciler, Turn
@@ -96,6 +97,7 @@ class Director:
             loaded_at=now,
             checks=self._verdicts.views,
         )
+        self._pair = PeerRoom(self._present, self._journal)
 
     async def run(self) -> None:
         """Serve until the supervisor says stop or is gone."""
@@ -109,6 +111,7 @@ class Director:
                 ("memory", self._verdicts.keep()),
                 ("table", self._keep_the_table()),
                 ("reload", self._keep_the_configuration()),
+                ("peer", self._pair.run()),
                 ("readiness", self._say_when_ready()),
             )
         ]
@@ -216,6 +219,7 @@ class Director:
         self._present.actual = self._reconciler.actual
         self._present.turn = turn
         self._memory.keep(self._reconciler.declared)
+        self._pair.news()
         return turn
 
     def _expect_growth(self) -> None:
@@ -287,6 +291,7 @@ class Director:
         for gone in present.routers.keys() - {router.name for router in config.virtual_routers}:
             del present.routers[gone]
         self._check(config, self._reconciler.actual)
+        self._pair.adopt(config)
 
     # Checks
 
@@ -342,6 +347,7 @@ class Director:
     def _hear_roles(self) -> None:
         reports = self._present.routers.items()
         self._upkeep.roles_changed({name: report.state for name, report in reports})
+        self._pair.news()
 
     async def _beat(self) -> None:
         while True:
@@ -387,7 +393,7 @@ class Director:
 
     def _refreshed(self) -> Present:
         present = self._present
-        present.sync = self._upkeep.sync
+        present.sync, present.peer = self._upkeep.sync, self._pair.told()
         troubles = {
             "journal": self._journal.trouble,
             "overrides": self._overrides.trouble,
@@ -400,4 +406,5 @@ class Director:
             present.trouble.pop(about, None)
             if sentence:
                 present.trouble[about] = sentence
+        present.trouble_of_pair = self._pair.trouble
         return present

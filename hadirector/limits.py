@@ -36,3 +36,17 @@ KILLED_S = 2.0  # between SIGKILL and the end; longer only in the kernel's own h
 NOTES_KEPT_MAX = 100  # what the supervisor has to tell while the director process is down
 WARM_UP_LOOK_S = 0.5  # how soon it is seen that there is nobody left to learn connections from
 DRAIN_LOOK_S = 1.0  # how often connections are counted while a drain ends by itself
+
+# The peer channel. Its messages are bounded in `peer.messages`, silence and rate in `peer.link`.
+PEER_CONNECT_S = 5.0  # from the first packet to the end of the handshake
+PEER_RETRY_FIRST_S = 0.5  # before it is dialled again, doubled up to the next line
+PEER_RETRY_MAX_S = 5.0
+PEER_STRANGERS_MAX = 4  # connections in their handshake at once
+PEER_CLOSE_S = 0.5  # for the goodbye to leave
+PEER_STATE_EVERY_S = 1.0  # a state is told, and at once when it changed, but
+PEER_STATE_SPACING_S = 0.1  # not more often than this
+PEER_ASKS_MAX = 8  # questions to the peer that wait for their answer
+PEER_ABSENT_AFTER_S = 10.0  # of a start: by then the peer should have been met
+PEER_FLAPS_MAX = 5  # connections within the next line that are worth a word
+PEER_FLAPS_WITHIN_S = 600.0
+PEER_CAUSES_TOLD_MAX = 20  # refusals journaled one by one within that time; the rest is counted

@@ -88,6 +88,13 @@ class Quorums:
 
 
 @dataclass(frozen=True, slots=True)
+class ToVrrp:
+    """To the supervisor: for the VRRP worker, a `Guidance` or `Promote` of `vrrp.messages`."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
 class Adopted:
     """To the supervisor: a reload was accepted; this configuration holds from now on."""
 
@@ -97,13 +104,23 @@ class Adopted:
 
 
 Message = (
-    Configure | FromVrrp | Note | Processes | Reload | Stop | Heartbeat | Ready | Quorums | Adopted
+    Configure
+    | FromVrrp
+    | Note
+    | Processes
+    | Reload
+    | Stop
+    | Heartbeat
+    | Ready
+    | Quorums
+    | ToVrrp
+    | Adopted
 )
 _TYPES: dict[str, type[Message]] = {
     kind.__name__: kind
     for kind in (
         Configure, FromVrrp, Note, Processes, Reload, Stop, Heartbeat, Ready, Quorums,
-        Adopted,
+        ToVrrp, Adopted,
     )
 }  # fmt: skip
 

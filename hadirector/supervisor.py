@@ -20,7 +20,7 @@ import signal
 import sys
 import time
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import NoReturn
 
 from hadirector import limits, messages
@@ -62,6 +62,7 @@ class Supervisor:
         self._reports: dict[str, bytes] = {}  # the newest line about each virtual router
         self._untold: deque[bytes] = deque(maxlen=limits.NOTES_KEPT_MAX)
         self._facts = vrrp_messages.Facts(services={})  # of a service nothing is said yet
+        self._guidance = vrrp_messages.Guidance()
         self._held = True
         self._director_lives = False
         self._stop_reason = ""
@@ -145,7 +146,9 @@ class Supervisor:
     def _greet_vrrp(self) -> list[bytes]:
         self._tell_processes()
         facts = vrrp_messages.encode(self._facts)
-        return [vrrp_messages.encode(self._told_worker), self._hold_line(), facts]
+        # A bar is said again every moment, by whoever knows that it still holds.
+        caps = vrrp_messages.encode(replace(self._guidance, bars={}))
+        return [vrrp_messages.encode(self._told_worker), self._hold_line(), facts, caps]
 
     def _hold_line(self) -> bytes:
         reason = "the director process is not ready yet" if self._held else "ready"
@@ -216,9 +219,25 @@ class Supervisor:
             case messages.Quorums(met):
                 self._facts = vrrp_messages.Facts(services=dict(met))
                 self._vrrp.send(vrrp_messages.encode(self._facts))
+            case messages.ToVrrp(text):
+                self._guide(text)
             case messages.Adopted():
                 self._adopt(message)
         return False
+
+    def _guide(self, text: str) -> None:
+        """Pass on what the pair agreed; a new VRRP worker is told of it as well."""
+        try:
+            message = vrrp_messages.decode(text.encode())
+        except vrrp_messages.MessageError as error:
+            self._note("process", f"the director process has nothing to say to VRRP: {error}")
+            return
+        if isinstance(message, vrrp_messages.Guidance):
+            self._guidance = message
+        elif not isinstance(message, vrrp_messages.Promote):
+            self._note("process", f"no {type(message).__name__} comes from the director process")
+            return
+        self._vrrp.send(vrrp_messages.encode(message))
 
     async def _bury_director(self, how: str) -> None:
         self._director_lives = False

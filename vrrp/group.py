@@ -85,6 +85,7 @@ class Group:
         # When the first member last heard anybody, or else became active.
         self._first_heard_at = float("-inf")
         self._held = False
+        self._barred = ""
 
     @property
     def members(self) -> Mapping[str, Machine]:
@@ -105,6 +106,7 @@ class Group:
             raise LocalProtocolError(f"{settings.name} is in group {self.name} already")
         machine = self._members[settings.name] = Machine(settings)
         machine.held = self._held
+        machine.barred = self._barred
 
     def remove(
         self, router: str, sentence: str, now: float, *, others_stay: bool = False
@@ -146,6 +148,27 @@ class Group:
         self._held = held
         for machine in self._members.values():
             machine.held = held
+
+    def bar(self, sentence: str, now: float) -> list[Effect]:
+        """While there is a sentence, nobody here is active: a peer is, and cannot be heard.
+
+        Nothing is said to the peers: they need not take over.
+        """
+        self._barred = sentence
+        effects: list[Effect] = []
+        for machine in self._members.values():
+            machine.barred = sentence
+            if sentence and machine.state is State.ACTIVE:
+                effects += machine.handle(Follow(sentence), now)
+        return _in_phases(effects)
+
+    def promote(self, sentence: str, now: float) -> list[Effect]:
+        """Become active without waiting, if every member can; an active peer hears of it."""
+        effects = self._fence(now)
+        members = list(self._members.values())
+        if members and all(one.state is State.BACKUP and not one.barred for one in members):
+            effects += members[0].handle(Lead(sentence), now)
+        return _in_phases(effects + self._move_together(effects, now))
 
     def handle(self, router: str, event: Up | Down | Heard, now: float) -> list[Effect]:
         """Return what follows from something that happened to one member."""

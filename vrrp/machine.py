@@ -90,6 +90,8 @@ class Machine:
         """The active router last heard, while it is the one we wait for."""
         self.held = False
         """While held, a backup takes over from silence only, as without preemption."""
+        self.barred = ""
+        """While this says why, a backup does not take over at all."""
         self._active_interval_s = settings.advertise
         self._form = ChecksumForm.PSEUDO_HEADER
         self._deadline: float | None = None
@@ -147,6 +149,8 @@ class Machine:
 
     def outlook(self, now: float) -> str:
         """Say for people what keeps a better backup from taking over; empty: nothing."""
+        if self.state is State.BACKUP and self.barred:
+            return f"does not take over: {self.barred}"
         if self.state is not State.BACKUP or self._preempt_at is None:
             return ""
         if self.held:
@@ -233,6 +237,9 @@ class Machine:
                 return self._judge(event, now)
             case Tick():
                 if self._deadline is None or now < self._deadline:
+                    return None
+                if self.barred and self.state is State.BACKUP:
+                    self._deadline = now + self.active_down_s
                     return None
                 return Trigger.ADVERTISE if self.state is State.ACTIVE else Trigger.SILENCE
             case Up():

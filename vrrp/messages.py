@@ -64,6 +64,39 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """The most that a priority may be, and why."""
+
+    at_most: int
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guidance:
+    """Supervisor to worker: what two directors agreed beside the elections. Replaces the last one.
+
+    By virtual router; for its whole group where it is in one.
+    """
+
+    caps: dict[str, Cap] = field(default_factory=dict)
+    bars: dict[str, str] = field(default_factory=dict)
+    """Those that shall not be active, and why: a peer that does not hear us is active for certain.
+    A bar ends by itself unless it is said again within `lease_s`."""
+    lease_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promote:
+    """Supervisor to worker: become active now, where backup; the active one yields on hearing it.
+
+    It has been made the lower one before; else it goes on, and we step back again.
+    """
+
+    routers: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """Worker to supervisor: alive; and how late it was woken at worst since the last one."""
 
@@ -216,6 +249,8 @@ Message = (
     | Stop
     | Hold
     | Facts
+    | Guidance
+    | Promote
     | Heartbeat
     | Timing
     | LastWill
@@ -232,6 +267,8 @@ _TYPES: Final[Mapping[str, type[Message]]] = MappingProxyType(
         "stop": Stop,
         "hold": Hold,
         "facts": Facts,
+        "guidance": Guidance,
+        "promote": Promote,
         "heartbeat": Heartbeat,
         "timing": Timing,
         "last-will": LastWill,

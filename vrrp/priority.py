@@ -15,7 +15,7 @@ This module is pure: it never looks at anything.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from vrrp.packet import PRIORITY_OWNER
@@ -72,6 +72,15 @@ def add_up(base: int, readings: Iterable[tuple[Tracker, Reading]]) -> Sum:
     if priority != total:
         sentence = f"{sentence}, so {priority}"
     return Sum(priority=priority, sentence=sentence, fault=fault)
+
+
+def capped(found: Sum, at_most: int, because: str) -> Sum:
+    """Return the sum with a bound that the pair has agreed on; the owner of addresses has none."""
+    if found.priority <= at_most or found.priority == PRIORITY_OWNER:
+        return found
+    priority = max(PRIORITY_LEAST, at_most)
+    sentence = f"{found.sentence}, {priority} at most: {because}"
+    return replace(found, priority=priority, sentence=sentence)
 
 
 def why_without_effect(

@@ -38,10 +38,11 @@ from vrrp.events import (
     format_duration,
 )
 from vrrp.group import Group
+from vrrp.guided import Guided
 from vrrp.hands import AddressError, Hands
 from vrrp.holding import Holding, settle
 from vrrp.member import Member, will_of
-from vrrp.messages import Event, RouterReport, RouterWill
+from vrrp.messages import Event, Guidance, Promote, RouterReport, RouterWill
 from vrrp.packet import Datagram, IPAddress
 from vrrp.source import usability
 
@@ -63,6 +64,7 @@ class Router:
         self._armed_for: float | None = None
         self._work = asyncio.Event()
         self._stopped = False
+        self._guided = Guided(self._bar)
 
     # -------------------------------------------------------------- from outside
 
@@ -107,6 +109,26 @@ class Router:
     def hold(self, held: bool) -> None:
         """While held, do not preempt a working active router (`Group.hold`)."""
         self._group.hold(held)
+
+    def guide(self, guidance: Guidance) -> None:
+        """Go by what two directors agreed; a bar ends with its lease."""
+        if self._stopped:
+            return
+        self._guided.take(guidance, self._members)
+        self._weigh(self._hands.now())
+        self._work.set()
+        self._rearm()
+
+    def promote(self, told: Promote) -> None:
+        """Become active now, if that is possible."""
+        if not self._stopped and not self._members.keys().isdisjoint(told.routers):
+            self._carry_out(self._group.promote(told.reason, self._hands.now()))
+            self._rearm()
+
+    def _bar(self, sentence: str) -> None:
+        self._carry_out(self._group.bar(sentence, self._hands.now()))
+        self._work.set()
+        self._rearm()
 
     def interface_changed(self, name: str) -> None:
         """Look again at an interface: can it be used, are the addresses as they should be?"""
@@ -185,6 +207,7 @@ class Router:
     def stop(self) -> None:
         """Say and do nothing any more. The addresses stay where they are; the will is for them."""
         self._stopped = True
+        self._guided.stop()
         if self._timer is not None:
             self._timer.cancel()
 
@@ -259,7 +282,8 @@ class Router:
         trackers = dict.fromkeys(t for member in members for t in member.configured.track)
         readings = [(tracker, self._hands.reading(tracker)) for tracker in trackers]
         for member in members:
-            member.sum = priority.add_up(member.configured.priority, readings)
+            plain = priority.add_up(member.configured.priority, readings)
+            member.sum = self._guided.capped(plain, self._members)
             before, wanted = member.settings.priority, member.sum.priority
             if before != wanted:
                 settings = replace(member.configured, priority=wanted)

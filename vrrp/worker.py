@@ -44,9 +44,11 @@ from vrrp.messages import (
     Configure,
     Event,
     Facts,
+    Guidance,
     Hold,
     Message,
     MessageError,
+    Promote,
     RouterWill,
     RunHooks,
     Stop,
@@ -87,6 +89,7 @@ class Worker:
         self._acceptance = Acceptance()
         self._estate = Estate(self._wills, lambda: self._devices.wills, self.tell, self._sweep)
         self._held = False
+        self._guidance = Guidance()
         self._pulse = Pulse(self.now, self.tell, self._routers.values)
 
     async def run(self) -> None:
@@ -246,6 +249,13 @@ class Worker:
                     self._hold(message)
                 case Facts():
                     self._tracking.told(message)
+                case Guidance():
+                    self._guidance = message
+                    for router in self._routers.values():
+                        router.guide(message)
+                case Promote():
+                    for router in self._routers.values():
+                        router.promote(message)
                 case Stop(reason=reason):
                     self._note("stopping", reason)
                     self._end(_Ending.STOPPED)
@@ -292,6 +302,7 @@ class Worker:
             if router is None:
                 router = self._routers[key] = Router(key[1], self)
                 router.hold(self._held)
+                router.guide(self._guidance)
                 if self._tasks is not None:
                     task = self._tasks.create_task(router.keep_addresses())
                     self._keepers[key] = task

@@ -46,6 +46,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "weight": "give a server another weight while it is up",
         "ipvs": "the kernel's IPVS table: list it, save and restore it in ipvsadm's format",
         "sync": "connection sync: watch the traffic, and see what the pair knows of each other",
+        "peer": "the channel between the two directors: make the certificates that it takes",
         "probe": "run a configured check once, by hand, and show what it did step by step",
         "rehearse": "drill failovers of a configuration file in a world made of namespaces",
         "doctor": "what this host lacks to run or to rehearse, and the command that provides it",

@@ -88,6 +88,7 @@ def _foot(status: dict[str, Any], width: int, now: float) -> Iterator[Text]:
         for oddity in table["oddities"]:
             yield from _wrapped(oddity, width, "       ")
     yield from _sync(status["sync"], width, now)
+    yield from _peer(status["peer"], width, now)
     facts = status["processes"].items()
     processes = ", ".join(_process(name, process, now) for name, process in facts)
     yield from _wrapped(processes, width, "", "processes: ", "bold")
@@ -108,6 +109,13 @@ def _sync(sync: dict[str, Any] | None, width: int, now: float) -> Iterator[Text]
         yield from _wrapped(more, width, "      ")
     for daemon in sync["running"]:
         yield from _wrapped(daemon, width, "      ")
+
+
+def _peer(peer: dict[str, Any] | None, width: int, now: float) -> Iterator[Text]:
+    if peer is None:
+        return
+    since = f" ({ago(peer['since'], now)})" if peer["since"] is not None else ""
+    yield from _wrapped(f"{peer['sentence']}{since}", width, "", "peer: ", "bold")
 
 
 def _process(name: str, facts: dict[str, Any], now: float) -> str:

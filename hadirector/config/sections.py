@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
 
+from pydantic import BaseModel
+
 from hadirector.config import shape
 from hadirector.config.addresses import AddressError, check_listens
 from hadirector.config.balancing import PersistenceShape, TunnelShape
@@ -30,7 +32,11 @@ from hadirector.config.tuning_shape import IpvsShape
 from hadirector.ipvs.model import ServiceKey
 from vrrp.config import RouterSettings, VirtualRouter
 
-_PLAIN_SECTIONS = {"ipvs": IpvsShape, "connection_sync": ConnectionSyncShape, "peer": PeerShape}
+_PLAIN_SECTIONS: dict[str, type[BaseModel]] = {
+    "ipvs": IpvsShape,
+    "connection_sync": ConnectionSyncShape,
+    "peer": PeerShape,
+}
 _FILE_SECTIONS = frozenset({"nodes", "virtual_routers", "defaults", "services", "include"}).union(
     _PLAIN_SECTIONS
 )

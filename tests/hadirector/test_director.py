@@ -49,9 +49,15 @@ class Daemon:
     """A director under way, as its supervisor, its operators and its kernel see it."""
 
     def __init__(
-        self, directory: Path, table: MemoryTable, kernel: Dataplane | None = None
+        self,
+        directory: Path,
+        table: MemoryTable,
+        kernel: Dataplane | None = None,
+        *,
+        node: str = "lb1",
     ) -> None:
         self.directory = directory
+        self.node = node
         self.file = directory / "pair.yaml"
         self.table = table
         self.adopting = False  # it goes on from a director that had nothing to balance
@@ -70,7 +76,7 @@ class Daemon:
             config=config_to_json(config),
             vrrp=told_to_worker(config, "lb1"),
             file=str(self.file),
-            node="lb1",
+            node=self.node,
             runtime_dir=str(self.directory),
             state_dir=str(self.directory),
             adopting=self.adopting,

@@ -128,6 +128,10 @@ STATUS: Json = {
         ),
     ],
     "sync": None,
+    "peer": {
+        "sentence": "lb2: front backup, the same file, 2 servers up",
+        "since": NOW - 60,
+    },
     "table": {
         "sentence": "audit: the table matches",
         "at": NOW - 3,

@@ -1,0 +1,90 @@
+"""From what a director knows about itself to what it tells its peer. Pure."""
+
+from __future__ import annotations
+
+from hadirector import __version__
+from hadirector.answers import Present
+from hadirector.elections import settings_on
+from hadirector.ipvs.model import Table
+from hadirector.peer.messages import (
+    SERVERS_TOLD_MAX,
+    HealthState,
+    RouterState,
+    State,
+    SyncState,
+)
+from hadirector.pool import server_key
+
+UP = "up"
+TROUBLES_TOLD_MAX = 5
+
+
+def state_of(present: Present, *, paused: bool, connections: int, health: HealthState) -> State:
+    """What the peer is told; `connections` and `health` are worked out when they may be others."""
+    return State(
+        digest=present.digest,
+        ready=present.ready,
+        paused=paused,
+        software=__version__,
+        routers=_routers(present),
+        health=health,
+        sync=_sync(present, connections),
+        trouble=tuple(sorted(present.trouble.values())[:TROUBLES_TOLD_MAX]),
+    )
+
+
+def health_of(present: Present) -> HealthState:
+    """What the checks say, summed up; what is in the table is up, so only the rest is looked at."""
+    up = down = unknown = 0
+    not_up: dict[str, str] = {}
+    for pool in present.pools.values():
+        for member in pool.members:
+            if member.in_table:
+                up += 1
+                continue
+            key = server_key(pool.service, member.server)
+            view = present.checks.get(key)
+            state = "unknown" if view is None else str(view.state)
+            if state == UP:  # taken out by hand
+                up += 1
+                continue
+            down, unknown = down + (state == "down"), unknown + (state != "down")
+            if len(not_up) < SERVERS_TOLD_MAX:
+                not_up[key] = state
+    return HealthState(up=up, down=down, unknown=unknown, not_up=not_up)
+
+
+def connections_in(table: Table) -> int:
+    """Connections of the table's services, those heard of from the peer included."""
+    return sum(
+        counted.active + counted.inactive
+        for entry in table.values()
+        for counted in entry.counters.values()
+    )
+
+
+def _routers(present: Present) -> dict[str, RouterState]:
+    here = present.config.nodes[present.node]
+    told = {}
+    for router in present.config.virtual_routers:
+        report = present.routers.get(router.name)
+        if report is not None:
+            told[router.name] = RouterState(
+                state=str(report.state),
+                priority=report.priority,
+                configured=settings_on(here, router).priority,
+                hears=report.active_peer or "",
+                holds=set(report.held) >= set(report.addresses),
+            )
+    return told
+
+
+def _sync(present: Present, connections: int) -> SyncState:
+    view = present.sync
+    if view is None:
+        return SyncState(connections=connections)
+    duty = view.decision.duty
+    daemons = tuple(str(role) for role in view.running)
+    return SyncState(
+        duty="" if duty is None else str(duty), daemons=daemons, connections=connections
+    )

@@ -1,0 +1,189 @@
+"""The peer in the director process: the channel, what is told and heard, and what follows.
+
+It wires parts together: `channel` (sockets), `report` (what is told), `standing` and `compare`
+(what is known of the peer), the journal and `status`. Whatever the peer says or fails to say, a
+role changes only by the elections of VRRP; what goes there from here is advice, and ends by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from hadirector import limits
+from hadirector.answers import Json, Present
+from hadirector.config.model import Config
+from hadirector.journal import Journal
+from hadirector.peer import compare
+from hadirector.peer.channel import Ear, PeerChannel
+from hadirector.peer.compare import Disagreements
+from hadirector.peer.link import Cause
+from hadirector.peer.messages import Body, HealthState, Hello, State
+from hadirector.peer.report import connections_in, health_of, state_of
+from hadirector.peer.settings import PeerSettings
+from hadirector.peer.standing import Standing
+from hadirector.peer.told import told
+
+PEER = "peer"
+
+
+class PeerRoom:
+    """What one director has to do with the other. Does nothing where no channel is configured."""
+
+    def __init__(
+        self,
+        present: Present,
+        journal: Journal,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._present = present
+        self._journal = journal
+        self._clock = clock
+        self._wall = wall
+        self._settings: PeerSettings | None = present.config.peer
+        self._standing: Standing | None = None
+        self._disagreements: Disagreements | None = None
+        self._channel: PeerChannel | None = None
+        self._replaced = asyncio.Event()
+        self._news = asyncio.Event()
+        self._health = HealthState(up=0, down=0, unknown=0)
+        self._connections = -1
+        self._seen: tuple[object, object] = (None, None)
+
+    @property
+    def trouble(self) -> dict[str, str]:
+        """What is wrong with the channel or the pair, by subject."""
+        standing, theirs = self._standing, self.theirs
+        if standing is None or self._disagreements is None:
+            return {}
+        now = self._clock()
+        found = {
+            "peer": standing.absence(now),
+            "peer-flaps": standing.flapping(now),
+            "peer-file": ""
+            if theirs is None
+            else compare.file_sentence(self.ours(), theirs, standing.peer),
+            "peer-health": "; ".join(compare.listed(list(self._disagreements.told.values()))),
+        }
+        return {about: sentence for about, sentence in found.items() if sentence}
+
+    @property
+    def theirs(self) -> State | None:
+        """What the peer said last; None while it is not heard."""
+        return None if self._standing is None else self._standing.state
+
+    def ours(self) -> State:
+        """What the peer is told."""
+        present = self._present
+        if (seen := (present.pools, present.turn)) != self._seen:
+            self._health, self._seen = health_of(present), seen
+            self._connections = connections_in(present.actual)
+        return state_of(present, paused=False, connections=self._connections, health=self._health)
+
+    def told(self) -> Json | None:
+        """The peer, for `status`; None where no channel is configured."""
+        settings, standing, disagreements = self._settings, self._standing, self._disagreements
+        if settings is None or standing is None or disagreements is None:
+            return None
+        ours = self.ours()
+        return told(settings, self._present.node, standing, disagreements.told.values(), ours)
+
+    def news(self) -> None:
+        """Something that the peer is told of may have changed."""
+        self._news.set()
+
+    def adopt(self, config: Config) -> None:
+        """Go by another configuration from now on."""
+        if config.peer != self._settings:
+            self._settings = config.peer
+            self._replaced.set()
+        self._news.set()
+
+    async def run(self) -> None:
+        """Keep the channel, as configured, until cancelled."""
+        while True:
+            self._replaced.clear()
+            settings = self._settings
+            tasks: list[asyncio.Task[object]] = [
+                asyncio.create_task(self._replaced.wait(), name="replaced")
+            ]
+            if settings is not None:
+                tasks += self._begin(settings)
+            try:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                for task in tasks:
+                    if task.done():
+                        task.result()  # raises: they end only by an error of ours
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                self._channel = self._standing = self._disagreements = None
+
+    def _begin(self, settings: PeerSettings) -> list[asyncio.Task[object]]:
+        node = self._present.node
+        peer = settings.peer_of(node)
+        self._standing = Standing(peer, self._clock())
+        self._disagreements = Disagreements(node, peer)
+        ear = Ear(met=self._met, heard=self._heard, ended=self._ended)
+        self._channel = channel = PeerChannel(settings, node, ear)
+        return [
+            asyncio.create_task(channel.run(), name="peer-channel"),
+            asyncio.create_task(self._tell(channel), name="peer-state"),
+        ]
+
+    async def _tell(self, channel: PeerChannel) -> None:
+        """Tell the peer how we are: at once when that changed, and every second."""
+        while True:
+            self._news.clear()
+            self._look()
+            channel.send(self.ours())
+            try:
+                async with asyncio.timeout(limits.PEER_STATE_EVERY_S):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
+            await asyncio.sleep(limits.PEER_STATE_SPACING_S)
+
+    def _look(self) -> None:
+        """Compare both sides; what is new is journaled."""
+        theirs = self.theirs
+        assert self._disagreements is not None
+        found = {} if theirs is None else compare.disagreements(self.ours(), theirs)
+        for sentences in self._disagreements.look(found, self._clock()):
+            for sentence in compare.listed(sentences):
+                self._journal.add(PEER, sentence)
+
+    # What the channel tells
+
+    def _met(self, hello: Hello) -> None:
+        assert self._standing is not None
+        self._note(self._standing.met(hello, self._clock(), self._wall()))
+        self._news.set()
+
+    def _heard(self, body: Body) -> None:
+        assert self._standing is not None
+        if isinstance(body, State):
+            before = self._standing.state
+            self._standing.heard(body)
+            self._compare_files(before, body)
+
+    def _compare_files(self, before: State | None, theirs: State) -> None:
+        """Journal when the two begin to differ, or are one again."""
+        assert self._standing is not None
+        if before is not None and before.digest == theirs.digest:
+            return
+        differs = compare.file_sentence(self.ours(), theirs, self._standing.peer)
+        self._note(differs or f"{self._standing.peer} runs the same configuration")
+
+    def _ended(self, cause: Cause, sentence: str, met: bool) -> None:
+        assert self._standing is not None
+        now, wall = self._clock(), self._wall()
+        self._note(self._standing.ended(cause, sentence, met=met, now=now, wall=wall))
+
+    def _note(self, sentence: str) -> None:
+        if sentence:
+            self._journal.add(PEER, sentence)
