@@ -173,6 +173,7 @@ class VrrpAlone:
                 "failures": [],
             },
             "sync": None,
+            "peer": None,
             "trouble": sorted([*heard.trouble.values(), *rivals(heard.routers)]),
         }
 

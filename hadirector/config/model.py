@@ -181,6 +181,10 @@ class Config:
 
     @property
     def balances(self) -> bool:
-        """Whether it has anything to do with the kernel's IPVS; if not, it is VRRP alone."""
+        """Whether it has anything to do with the kernel's IPVS; if not, it is VRRP alone.
+
+        With a peer channel it takes the whole director as well.
+        """
         removes = self.undeclared is Undeclared.REMOVE
-        return bool(self.services or self.settings or self.connection_sync or removes)
+        more = self.connection_sync or self.peer or removes
+        return bool(self.services or self.settings or more)

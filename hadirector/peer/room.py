@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from hadirector import limits
-from hadirector.answers import Json, Present
+from hadirector.answers import Present
 from hadirector.config.model import Config
 from hadirector.journal import Journal
 from hadirector.peer import compare
@@ -24,6 +24,7 @@ from hadirector.peer.report import connections_in, health_of, state_of
 from hadirector.peer.settings import PeerSettings
 from hadirector.peer.standing import Standing
 from hadirector.peer.told import told
+from hadirector.router_answers import Json
 
 PEER = "peer"
 

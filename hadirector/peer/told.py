@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import cast
 
-from hadirector.answers import Json
 from hadirector.peer import compare
 from hadirector.peer.messages import State
 from hadirector.peer.settings import PeerSettings
 from hadirector.peer.standing import Standing
+from hadirector.router_answers import Json
 
 
 def told(
