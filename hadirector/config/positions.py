@@ -23,6 +23,9 @@ DEPTH_MAX = 32
 EXPANDED_NODES_MAX = 2_000_000
 
 _MERGE = "<<"
+_DEEPER_THAN_WE_READ = f"nested deeper than {DEPTH_MAX} levels"
+_DEEPER_THAN_YAML_READS = "exceeded maximum nesting depth"
+"""Newer ones of libyaml look so far ahead that they give up before we do."""
 _BETTER_AT_START = {"found unexpected end of stream"}
 _READABLE = {
     "mapping values are not allowed in this context": (
@@ -100,6 +103,9 @@ def _report_syntax(error: yaml.MarkedYAMLError, text: str, file: str, findings: 
         place = Place(file, len(lines), len(lines[-1]) + 1)
     line = lines[place.line - 1]
     message, hint = _READABLE.get(problem, (f"not YAML: {problem}", ""))
+    if problem == _DEEPER_THAN_YAML_READS:
+        findings.error_at(Rule.TOO_DEEP, place, message=_DEEPER_THAN_WE_READ, hint="")
+        return
     if "\t" in line[: len(line) - len(line.lstrip())]:
         message, hint = "a tab indents this line", "YAML indents with spaces only"
     findings.error_at(Rule.SYNTAX, place, text=line.strip()[:80], message=message, hint=hint)
@@ -182,7 +188,7 @@ class _Builder:
         if event.tag is not None:
             self._tag(event, node)
         if len(self._stack) >= DEPTH_MAX:
-            self._refuse(Rule.TOO_DEEP, node.place, f"nested deeper than {DEPTH_MAX} levels", "")
+            self._refuse(Rule.TOO_DEEP, node.place, _DEEPER_THAN_WE_READ, "")
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         self._stack.append(_Open(node))
