@@ -32,9 +32,11 @@ class Ledger:
         self.counters[kind] += 1
         if peer is None:
             return
-        if peer not in self.peers and len(self.peers) >= PEERS_MAX:
-            peer = OTHERS
-        self.peers.setdefault(peer, Counter())[kind] += 1
+        counted = self.peers.get(peer)
+        if counted is None:
+            name = peer if len(self.peers) < PEERS_MAX else OTHERS
+            counted = self.peers.setdefault(name, Counter())
+        counted[kind] += 1
 
     def warn(self, kind: str, about: str) -> bool:
         """Tell whether this is to be told: the first time, and as long as there is room."""

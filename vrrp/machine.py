@@ -102,6 +102,8 @@ class Machine:
         self._regular = self._advertisement(settings.priority)  # what is said at every interval
         self._waiting = Waiting()
         self._heard: Heard | None = None
+        self._usual: Heard | None = None
+        """What the active router said last, where saying it again only prolongs our wait."""
         self.rivalry = Rivalry(settings.name)
         self._speaker: IPAddress | None = None  # of the last advertisement but goodbyes
 
@@ -178,6 +180,11 @@ class Machine:
 
         Raises LocalProtocolError when the event makes no sense in this state.
         """
+        if event is self._usual:  # by far most of all events, where there are many routers
+            self._learn(now)
+            self._deadline = now + self.active_down_s
+            return []
+        self._usual = None
         effects: list[Effect] = []
         if self.is_late(now):
             silent = format_duration(now - self._advertised_at)
@@ -206,6 +213,11 @@ class Machine:
         if self._announce_again_at is not None and now >= self._announce_again_at:
             self._announce_later(now, 0.0)
             effects.append(Announce(self.settings.name))
+        if trigger is Trigger.SUPERIOR and not effects:
+            assert isinstance(event, Heard)
+            # One that is respected only for want of preemption is judged anew each time.
+            outranks_us = event.advertisement.priority >= self.settings.priority
+            self._usual = event if outranks_us else None
         return effects
 
     def configure(self, settings: RouterSettings, now: float) -> None:
@@ -221,6 +233,7 @@ class Machine:
         refreshed = settings.announce_refresh != self.settings.announce_refresh
         reprioritised = settings.priority != self.settings.priority
         self.settings = settings
+        self._usual = None
         self._regular = self._advertisement(settings.priority)
         if self.state is State.ACTIVE and refreshed:
             self._announce_later(now, 0.0)

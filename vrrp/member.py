@@ -57,6 +57,8 @@ class Member:
     ledger: Ledger = field(default_factory=Ledger)
     sequences: Sequences = field(default_factory=Sequences)
     report: RouterReport | None = None
+    accepted: tuple[Datagram, RouterSettings, Heard] | None = None
+    """The last advertisement that was taken, and by which settings."""
 
     @property
     def machine(self) -> Machine:
@@ -75,10 +77,21 @@ class Member:
         return self._sealed(pdu, destination) if self.settings.hmac_keys else pdu
 
     def accept(self, datagram: Datagram) -> Heard:
-        """Return the advertisement in `datagram`. Raises PacketError."""
-        heard = reception.accept(datagram, self.settings)
-        if self.settings.hmac_keys:
+        """Return the advertisement in `datagram`. Raises PacketError.
+
+        An active router says the same thing again and again; for the same datagram it is the same
+        object, unless the settings have changed. What is signed never comes twice.
+        """
+        settings = self.settings
+        if self.accepted is not None:
+            last, accepted_by, heard = self.accepted
+            if settings is accepted_by and datagram == last:
+                return heard
+        heard = reception.accept(datagram, settings)
+        if settings.hmac_keys:
             self._authenticate(datagram)
+        else:
+            self.accepted = datagram, settings, heard
         return heard
 
     def _sealed(self, pdu: bytes, destination: IPAddress) -> bytes:

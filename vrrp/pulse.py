@@ -20,8 +20,8 @@ from vrrp.router import Router
 REPORT_INTERVAL_S: Final = 1.0
 """How often a router tells of its counters, as long as there are not very many routers."""
 REPORTS_AT_ONCE: Final = 10
-REPORT_PAUSE_S: Final = 0.2
-"""So many routers report in one turn, and then there is a pause: at most 50 in a second."""
+REPORT_PAUSE_S: Final = 0.5
+"""So many routers report in one turn, and then there is a pause: at most 20 in a second."""
 TIMING_INTERVAL_S: Final = 5.0
 
 

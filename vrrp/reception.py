@@ -12,16 +12,10 @@ This module never looks at priorities: who is active is the machine's to decide.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Final
-
 from vrrp import packet
 from vrrp.config import RouterSettings
 from vrrp.events import Heard
 from vrrp.packet import Datagram, PacketError, Rejection
-
-_decode: Final = lru_cache(maxsize=1024)(packet.decode)
-"""An active router says the same thing again and again. What is wrong is looked at every time."""
 
 
 def accept(datagram: Datagram, settings: RouterSettings) -> Heard:
@@ -30,7 +24,7 @@ def accept(datagram: Datagram, settings: RouterSettings) -> Heard:
         _check_unicast(datagram, settings)
     else:
         _check_multicast(datagram)
-    advertisement, form = _decode(
+    advertisement, form = packet.decode(
         datagram.payload, datagram.source, datagram.destination, version=settings.version
     )
     _check_password(advertisement.password, settings)

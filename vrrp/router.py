@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final, assert_never
 
 from vrrp import messages, packet, priority
@@ -50,6 +51,8 @@ AUDIT_S: Final = 5.0
 """Nobody tells of routes, rules and switches that another program changed; by then it is undone."""
 RETRY_S: Final = 1.0
 """After the kernel refused a change of addresses."""
+_text: Final = lru_cache(maxsize=1024)(str)
+"""An address in words; the same few senders come with every packet."""
 
 
 class Router:
@@ -160,7 +163,7 @@ class Router:
         member = self._member_for(interface, datagram)
         if member is None or self._stopped:
             return
-        sender = str(datagram.source)
+        sender = _text(datagram.source)
         try:
             heard = member.accept(datagram)
         except packet.PacketError as error:
@@ -302,13 +305,19 @@ class Router:
         now = self._hands.now()
         if due is not None:
             self._hands.woken(now - due)
-        self._carry_out(self._group.tick(now))
+        deadline = self._group.next_deadline()
+        if deadline is not None and deadline <= now:
+            self._carry_out(self._group.tick(now))
         self._rearm()
 
     def _rearm(self) -> None:
-        """Have the timer stand at the group's deadline."""
+        """Have the timer stand at the group's deadline, or before it.
+
+        A backup's deadline moves on with every advertisement, and is hardly ever reached. The timer
+        stays where it is then: it runs out early, which does no harm, and is set anew.
+        """
         deadline = None if self._stopped else self._group.next_deadline()
-        if deadline == self._armed_for:
+        if deadline is not None and self._armed_for is not None and self._armed_for <= deadline:
             return
         if self._timer is not None:
             self._timer.cancel()

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from vrrp.config import RouterSettings
 from vrrp.events import Event, Heard, Tick, Up, format_duration
+from vrrp.packet import IPAddress
 from vrrp.transitions import Trigger
 
 _BEGINNINGS = (Trigger.START, Trigger.FOLLOW, Trigger.LATE, Trigger.LEAVING)
@@ -20,7 +21,7 @@ class Waiting:
     """Why one virtual router waits and since when; the reason when the wait ends in a takeover."""
 
     def __init__(self) -> None:
-        self._for = "started"
+        self._for: str | IPAddress = "started"  # an address: for whom we listen
         self._since = 0.0
         self._outbid: Heard | None = None  # the weaker active router we are about to replace
 
@@ -35,7 +36,7 @@ class Waiting:
 
     def heard(self, heard: Heard, now: float) -> None:
         """Note that the active router spoke: its silence is what is waited for."""
-        self._for, self._since = f"no advertisement from {heard.source}", now
+        self._for, self._since = heard.source, now
 
     def explain(self, trigger: Trigger, event: Event, settings: RouterSettings, now: float) -> str:
         """Say for people why a transition happens."""
@@ -56,8 +57,8 @@ class Waiting:
                 return f"priority {theirs} of {self._outbid.source} is lower than our {ours}"
             case Tick():
                 waited = format_duration(now - self._since)
-                if self._for.startswith("no advertisement"):
-                    return f"{self._for} for {waited}"
-                return f"{self._for}; no other router for {waited}"
+                if isinstance(self._for, str):
+                    return f"{self._for}; no other router for {waited}"
+                return f"no advertisement from {self._for} for {waited}"
             case _:
                 return event.sentence
