@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -51,12 +52,14 @@ def start(world: World) -> Iterator[StartWorker]:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A directory that everybody may look into and write to."""
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)
-    tmp_path.chmod(0o777)
-    return tmp_path
+def place() -> Iterator[Path]:
+    """A directory that everybody may look into and write to.
+
+    Not below pytest's own, which every session on this host closes to other users again.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
 
 
 def front(priority: int, *track: Tracker, **more: Any) -> RouterSettings:
