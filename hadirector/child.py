@@ -118,9 +118,9 @@ class Child:
         """Hear the process until its end; return a sentence if it froze, None if it ended itself.
 
         Reading and watching are two tasks: a process that talks without a heartbeat is frozen too.
-        Past the deadline there is one more moment, and what waits in the socket is read before the
-        verdict: when *we* were held up (a paused machine), the heartbeat is there, and nobody must
-        be killed for our own delay.
+        Past the deadline there is one more moment (`Watch.grace_s`), and what waits in the socket
+        is read before the verdict: when *we* were held up (a paused machine), the heartbeat is
+        there or about to come, and nobody must be killed for our own delay.
         """
         hearing = asyncio.create_task(self._hear(channel))
         watching = asyncio.create_task(self._watch_over())
@@ -146,7 +146,7 @@ class Child:
             await _within(self._deadline_moved, self._patience_s())
             self._deadline_moved.clear()
             if self._patience_s() <= 0:
-                await asyncio.sleep(limits.HEARTBEAT_GRACE_S)
+                await asyncio.sleep(self.watch.grace_s(time.monotonic()))
                 if self._patience_s() <= 0:
                     return
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hadirector import limits
+
 RESTART_DELAY_FIRST_S = 0.5
 RESTART_DELAY_MAX_S = 30.0
 GOOD_RUN_S = 60.0  # a child that lived this long has earned an immediate restart
@@ -66,6 +68,15 @@ class Watch:
     def is_frozen(self, now: float) -> bool:
         """Tell whether the child has been silent for longer than it may."""
         return now >= self.deadline
+
+    def grace_s(self, now: float) -> float:
+        """How long to look once more before the verdict, past the deadline.
+
+        As long as we noticed it late, at least: where this process got no processor, the child got
+        none either, and its heartbeat is still to come. Never longer than another patience.
+        """
+        late_s = now - self.deadline
+        return min(max(limits.HEARTBEAT_GRACE_S, late_s), self._patience.heartbeat_s)
 
     def died(self, now: float) -> float:
         """Note the child's end; return the seconds to wait before it is started again."""

@@ -1,5 +1,8 @@
 """The watch over a child: silence, deaths and the delay before the next start."""
 
+import pytest
+
+from hadirector.limits import HEARTBEAT_GRACE_S
 from hadirector.watch import GOOD_RUN_S, RESTART_DELAY_MAX_S, Patience, Watch
 
 
@@ -52,6 +55,15 @@ def test_a_dead_child_is_not_frozen() -> None:
     child.started(0)
     child.died(1)
     assert not child.is_frozen(1e9)
+
+
+def test_who_was_held_up_waits_as_long_for_the_other_within_bounds() -> None:
+    child = watch()
+    child.started(0)
+    child.heard(10)  # due again at 12
+    assert child.grace_s(12.001) == HEARTBEAT_GRACE_S
+    assert child.grace_s(12.7) == pytest.approx(0.7)
+    assert child.grace_s(60) == 2
 
 
 def patience(heartbeat_s: float) -> Patience:
