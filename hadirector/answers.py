@@ -241,7 +241,7 @@ def _sync(present: Present) -> Json | None:
         return None
     duty = view.decision.duty if view else None
     return {
-        "interface": sync.interface,
+        "interface": sync.on(present.node).interface,
         "id": sync.sync_id,
         "group": str(sync.group),
         "port": sync.port,

@@ -18,9 +18,11 @@ Never: I/O, a clock, or a daemon stopped that is not needed to be.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Final
+from typing import Annotated, Final
+
+from annotated_types import MaxLen, MinLen, doc
 
 from hadirector.ipvs.control import SYNC_GROUP, SYNC_PORT, Daemons, SyncDaemon, SyncRole
 from hadirector.ipvs.model import Address
@@ -94,10 +96,27 @@ class SyncStop(StrEnum):
     STOP = "stop"
 
 
+INTERFACE_BYTES_MAX: Final = 15
+"""IP_VS_IFNAME_MAXLEN - 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOfNode:
+    """What differs on a director; all else the two must have alike to understand each other."""
+
+    interface: Annotated[
+        str,
+        MinLen(1),
+        MaxLen(INTERFACE_BYTES_MAX),
+        doc("What this director calls the interface."),
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSync:
     """How connections are synchronised, as the file says.
 
+    `own`: directors that call the interface otherwise; `on` gives what holds on one.
     `follows`: names of virtual routers; where there are none, `duties` has each node's duty.
     `warm_up`: seconds for which a director that knows no connections listens before it preempts.
     """
@@ -112,6 +131,12 @@ class ConnectionSync:
     duties: Mapping[str, SyncDuty] = field(default_factory=dict)
     on_stop: SyncStop = SyncStop.RECEIVE
     warm_up: float = 15.0
+    own: Mapping[str, SyncOfNode] = field(default_factory=dict)
+
+    def on(self, node: str) -> ConnectionSync:
+        """The same as a director does it."""
+        own = self.own.get(node)
+        return self if own is None else replace(self, interface=own.interface)
 
     def daemons(self, roles: Iterable[SyncRole]) -> Daemons:
         """The daemons of these roles."""
@@ -129,7 +154,10 @@ class ConnectionSync:
         }
 
     def __str__(self) -> str:
-        return f"on {self.interface}, id {self.sync_id}, group {self.group} port {self.port}"
+        others = "".join(f" ({one.interface} on {name})" for name, one in self.own.items())
+        return (
+            f"on {self.interface}{others}, id {self.sync_id}, group {self.group} port {self.port}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from hadirector import limits
 from hadirector.answers import Present
 from hadirector.config.model import Config
-from hadirector.connection_sync import Decision, SyncView, decide
+from hadirector.connection_sync import ConnectionSync, Decision, SyncView, decide
 from hadirector.ipvs.dataplane import DataplaneError
 from hadirector.ipvs.settings import KernelSettings
 from hadirector.ipvs.tuning import Change
@@ -63,7 +63,7 @@ class Upkeep:
     def cold_for_s(self) -> float:
         """For how many seconds more this director should listen before it preempts."""
         config = self._config
-        return 0.0 if config is None else self._keeper.cold_for_s(config.connection_sync)
+        return 0.0 if config is None else self._keeper.cold_for_s(self._sync_here(config))
 
     def roles_changed(self, states: Mapping[str, State]) -> None:
         """Hear the states of the virtual routers; where the duty changes, a turn is asked for."""
@@ -78,7 +78,8 @@ class Upkeep:
         self._decision = self._decide(config)
         afresh = any(change.name in AT_START for change in changed)
         try:
-            again_s = await self._keeper.turn(config.connection_sync, self._decision, afresh=afresh)
+            sync = self._sync_here(config)
+            again_s = await self._keeper.turn(sync, self._decision, afresh=afresh)
         except DataplaneError as error:
             self._tell("sync", f"connection sync: {error}; {error.remedy}")
             return
@@ -108,6 +109,10 @@ class Upkeep:
             await self._keeper.stop()
         except DataplaneError as error:
             self._journal.add("sync", f"the sync daemons are left as they are: {error}")
+
+    def _sync_here(self, config: Config) -> ConnectionSync | None:
+        sync = config.connection_sync
+        return None if sync is None else sync.on(self._node)
 
     def _decide(self, config: Config) -> Decision:
         sync = config.connection_sync

@@ -120,6 +120,7 @@ def with_sync(ahead: Ahead, config: Config, node: str, running: Daemons) -> Ahea
     sync = config.connection_sync
     if sync is None:
         return ahead
+    sync = sync.on(node)
     roles = by_file_alone(sync, node, running)
     remark: tuple[str, ...] = ()
     if sync.follows:

@@ -25,6 +25,7 @@ from hadirector.config.peer_shape import PeerShape
 from hadirector.config.schema import schema
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
+from hadirector.connection_sync import SyncOfNode
 from vrrp.hooks import Hook
 from vrrp.paths import PolicyRule, Route
 from vrrp.tracked import Tracker
@@ -72,6 +73,7 @@ _TITLES: Mapping[str, str] = {
     "DefaultsShape": "`defaults`",
     "IpvsShape": "`ipvs`: settings of the kernel",
     "ConnectionSyncShape": "`connection_sync`: connections survive",
+    "SyncOfNode": "`connection_sync.nodes.NAME`: what differs on a director",
     "PeerShape": "`peer`: the channel between the two directors",
     "ServiceShape": "`services[]`: a virtual service",
     "ServerShape": "`services[].servers[]`: a real server",
@@ -81,6 +83,7 @@ _TITLES: Mapping[str, str] = {
 _LINKS = {
     "Check": "[check](#check-timing-common-to-all-kinds)",
     "ConnectionSync": "[connection sync](#connection_sync-connections-survive)",
+    "SyncOfNode": "[a mapping](#connection_syncnodesname-what-differs-on-a-director)",
     "Peer": "[the peer channel](#peer-the-channel-between-the-two-directors)",
     "Defaults": "[defaults](#defaults)",
     "Ipvs": "[settings](#ipvs-settings-of-the-kernel)",
@@ -109,6 +112,7 @@ def reference_text() -> str:
         RouterOfNodeShape,
         IpvsShape,
         ConnectionSyncShape,
+        model_from(SyncOfNode, name="SyncOfNode"),
         PeerShape,
         model_from(Tracker, name="Tracker"),
         model_from(Hook, name="Hook"),

@@ -25,6 +25,7 @@ def check_sync(top: FileDraft, findings: Findings) -> None:
     sync = top.sync
     if sync is None or not isinstance(sync.node, Mapping):
         return
+    _strangers(top, sync, findings)
     _who_sends(top, sync, findings)
     _unknown_follow(top, sync, findings)
     _roles(top, sync, findings)
@@ -55,6 +56,7 @@ def sync_of(top: FileDraft) -> ConnectionSync | None:
         duties=roles,
         on_stop=sync.get("on_stop", SyncStop) or SyncStop.RECEIVE,
         warm_up=sync.get("warm_up", float) or 0.0,
+        own=sync.get("nodes", dict) or {},
     )
 
 
@@ -81,6 +83,19 @@ def _follows_vrrp(sync: Draft) -> bool:
 
 def _written(sync: Draft) -> frozenset[str]:
     return frozenset(sync.node.entries) if isinstance(sync.node, Mapping) else frozenset()
+
+
+def _strangers(top: FileDraft, sync: Draft, findings: Findings) -> None:
+    written = sync.at("nodes")
+    for name in sync.get("nodes", dict) or {}:
+        if name not in top.nodes and isinstance(written, Mapping):
+            findings.error(
+                Rule.UNKNOWN_NODE,
+                written.keys[name],
+                path=f"{sync.path_of('nodes')}.{name}",
+                message=f'no director is called "{name}"',
+                hint=choices(name, top.nodes),
+            )
 
 
 def _who_sends(top: FileDraft, sync: Draft, findings: Findings) -> None:

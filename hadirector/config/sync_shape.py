@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import AfterValidator, BaseModel, Field, PlainValidator, Strict
 from pydantic.json_schema import WithJsonSchema
 
-from hadirector.config.adapter import DURATION, STRICT
+from hadirector.config.adapter import DURATION, STRICT, translate
 from hadirector.config.addresses import AddressError, parse_address
 from hadirector.config.balancing import UNWRITTEN
 from hadirector.config.diagnostics import UnfitError
-from hadirector.connection_sync import SyncDuty, SyncMode, SyncStop
+from hadirector.connection_sync import (
+    INTERFACE_BYTES_MAX,
+    SyncDuty,
+    SyncMode,
+    SyncOfNode,
+    SyncStop,
+)
 from hadirector.ipvs.control import SYNC_GROUP, SYNC_PORT
 from hadirector.ipvs.model import Address
-
-INTERFACE_BYTES_MAX = 15
-"""IP_VS_IFNAME_MAXLEN - 1."""
 
 
 def _group(value: object) -> Address:
@@ -47,6 +50,9 @@ Group = Annotated[
 ]
 
 
+_OfNode: Any = translate(SyncOfNode)
+
+
 class ConnectionSyncShape(BaseModel):
     """The kernels of the pair tell each other of their connections, so that these survive when the
     other director takes over. Where this section is written, the kernel's settings are those with
@@ -57,6 +63,10 @@ class ConnectionSyncShape(BaseModel):
     interface: Annotated[str, MinLen(1), MaxLen(INTERFACE_BYTES_MAX)] = Field(
         description="The interface that both directors use for it: a network of their own is best, "
         "since nothing authenticates what is sent."
+    )
+    nodes: dict[str, _OfNode] = Field(
+        default=UNWRITTEN,
+        description="What differs on a director, by its name: the name of that interface.",
     )
     mode: Annotated[SyncMode, Strict(False)] = Field(
         default=SyncMode.FOLLOW,

@@ -12,6 +12,7 @@ from hypothesis import strategies as some
 from hadirector.connection_sync import (
     ConnectionSync,
     SyncDuty,
+    SyncOfNode,
     by_file_alone,
     decide,
     same,
@@ -119,3 +120,10 @@ def test_without_vrrp_the_roles_that_run_are_kept_or_the_file_says() -> None:
     assert by_file_alone(PAIR, None, {}) == set()
     assert by_file_alone(STATIC, "lb2", running) == {SyncRole.BACKUP}
     assert by_file_alone(STATIC, "elsewhere", running) == {SyncRole.ACTIVE}
+
+
+def test_a_director_may_call_the_interface_otherwise() -> None:
+    sync = replace(PAIR, own={"lb2": SyncOfNode(interface="ens5")})
+    assert [d.interface for d in sync.on("lb1").daemons(SyncRole).values()] == ["eth1", "eth1"]
+    assert [d.interface for d in sync.on("lb2").daemons(SyncRole).values()] == ["ens5", "ens5"]
+    assert sync.on("lb2").sync_id == sync.sync_id

@@ -13,7 +13,7 @@ from tests.hadirector.test_director import REPORT, Daemon, daemon, listening, po
 from vrrp import messages as vrrp_messages
 from vrrp.events import State
 
-SYNC = "connection_sync: {interface: eth1, on_stop: stop}\n"
+SYNC = "connection_sync: {interface: ens9, nodes: {lb1: {interface: eth1}}, on_stop: stop}\n"
 
 
 def reports(one: Daemon, state: State) -> None:
@@ -36,7 +36,8 @@ async def test_the_daemons_follow_the_role_and_end_with_their_section(
         reports(one, State.BACKUP)
         status = await one.until(lambda status: status["sync"]["duty"] == "backup")
         assert set(one.kernel.running) == {SyncRole.BACKUP}
-        assert "on eth1, id 51" in status["sync"]["running"][0]
+        assert "on eth1, id 51" in status["sync"]["running"][0]  # as this director calls it
+        assert status["sync"]["interface"] == "eth1"
         reports(one, State.ACTIVE)
         await one.until(lambda status: status["sync"]["duty"] == "active")
         assert set(one.kernel.running) == {SyncRole.ACTIVE}

@@ -82,6 +82,14 @@ def test_receiving_a_configuration_imports_neither_pydantic_nor_yaml() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_what_a_director_calls_the_interface_of_connection_sync_comes_back(tmp_path: Path) -> None:
+    own = "connection_sync: {interface: eth1, nodes: {lb2: {interface: ens5}}}\n"
+    config = config_of(tmp_path, ISSUE_SHAPE + own)
+    assert config.connection_sync is not None
+    assert config.connection_sync.on("lb2").interface == "ens5"
+    assert config_from_json(config_to_json(config)) == config
+
+
 def test_services_that_are_checked_alike_share_the_check(tmp_path: Path) -> None:
     config = config_from_json(config_to_json(config_of(tmp_path, CHECK_LAYERS)))
     checks = [service.check for service in config.services]
