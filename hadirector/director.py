@@ -14,18 +14,18 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 
 from checkers.base import Result
 from checkers.health import State, Transition
-from hadirector import answers, declared, limits, messages, pool
-from hadirector.answers import Present, audited
+from hadirector import declared, limits, messages, pool
+from hadirector.answers import Present
 from hadirector.api.app import serve
 from hadirector.channel import Channel
 from hadirector.checks import CheckRegister, serving
 from hadirector.config.codec import config_from_json, digest_of
 from hadirector.config.model import Config
+from hadirector.desk import ByHand, Desk, turn_told
 from hadirector.drains import Drains
 from hadirector.elections import told_to_worker
 from hadirector.health_store import HealthStore
@@ -34,9 +34,8 @@ from hadirector.ipvs.dataplane import Dataplane, DataplaneError
 from hadirector.ipvs.model import Table
 from hadirector.journal import Journal
 from hadirector.leaving import OnStop, leave
-from hadirector.names import server_called
-from hadirector.overrides import ENABLE, Command, OverrideStore
-from hadirector.peer.room import PeerRoom
+from hadirector.overrides import ENABLE, OverrideStore
+from hadirector.peer.room import PeerRoom, Reach
 from hadirector.pool import Order
 from hadirector.pools import Pools
 from hadirector.reconciler import HEALTH, Reconciler, Turn
@@ -46,6 +45,7 @@ from hadirector.sync_keeper import SyncKernel
 from hadirector.turns import AUDIT, Asked, TurnRequests
 from hadirector.upkeep import ROLE, SENT, Upkeep
 from hadirector.verdicts import Verdicts
+from vrrp import messages as vrrp_messages
 
 ADVICE = "advice"
 RELOAD = "reload"
@@ -97,12 +97,26 @@ class Director:
             loaded_at=now,
             checks=self._verdicts.views,
         )
-        self._pair = PeerRoom(self._present, self._journal)
+        reach = Reach(
+            runtime_dir=self._runtime_dir,
+            look=self._look_again,
+            again=self._turns.ask,
+            to_vrrp=self._to_vrrp,
+        )
+        self._pair = PeerRoom(self._present, self._journal, reach)
+        self._desk = Desk(
+            self._present,
+            self._journal,
+            turns=self._turns,
+            reloads=self._reloads,
+            hand=ByHand(self._overrides, self._verdicts, self._pools),
+            refresh=self._refresh,
+        )
 
     async def run(self) -> None:
         """Serve until the supervisor says stop or is gone."""
         await self._take_up_the_table()
-        end_api = await serve(self, self._runtime_dir / "director.sock")
+        end_api = await serve(self._desk, self._runtime_dir / "director.sock", self._pair.orders)
         work = [
             asyncio.create_task(task, name=name)
             for name, task in (
@@ -125,7 +139,8 @@ class Director:
             for task in (listening, *work):
                 task.cancel()
             await asyncio.gather(listening, *work, return_exceptions=True)
-            await asyncio.gather(self._upkeep.stop(), self._leave())
+            if not self._pair.orders.pause_sentence:
+                await asyncio.gather(self._upkeep.stop(), self._leave())
             await self._verdicts.aclose()
             await end_api()
 
@@ -205,6 +220,10 @@ class Director:
         self._tell_quorums()
         self._expect_growth()
         self._present.pools = pools.by_name  # what the checks say, whatever becomes of the table
+        self._pair.decided()
+        if paused := self._pair.orders.pause_sentence:
+            self._present.turn = self._reconciler.left_alone(asked.why, paused)
+            return self._present.turn
         if looks or not {RELOAD, ROLE, SENT}.isdisjoint(asked.reasons):
             await self._upkeep.turn(config)
         # Noted before it is done: what is killed in between must know its services again.
@@ -219,7 +238,7 @@ class Director:
         self._present.actual = self._reconciler.actual
         self._present.turn = turn
         self._memory.keep(self._reconciler.declared)
-        self._pair.news()
+        self._pair.decided()
         return turn
 
     def _expect_growth(self) -> None:
@@ -265,7 +284,7 @@ class Director:
         if outcome.config is None:
             return outcome.reply()
         self._adopt(outcome.config, outcome.digest)
-        table, failures = await self._turn_told(RELOAD)
+        table, failures = await turn_told(self._turns, RELOAD)
         # Now that the table is ready for its clients, the addresses may follow.
         self._tell_adopted(outcome.config, outcome.json)
         # It went by what the table was held to be: is that what it is?
@@ -275,14 +294,6 @@ class Director:
     def _tell_adopted(self, config: Config, json: str) -> None:
         vrrp = told_to_worker(config, self._told.node)
         self._channel.send(messages.encode(messages.Adopted(json, vrrp, config.balances)))
-
-    async def _turn_told(self, why: str) -> tuple[str, tuple[str, ...]]:
-        """Have a turn taken for somebody who waits: its sentence, and what failed."""
-        try:
-            turn = await self._turns.ask_and_wait(why)
-        except DataplaneError as error:
-            return f"the table cannot be kept: {error}; {error.remedy}", (str(error),)
-        return turn.sentence, turn.failures
 
     def _adopt(self, config: Config, digest: str) -> None:
         """Go by another configuration from now on."""
@@ -349,49 +360,21 @@ class Director:
         self._upkeep.roles_changed({name: report.state for name, report in reports})
         self._pair.news()
 
+    async def _look_again(self) -> None:
+        with suppress(DataplaneError):  # told, and tried again, by the task that owns the table
+            await self._turns.ask_and_wait(AUDIT)
+
+    def _to_vrrp(self, message: vrrp_messages.Guidance | vrrp_messages.Promote) -> None:
+        line = vrrp_messages.encode(message).decode()
+        self._channel.send(messages.encode(messages.ToVrrp(line)))
+
     async def _beat(self) -> None:
         while True:
             self._channel.send(messages.encode(messages.Heartbeat()))
             await asyncio.sleep(limits.DIRECTOR_HEARTBEAT_EVERY_S)
 
-    # What the API asks (`answers`)
-
-    def status(self) -> Json:
-        """Everything about this director."""
-        return answers.status(self._refreshed())
-
-    def explain(self, what: str) -> Json:
-        """Why something is as it is; raises UnknownSubjectError."""
-        return answers.explain(self._refreshed(), what)
-
-    def events(self, count: int) -> list[Json]:
-        """The last events of the journal, oldest first."""
-        return [asdict(event) for event in self._journal.newest(count)]
-
-    async def reload(self, asked_by: str) -> Json:
-        """Read the configuration again; what is wrong with it changes nothing."""
-        return await self._reloads.ask_and_wait(asked_by)
-
-    async def audit(self) -> Json:
-        """Compare the table with what it should be, now."""
-        try:
-            return audited(await self._turns.ask_and_wait(AUDIT))
-        except DataplaneError as error:
-            return audited(error)
-
-    async def override(self, what: str, command: Command, *, by: str) -> Json:
-        """Take an administrator's order for a server; raises UnknownSubjectError."""
-        key = server_called(self._present.config, what)
-        changed, sentence = self._overrides.give(key, command, by=by)
-        if command.verb == ENABLE and self._verdicts.resume(key):
-            changed, sentence = True, f"{sentence}; its checks may bring it back again"
-            self._journal.add("override", f"{key}: resumed by hand", subject=key, by=by)
-        self._pools.touch(key)
-        table, failures = await self._turn_told(command.verb)
-        told: Json = {"server": key, "changed": changed, "sentence": sentence, "table": table}
-        return {**told, "failures": list(failures), "now": self.explain(key)}
-
-    def _refreshed(self) -> Present:
+    def _refresh(self) -> None:
+        """Have in `present` what its owners know."""
         present = self._present
         present.sync, present.peer = self._upkeep.sync, self._pair.told()
         troubles = {
@@ -407,4 +390,3 @@ class Director:
             if sentence:
                 present.trouble[about] = sentence
         present.trouble_of_pair = self._pair.trouble
-        return present

@@ -136,7 +136,12 @@ class Reconciler:
 
     def _nothing_of_ours(self, why: str) -> Turn:
         """A director that only keeps addresses needs no table, and perhaps has no IPVS."""
-        self.last = Turn(
+        self.last = self.left_alone(why, "no services, so the table is not looked at")
+        return self.last
+
+    def left_alone(self, why: str, because: str) -> Turn:
+        """A turn that looks at nothing and writes nothing; the next one has to read the table."""
+        return Turn(
             why=why,
             at=self._clock(),
             steps=(),
@@ -144,9 +149,8 @@ class Reconciler:
             failures=(),
             kept=(),
             oddities=(),
-            sentence=f"{why}: no services, so the table is not looked at",
+            sentence=f"{why}: {because}",
         )
-        return self.last
 
     async def _reach(
         self, asked: _Asked, *, drift: tuple[Step, ...] = (), known: Turn | None = None

@@ -70,6 +70,7 @@ PURE = (
     "hadirector.peer.report",
     "hadirector.peer.settings",
     "hadirector.peer.standing",
+    "hadirector.peer.switchover",
     "hadirector.peer.told",
     "hadirector.plan",
     "hadirector.pool",

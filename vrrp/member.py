@@ -197,6 +197,7 @@ class Member:
             counters=dict(self.ledger.counters),
             peers=self.ledger.by_peer(),
             arithmetic=self.sum.sentence,
+            weighed=self.sum.weighed,
             trackers=trackers,
             rival="" if rival is None else str(rival),
             outlook=machine.outlook(now),

@@ -198,6 +198,8 @@ class RouterReport:
     counters: dict[str, int]
     peers: dict[str, dict[str, int]] = field(default_factory=dict)
     """The counters of what peers caused, by their address."""
+    weighed: int = 0
+    """The priority without what two directors agreed (`Guidance`)."""
     arithmetic: str = ""
     """How the priority came to be: `base 150, -50 eth1 has no carrier = 100`."""
     trackers: tuple[str, ...] = ()

@@ -43,6 +43,8 @@ class Sum:
     priority: int
     sentence: str
     """`base 150, -50 eth1 has no carrier = 100`."""
+    weighed: int
+    """The priority before any bound that a pair has agreed on."""
     fault: str | None = None
     """Why the virtual router cannot take part, if so."""
 
@@ -63,15 +65,15 @@ def add_up(base: int, readings: Iterable[tuple[Tracker, Reading]]) -> Sum:
     fault = "; ".join(faults) or None
     sentence = ", ".join(terms)
     if len(terms) == 1:
-        return Sum(priority=base, sentence=sentence, fault=fault)
+        return Sum(priority=base, weighed=base, sentence=sentence, fault=fault)
     if base == PRIORITY_OWNER:
         sentence = f"{sentence}: still {base}, since the owner of the addresses is not weighed"
-        return Sum(priority=base, sentence=sentence, fault=fault)
+        return Sum(priority=base, weighed=base, sentence=sentence, fault=fault)
     priority = _clamp(total)
     sentence = f"{sentence} = {total}"
     if priority != total:
         sentence = f"{sentence}, so {priority}"
-    return Sum(priority=priority, sentence=sentence, fault=fault)
+    return Sum(priority=priority, weighed=priority, sentence=sentence, fault=fault)
 
 
 def capped(found: Sum, at_most: int, because: str) -> Sum:

@@ -50,6 +50,27 @@ class Answers(Protocol):
         """Take an administrator's order for one server; raises UnknownSubjectError."""
 
 
+class PairAnswers(Protocol):
+    """What the API needs of whoever has to do with the other director."""
+
+    async def switchover(self, to: str, *, force: bool, at: float | None, by: str) -> Json:
+        """Give the active role to a director: `done`, a `sentence`, what is `missing`."""
+
+    def cancel(self, by: str) -> Json:
+        """Forget the switchover that is planned."""
+
+    def pause(self, by: str) -> Json:
+        """Write nothing to the kernel from now on."""
+
+    def resume(self, by: str) -> Json:
+        """End a pause."""
+
+
+PAIR: web.AppKey[PairAnswers | None] = web.AppKey("pair")
+TIME = re.compile(r"[0-9]{1,11}(\.[0-9]{1,6})?")
+ALONE = (
+    "VRRP alone, and no peer channel: nothing to pause, and a switchover takes peer: in the file"
+)
 ANSWERS: web.AppKey[Answers] = web.AppKey("answers")
 
 
@@ -100,6 +121,37 @@ async def _override(request: web.Request) -> web.Response:
         return web.json_response({"error": str(error)}, status=404)
 
 
+async def _switchover(request: web.Request) -> web.Response:
+    asked, pair = request.query, request.app[PAIR]
+    by, at = _who(request, asked.get("for", "")), asked.get("at", "")
+    if at and not TIME.fullmatch(at):
+        return web.json_response({"error": f"at is no Unix time: {at[:20]!r}"}, status=400)
+    if pair is None:
+        return _alone()
+    force, when = asked.get("force", "") == "1", float(at) if at else None
+    told = await pair.switchover(asked.get("to", ""), force=force, at=when, by=by)
+    return web.json_response(told)
+
+
+async def _cancel(request: web.Request) -> web.Response:
+    pair, by = request.app[PAIR], _who(request, request.query.get("for", ""))
+    return _alone() if pair is None else web.json_response(pair.cancel(by))
+
+
+async def _pause(request: web.Request) -> web.Response:
+    pair, by = request.app[PAIR], _who(request, request.query.get("for", ""))
+    return _alone() if pair is None else web.json_response(pair.pause(by))
+
+
+async def _resume(request: web.Request) -> web.Response:
+    pair, by = request.app[PAIR], _who(request, request.query.get("for", ""))
+    return _alone() if pair is None else web.json_response(pair.resume(by))
+
+
+def _alone() -> web.Response:
+    return web.json_response({"done": False, "sentence": ALONE, "missing": [ALONE], "phases": {}})
+
+
 def _who(request: web.Request, account: str) -> str:
     """Who is at the other end, by the kernel's word; `account` is what that process says."""
     end = request.transport.get_extra_info("socket") if request.transport else None
@@ -123,24 +175,31 @@ async def _refusals_in_json(
         return web.json_response({"error": sentence}, status=refusal.status)
 
 
-def make_app(answers: Answers) -> web.Application:
+def make_app(answers: Answers, pair: PairAnswers | None = None) -> web.Application:
     """The API in front of a director process."""
     app = web.Application(
         client_max_size=limits.API_REQUEST_BYTES_MAX, middlewares=[_refusals_in_json]
     )
     app[ANSWERS] = answers
+    app[PAIR] = pair
     app.router.add_get("/status", _status)
     app.router.add_get("/explain", _explain)
     app.router.add_get("/events", _events)
     app.router.add_post("/reload", _reload)
     app.router.add_post("/audit", _audit)
     app.router.add_post("/override", _override)
+    app.router.add_post("/switchover", _switchover)
+    app.router.add_post("/switchover/cancel", _cancel)
+    app.router.add_post("/pause", _pause)
+    app.router.add_post("/resume", _resume)
     return app
 
 
-async def serve(answers: Answers, path: Path) -> Callable[[], Awaitable[None]]:
+async def serve(
+    answers: Answers, path: Path, pair: PairAnswers | None = None
+) -> Callable[[], Awaitable[None]]:
     """Serve the API on a unix socket, replacing one a dead process left; return what ends it."""
-    runner = web.AppRunner(make_app(answers), access_log=None, shutdown_timeout=1.0)
+    runner = web.AppRunner(make_app(answers, pair), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     # Made under another name, so that nobody can connect before the permissions are right.
     fresh = path.with_name(path.name + ".new")

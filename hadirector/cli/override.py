@@ -34,10 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def order(args: argparse.Namespace, verb: str, **more: str) -> int:
     """Give the order and print what came of it."""
-    asked = {"what": args.what, "order": verb, **more}
-    # Who types it, where root is only the way: a note beside what the kernel says of the caller.
-    if account := os.environ.get("SUDO_USER"):
-        asked["for"] = account
+    asked = {"what": args.what, "order": verb, "for": account(), **more}
     reply = ask(
         args.runtime_dir,
         f"/override?{urlencode(asked)}",
@@ -50,6 +47,11 @@ def order(args: argparse.Namespace, verb: str, **more: str) -> int:
     else:
         _show(reply, failures)
     return EXIT_NO if failures else EXIT_YES
+
+
+def account() -> str:
+    """Who types it, where root is only the way: a note beside what the kernel says of them."""
+    return os.environ.get("SUDO_USER", "")
 
 
 def _show(reply: dict[str, object], failures: list[str]) -> None:

@@ -43,6 +43,8 @@ class RouterState:
     priority: int
     configured: int
     """The priority without trackers and what the pair agreed."""
+    weighed: int
+    """With trackers, and without what the pair agreed."""
     hears: str
     """The address of the active router that it hears; empty: none."""
     holds: bool
@@ -61,7 +63,7 @@ class HealthState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncState:
-    """Connection sync at the sender. `connections`: entries of its table's services; -1: unknown"""
+    """Connection sync at the sender. `connections`: the active ones of its table; -1: unknown."""
 
     duty: str = ""
     daemons: tuple[str, ...] = ()
@@ -100,6 +102,9 @@ class Answer:
     number: int
     done: bool
     sentence: str
+    notes: tuple[str, ...] = ()
+    facts: dict[str, float] = field(default_factory=dict)
+    """What was measured, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,12 +55,8 @@ def health_of(present: Present) -> HealthState:
 
 
 def connections_in(table: Table) -> int:
-    """Connections of the table's services, those heard of from the peer included."""
-    return sum(
-        counted.active + counted.inactive
-        for entry in table.values()
-        for counted in entry.counters.values()
-    )
+    """Active connections of the table's services, those heard of from the peer included."""
+    return sum(counted.active for entry in table.values() for counted in entry.counters.values())
 
 
 def _routers(present: Present) -> dict[str, RouterState]:
@@ -73,6 +69,7 @@ def _routers(present: Present) -> dict[str, RouterState]:
                 state=str(report.state),
                 priority=report.priority,
                 configured=settings_on(here, router).priority,
+                weighed=report.weighed or report.priority,
                 hears=report.active_peer or "",
                 holds=set(report.held) >= set(report.addresses),
             )

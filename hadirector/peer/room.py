@@ -9,24 +9,41 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 from hadirector import limits
 from hadirector.answers import Present
 from hadirector.config.model import Config
 from hadirector.journal import Journal
 from hadirector.peer import compare
+from hadirector.peer.agreed import AgreedStore
 from hadirector.peer.channel import Ear, PeerChannel
 from hadirector.peer.compare import Disagreements
 from hadirector.peer.link import Cause
-from hadirector.peer.messages import Body, HealthState, Hello, State
+from hadirector.peer.messages import Answer, Ask, Body, HealthState, Hello, State
+from hadirector.peer.orders import PairOrders, Surroundings
 from hadirector.peer.report import connections_in, health_of, state_of
 from hadirector.peer.settings import PeerSettings
 from hadirector.peer.standing import Standing
 from hadirector.peer.told import told
 from hadirector.router_answers import Json
+from vrrp.messages import Guidance, Promote
 
 PEER = "peer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What the room asks of the director process."""
+
+    runtime_dir: Path
+    look: Callable[[], Awaitable[None]]
+    """Read the kernel's table again."""
+    again: Callable[[str], None]
+    """Ask for a turn of the table."""
+    to_vrrp: Callable[[Guidance | Promote], None]
 
 
 class PeerRoom:
@@ -36,6 +53,7 @@ class PeerRoom:
         self,
         present: Present,
         journal: Journal,
+        reach: Reach,
         *,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
@@ -52,16 +70,35 @@ class PeerRoom:
         self._news = asyncio.Event()
         self._health = HealthState(up=0, down=0, unknown=0)
         self._connections = -1
-        self._seen: tuple[object, object] = (None, None)
+        self._stale = True
+        self.store = AgreedStore(reach.runtime_dir)
+        self.orders = PairOrders(
+            self.store,
+            Surroundings(
+                node=present.node,
+                look=reach.look,
+                again=reach.again,
+                to_vrrp=reach.to_vrrp,
+                note=self._note,
+                ours=self.ours,
+                theirs=lambda: self.theirs,
+                peer=lambda: self._standing.peer if self._standing else "",
+                absence=self._absence,
+                send=lambda body: self._channel is not None and self._channel.send(body),
+            ),
+            clock=clock,
+            wall=wall,
+        )
 
     @property
     def trouble(self) -> dict[str, str]:
         """What is wrong with the channel or the pair, by subject."""
         standing, theirs = self._standing, self.theirs
+        found = {"pause": self.orders.pause_sentence, "agreed": self.store.trouble or ""}
         if standing is None or self._disagreements is None:
-            return {}
+            return {about: sentence for about, sentence in found.items() if sentence}
         now = self._clock()
-        found = {
+        found |= {
             "peer": standing.absence(now),
             "peer-flaps": standing.flapping(now),
             "peer-file": ""
@@ -79,10 +116,16 @@ class PeerRoom:
     def ours(self) -> State:
         """What the peer is told."""
         present = self._present
-        if (seen := (present.pools, present.turn)) != self._seen:
-            self._health, self._seen = health_of(present), seen
+        if self._stale:  # not for every word of VRRP: there may be thousands of servers
+            self._stale = False
+            self._health = health_of(present)
             self._connections = connections_in(present.actual)
-        return state_of(present, paused=False, connections=self._connections, health=self._health)
+        return state_of(
+            present,
+            paused=self.store.now.paused is not None,
+            connections=self._connections,
+            health=self._health,
+        )
 
     def told(self) -> Json | None:
         """The peer, for `status`; None where no channel is configured."""
@@ -93,8 +136,14 @@ class PeerRoom:
         return told(settings, self._present.node, standing, disagreements.told.values(), ours)
 
     def news(self) -> None:
-        """Something that the peer is told of may have changed."""
+        """Something that the peer is told of may have changed: a role, say."""
         self._news.set()
+        self.orders.changed()
+
+    def decided(self) -> None:
+        """The pools, or what is known of the table, may have changed."""
+        self._stale = True
+        self.news()
 
     def adopt(self, config: Config) -> None:
         """Go by another configuration from now on."""
@@ -105,6 +154,12 @@ class PeerRoom:
 
     async def run(self) -> None:
         """Keep the channel, as configured, until cancelled."""
+        try:
+            await self._keep()
+        finally:
+            await self.orders.aclose()
+
+    async def _keep(self) -> None:
         while True:
             self._replaced.clear()
             settings = self._settings
@@ -122,6 +177,7 @@ class PeerRoom:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+                self.orders.asking.lost("the peer channel is configured otherwise now")
                 self._channel = self._standing = self._disagreements = None
 
     def _begin(self, settings: PeerSettings) -> list[asyncio.Task[object]]:
@@ -153,6 +209,7 @@ class PeerRoom:
         """Compare both sides; what is new is journaled."""
         theirs = self.theirs
         assert self._disagreements is not None
+        self.orders.look(self._present.routers)
         found = {} if theirs is None else compare.disagreements(self.ours(), theirs)
         for sentences in self._disagreements.look(found, self._clock()):
             for sentence in compare.listed(sentences):
@@ -171,6 +228,9 @@ class PeerRoom:
             before = self._standing.state
             self._standing.heard(body)
             self._compare_files(before, body)
+            self.orders.changed()
+        elif isinstance(body, Ask | Answer):
+            self.orders.asking.heard(body)
 
     def _compare_files(self, before: State | None, theirs: State) -> None:
         """Journal when the two begin to differ, or are one again."""
@@ -183,7 +243,17 @@ class PeerRoom:
     def _ended(self, cause: Cause, sentence: str, met: bool) -> None:
         assert self._standing is not None
         now, wall = self._clock(), self._wall()
+        if met:
+            self.orders.asking.lost(f"{self._standing.peer} is gone: {sentence}")
+            self.orders.changed()
         self._note(self._standing.ended(cause, sentence, met=met, now=now, wall=wall))
+
+    def _absence(self) -> str:
+        """Why the peer is not heard."""
+        if self._standing is None:
+            return "no peer channel is configured"
+        absence = self._standing.absence(self._clock())
+        return absence or f"{self._standing.peer} has not been heard yet on the peer channel"
 
     def _note(self, sentence: str) -> None:
         if sentence:

@@ -38,6 +38,7 @@ def router(state: str = "backup", priority: int = 253, **more: object) -> Router
     """A virtual router as it is told of."""
     known: dict[str, object] = {
         "configured": priority,
+        "weighed": priority,
         "hears": "192.0.2.11" if state == "backup" else "",
         "holds": state == "active",
         **more,

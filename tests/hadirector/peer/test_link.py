@@ -28,6 +28,7 @@ STATES = st.builds(
             state=WORDS,
             priority=st.integers(0, 255),
             configured=st.integers(0, 255),
+            weighed=st.integers(0, 255),
             hears=WORDS,
             holds=st.booleans(),
         ),

@@ -1,0 +1,90 @@
+"""What the VRRP worker is told beside the elections: for which virtual routers we give way.
+
+The problem: after a switchover the director of the higher priority must leave the other one in
+office, although VRRP would have it preempt at once; and this must end by itself, or the next
+failure finds a pair whose priorities nobody remembers. The approach: who yields caps its own
+priority below the other's. The cap is *pending* until this director has stepped back; if that does
+not happen soon (the other one died, the command was interrupted), it is taken back. From then on it
+is kept, over a restart, until this director is active again for whatever reason, or is given the
+role back. Nothing else ends it, and a reboot does.
+
+Times are seconds of any clock that never goes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from hadirector.peer.agreed import AgreedStore, Yielded
+from vrrp.events import State
+from vrrp.messages import Cap, Guidance, RouterReport
+
+PENDING_S: Final = 10.0
+"""Between a cap and the step back that it is for."""
+
+
+class Guide:
+    """The caps of one director. `tell` passes them on; `note` journals a sentence."""
+
+    def __init__(
+        self, store: AgreedStore, tell: Callable[[Guidance], None], note: Callable[[str], None]
+    ) -> None:
+        self._store = store
+        self._tell = tell
+        self._note = note
+        self._pending: dict[str, tuple[Yielded, float]] = {}
+        self._told: Guidance | None = None
+
+    def give_way(self, caps: Mapping[str, int], because: str, now: float) -> None:
+        """Cap our priority for these virtual routers, for the moment."""
+        for name, at_most in caps.items():
+            self._pending[name] = (Yielded(at_most=at_most, because=because), now + PENDING_S)
+        self._say()
+
+    def take_back(self, routers: Iterable[str]) -> None:
+        """Take part with our own priority again."""
+        for name in routers:
+            self._pending.pop(name, None)
+            self._forget(name, "")
+        self._say()
+
+    def look(self, reports: Mapping[str, RouterReport], now: float) -> None:
+        """Take in how the virtual routers are: what was pending holds, or ends."""
+        for name, (yielded, until) in list(self._pending.items()):
+            report = reports.get(name)
+            if report is not None and report.state is State.BACKUP:
+                del self._pending[name]
+                kept = {**self._store.now.yielded, name: yielded}
+                self._store.hold(replace(self._store.now, yielded=kept))
+            elif now >= until:
+                del self._pending[name]
+                self._note(f"{name}: nobody took it over: our own priority counts again")
+        for name in list(self._store.now.yielded):
+            report = reports.get(name)
+            if report is not None and report.state is State.ACTIVE:
+                self._forget(name, "active again: our own priority counts again")
+        self._say()
+
+    def next_deadline(self) -> float | None:
+        """When to look again, if nothing else happens."""
+        return min((until for _, until in self._pending.values()), default=None)
+
+    def _forget(self, name: str, why: str) -> None:
+        kept = dict(self._store.now.yielded)
+        if kept.pop(name, None) is not None:
+            self._store.hold(replace(self._store.now, yielded=kept))
+            if why:
+                self._note(f"{name}: {why}")
+
+    def _say(self) -> None:
+        yielded = {**self._store.now.yielded, **{n: one for n, (one, _) in self._pending.items()}}
+        guidance = Guidance(
+            caps={
+                name: Cap(at_most=one.at_most, because=one.because) for name, one in yielded.items()
+            }
+        )
+        if guidance != self._told:
+            self._told = guidance
+            self._tell(guidance)
