@@ -14,11 +14,11 @@ SUMMARY = "for maintenance: go on checking, but write nothing to the kernel"
 _EPILOG = """\
 Checks, the journal and the elections go on, and addresses move as ever; the table, the kernel's
 settings and the sync daemons are left as they are, whatever happens to the servers. `status` says
-so first, and the peer does too. It lasts over a restart of hadirector, until
+so first, and the peer does too. It lasts over a restart of hadirector, not over a reboot.
 
-  hadirector resume      or a reboot
-
-What would be done then: hadirector plan FILE"""
+  hadirector pause       on the director that is worked on
+  hadirector plan FILE   what a resume would do
+  hadirector resume"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,8 @@ from hadirector.cli.switchover import show
 SUMMARY = "end a pause: the kernel is made what it should be"
 
 _EPILOG = """\
-  hadirector plan FILE   shows beforehand what that is"""
+  hadirector plan FILE   shows beforehand what that is
+  hadirector resume"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +95,13 @@ services: []
         """Wait until a director alone is active, and both hear each other."""
         eventually(lambda: self.active() == [name], f"{name} is active alone", 20.0)
         for each in self.hosts:
-            eventually(
-                lambda each=each: bool((self.ask(each, "status").get("peer") or {}).get("routers")),  # type: ignore[misc]
-                f"{each} hears its peer",
-                20.0,
-            )
+            eventually(partial(self._knows, each, name), f"{each} knows of {name}", 20.0)
+
+    def _knows(self, name: str, active: str) -> bool:
+        """Whether a director hears the other one, on the channel and by VRRP."""
+        status = self.ask(name, "status")
+        routers = (status.get("peer") or {}).get("routers")
+        return bool(routers) and bool(name == active or status["routers"][0]["active_peer"])
 
     @contextmanager
     def watched(self) -> Iterator[list[float]]:
