@@ -8,10 +8,12 @@ from __future__ import annotations
 import ftplib
 import http.client
 import socket
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from hadirector.lab.namespaces import inside
 from tests.checkers import packaged
 from tests.kernel.traffic import BOUND_S, VIP, VIP6, Stage, standing, talk
 from tests.prerequisites import require
+from vrrp.acceptance import BEHIND_IPVS, Acceptance
 
 NAT_SERVERS = ("198.51.100.21", "198.51.100.22")
 DR_SERVERS = ("192.0.2.31", "192.0.2.32")
@@ -34,6 +37,8 @@ TUNNELS = {
     "2001:db8:5::33": GRE_CSUM,
 }
 OTHER_CLIENT = "192.0.2.201"
+NAT_INPUT_PRIORITY = 100
+"""NF_IP_PRI_NAT_SRC, linux/netfilter_ipv4.h."""
 
 
 def web(port: int) -> str:
@@ -328,3 +333,48 @@ def test_passive_ftp_data_follows_the_control_connection(stage: Stage) -> None:
                 assert ftp.makepasv()[0] == VIP
                 ftp.retrlines("RETR whoami", names.append)
     assert sorted(names) == sorted(NAT_SERVERS)
+
+
+def passed_behind_ipvs(stage: Stage) -> int:
+    """First packets to the address that came to the kernel's next hook behind IPVS.
+
+    That is the INPUT chain of the NAT table: priority 100 (NF_IP_PRI_NAT_SRC), IPVS has 98 and 99.
+    """
+    with inside(stage.director):
+        shown = subprocess.run(
+            ["iptables-legacy", "-t", "nat", "-L", "INPUT", "-v", "-n", "-x"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+    return int(shown.stdout.splitlines()[2].split()[0])
+
+
+def test_what_a_service_takes_never_comes_to_the_hook_of_accept_mode(stage: Stage) -> None:
+    """`accept: false` drops in a hook behind IPVS, so services have to go on all the same.
+
+    Where the kernel has nf_tables for IP, its chain is there, too. Elsewhere (the embedded kernel)
+    it is the order of the hooks that is shown, with another chain behind IPVS and before ours.
+    """
+    require("iptables-legacy")
+    assert BEHIND_IPVS > NAT_INPUT_PRIORITY
+    stage.program(f"{web(97)}, {both(NAT_SERVERS, 8080)}")
+    with inside(stage.director):
+        # The match has the kernel track connections here: NAT's chains look at nothing else.
+        rule = ["INPUT", "-d", VIP, "-p", "tcp", "-m", "conntrack", "--ctstate", "NEW"]
+        subprocess.run(["iptables-legacy", "-t", "nat", "-A", *rule], check=True)
+        acceptance = Acceptance()
+        is_closed = acceptance.refuse([ip_address(VIP)])
+    try:
+        assert is_closed or "needs nf_tables" in acceptance.trouble
+        assert {stage.ask(97) for _ in range(4)} == set(NAT_SERVERS)
+        assert passed_behind_ipvs(stage) == 0  # the service has taken them all
+        with inside(stage.client), closing(socket.socket()) as knock:
+            knock.settimeout(0.5 if is_closed else BOUND_S)
+            with pytest.raises(TimeoutError if is_closed else ConnectionRefusedError):
+                knock.connect((VIP, 98))
+        assert passed_behind_ipvs(stage) >= 1  # nobody's: that is what is dropped there
+    finally:
+        acceptance.close()
+        with inside(stage.director):
+            subprocess.run(["iptables-legacy", "-t", "nat", "-F", "INPUT"], check=True)
