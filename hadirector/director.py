@@ -183,7 +183,7 @@ class Director:
         self._tell_quorums()
         if self._told.adopting and self._present.digest == digest_of(self._told.config):
             self._tell_adopted(self._present.config, self._told.config)
-        await self._upkeep.warm_up(self._present)
+        await self._upkeep.warm_up(self._present, self._pair.is_warm)
         self._channel.send(messages.encode(messages.Ready(turn.sentence)))
         await self._rereading.ahead(self._present)
         await asyncio.Event().wait()

@@ -7,7 +7,7 @@ stop it: what cannot be made is told, and tried again with the next audit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from hadirector import limits
@@ -91,11 +91,16 @@ class Upkeep:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(again_s, self._again, SENT)
 
-    async def warm_up(self, present: Present) -> None:
-        """Wait until the peer's connections were heard of: ready, one takes over from it."""
+    async def warm_up(self, present: Present, is_warm: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until the peer's connections were heard of: ready, one takes over from it.
+
+        `is_warm` tells sooner, where the peer itself says how many it has.
+        """
         cold = self.cold_for_s() > 0
         while (cold_s := self.cold_for_s()) > 0:
             present.warming_s = cold_s
+            if await is_warm():
+                break
             await asyncio.sleep(min(cold_s, limits.WARM_UP_LOOK_S))
         present.warming_s = None
         if cold:

@@ -67,6 +67,7 @@ PURE = (
     "hadirector.peer.compare",
     "hadirector.peer.link",
     "hadirector.peer.messages",
+    "hadirector.peer.policies",
     "hadirector.peer.report",
     "hadirector.peer.settings",
     "hadirector.peer.standing",

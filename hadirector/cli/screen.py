@@ -116,6 +116,12 @@ def _peer(peer: dict[str, Any] | None, width: int, now: float) -> Iterator[Text]
         return
     since = f" ({ago(peer['since'], now)})" if peer["since"] is not None else ""
     yield from _wrapped(f"{peer['sentence']}{since}", width, "", "peer: ", "bold")
+    if planned := peer["planned"]:
+        in_s = max(0.0, planned["at"] - now)
+        to = planned["to"] or "the other director"
+        yield from _wrapped(
+            f"switchover to {to} planned in {in_s:.0f} s, by {planned['by']}", width, "      "
+        )
 
 
 def _process(name: str, facts: dict[str, Any], now: float) -> str:

@@ -61,6 +61,8 @@ def peer_of(top: FileDraft) -> PeerSettings | None:
         certificate=peer.get("certificate", str) or "",
         key=peer.get("key", str) or "",
         ca=peer.get("ca", str) or "",
+        warm_table=float(peer.get("warm_table", float) or 0.0),
+        health_moves=peer.get("health_moves", int) or 0,
     )
 
 

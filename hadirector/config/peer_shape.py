@@ -13,7 +13,7 @@ from hadirector.config.addresses import AddressError, parse_address
 from hadirector.config.balancing import UNWRITTEN
 from hadirector.config.diagnostics import UnfitError
 from hadirector.ipvs.model import Address
-from hadirector.peer.settings import CA, CERTIFICATE, KEY, PORT
+from hadirector.peer.settings import CA, CERTIFICATE, HEALTH_MOVES, KEY, PORT, WARM_PERCENT
 
 
 def _address(value: object) -> Address:
@@ -62,4 +62,14 @@ class PeerShape(BaseModel):
         default=CA,
         description="Who must have signed the other's certificate (PEM): an authority of this pair "
         "alone.",
+    )
+    warm_table: Annotated[float, Ge(1), Le(100)] = Field(
+        default=WARM_PERCENT,
+        description="A director that comes back and listens (`connection_sync.warm_up`) takes over "
+        "sooner, once it holds so many percent of the other's active connections.",
+    )
+    health_moves: Annotated[int, Ge(0), Le(60)] = Field(
+        default=HEALTH_MOVES,
+        description="How often in an hour a director may lower its priority below the other's "
+        "since it reaches fewer servers. 0: never.",
     )

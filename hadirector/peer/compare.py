@@ -74,11 +74,6 @@ class Disagreements:
         self.told = lasting
         return new, over
 
-    def next_deadline(self) -> float | None:
-        """When one of them will have lasted long enough."""
-        waiting = [at for (key, _), at in self._since.items() if key not in self.told]
-        return min(waiting) + DISAGREE_S if waiting else None
-
     def _sentence(self, key: str, mine: str, other: str) -> str:
         return (
             f"{key}: {self._node} says {mine}, {self._peer} says {other}: look at the path from "

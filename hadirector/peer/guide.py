@@ -23,6 +23,8 @@ from vrrp.messages import Cap, Guidance, RouterReport
 
 PENDING_S: Final = 10.0
 """Between a cap and the step back that it is for."""
+BAR_S: Final = 5.0
+"""How long a bar lasts that is not said again; that happens every second."""
 
 
 class Guide:
@@ -36,6 +38,10 @@ class Guide:
         self._note = note
         self._pending: dict[str, tuple[Yielded, float]] = {}
         self._told: Guidance | None = None
+        self.bars: Mapping[str, str] = {}
+        """Virtual routers that may not be active here, and why (`policies.Arbiter`)."""
+        self.health: Mapping[str, Yielded] = {}
+        """Caps of a director that reaches fewer servers (`policies.HealthYield`)."""
 
     def give_way(self, caps: Mapping[str, int], because: str, now: float) -> None:
         """Cap our priority for these virtual routers, for the moment."""
@@ -49,6 +55,11 @@ class Guide:
             self._pending.pop(name, None)
             self._forget(name, "")
         self._say()
+
+    def clear(self) -> None:
+        """The channel is taken out of the file: all that was agreed ends."""
+        self.bars, self.health = {}, {}
+        self.take_back([*self._pending, *self._store.now.yielded])
 
     def look(self, reports: Mapping[str, RouterReport], now: float) -> None:
         """Take in how the virtual routers are: what was pending holds, or ends."""
@@ -67,10 +78,6 @@ class Guide:
                 self._forget(name, "active again: our own priority counts again")
         self._say()
 
-    def next_deadline(self) -> float | None:
-        """When to look again, if nothing else happens."""
-        return min((until for _, until in self._pending.values()), default=None)
-
     def _forget(self, name: str, why: str) -> None:
         kept = dict(self._store.now.yielded)
         if kept.pop(name, None) is not None:
@@ -80,11 +87,14 @@ class Guide:
 
     def _say(self) -> None:
         yielded = {**self._store.now.yielded, **{n: one for n, (one, _) in self._pending.items()}}
+        for name, one in self.health.items():
+            if name not in yielded or one.at_most < yielded[name].at_most:
+                yielded[name] = one
         guidance = Guidance(
-            caps={
-                name: Cap(at_most=one.at_most, because=one.because) for name, one in yielded.items()
-            }
+            caps={n: Cap(at_most=one.at_most, because=one.because) for n, one in yielded.items()},
+            bars=dict(self.bars),
+            lease_s=BAR_S if self.bars else 0.0,
         )
-        if guidance != self._told:
+        if guidance != self._told or self.bars:  # a bar ends unless it is said again
             self._told = guidance
             self._tell(guidance)

@@ -18,16 +18,17 @@ from hadirector.answers import Present
 from hadirector.config.model import Config
 from hadirector.journal import Journal
 from hadirector.peer import compare
-from hadirector.peer.agreed import AgreedStore
+from hadirector.peer.agreed import AgreedStore, as_json
 from hadirector.peer.channel import Ear, PeerChannel
-from hadirector.peer.compare import Disagreements
 from hadirector.peer.link import Cause
 from hadirector.peer.messages import Answer, Ask, Body, HealthState, Hello, State
 from hadirector.peer.orders import PairOrders, Surroundings
+from hadirector.peer.policies import is_warm
 from hadirector.peer.report import connections_in, health_of, state_of
 from hadirector.peer.settings import PeerSettings
 from hadirector.peer.standing import Standing
 from hadirector.peer.told import told
+from hadirector.peer.watch import PeerWatch
 from hadirector.router_answers import Json
 from vrrp.messages import Guidance, Promote
 
@@ -59,12 +60,13 @@ class PeerRoom:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._present = present
+        self._reach_look = reach.look
         self._journal = journal
         self._clock = clock
         self._wall = wall
         self._settings: PeerSettings | None = present.config.peer
         self._standing: Standing | None = None
-        self._disagreements: Disagreements | None = None
+        self._watch: PeerWatch | None = None
         self._channel: PeerChannel | None = None
         self._replaced = asyncio.Event()
         self._news = asyncio.Event()
@@ -95,7 +97,7 @@ class PeerRoom:
         """What is wrong with the channel or the pair, by subject."""
         standing, theirs = self._standing, self.theirs
         found = {"pause": self.orders.pause_sentence, "agreed": self.store.trouble or ""}
-        if standing is None or self._disagreements is None:
+        if standing is None or self._watch is None:
             return {about: sentence for about, sentence in found.items() if sentence}
         now = self._clock()
         found |= {
@@ -104,7 +106,7 @@ class PeerRoom:
             "peer-file": ""
             if theirs is None
             else compare.file_sentence(self.ours(), theirs, standing.peer),
-            "peer-health": "; ".join(compare.listed(list(self._disagreements.told.values()))),
+            **self._watch.trouble,
         }
         return {about: sentence for about, sentence in found.items() if sentence}
 
@@ -129,11 +131,13 @@ class PeerRoom:
 
     def told(self) -> Json | None:
         """The peer, for `status`; None where no channel is configured."""
-        settings, standing, disagreements = self._settings, self._standing, self._disagreements
-        if settings is None or standing is None or disagreements is None:
+        settings, standing, watch = self._settings, self._standing, self._watch
+        if settings is None or standing is None or watch is None:
             return None
         ours = self.ours()
-        return told(settings, self._present.node, standing, disagreements.told.values(), ours)
+        disagreements = watch.disagreements.told.values()
+        facts = told(settings, self._present.node, standing, disagreements, ours)
+        return {**facts, "planned": as_json(self.store.now)["planned"]}
 
     def news(self) -> None:
         """Something that the peer is told of may have changed: a role, say."""
@@ -160,6 +164,7 @@ class PeerRoom:
             await self.orders.aclose()
 
     async def _keep(self) -> None:
+        replaced = False
         while True:
             self._replaced.clear()
             settings = self._settings
@@ -168,6 +173,8 @@ class PeerRoom:
             ]
             if settings is not None:
                 tasks += self._begin(settings)
+            elif replaced:
+                self.orders.guide.clear()
             try:
                 await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 for task in tasks:
@@ -178,13 +185,15 @@ class PeerRoom:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
                 self.orders.asking.lost("the peer channel is configured otherwise now")
-                self._channel = self._standing = self._disagreements = None
+                self._channel = self._standing = self._watch = None
+            replaced = True
 
     def _begin(self, settings: PeerSettings) -> list[asyncio.Task[object]]:
         node = self._present.node
         peer = settings.peer_of(node)
         self._standing = Standing(peer, self._clock())
-        self._disagreements = Disagreements(node, peer)
+        config, guide = self._present.config, self.orders.guide
+        self._watch = PeerWatch(settings, node, config, guide, self._note)
         ear = Ear(met=self._met, heard=self._heard, ended=self._ended)
         self._channel = channel = PeerChannel(settings, node, ear)
         return [
@@ -206,14 +215,18 @@ class PeerRoom:
             await asyncio.sleep(limits.PEER_STATE_SPACING_S)
 
     def _look(self) -> None:
-        """Compare both sides; what is new is journaled."""
-        theirs = self.theirs
-        assert self._disagreements is not None
+        """Compare both sides; what follows goes to the elections, as advice."""
+        assert self._watch is not None
+        self._watch.look(self.ours(), self.theirs, self._clock())
         self.orders.look(self._present.routers)
-        found = {} if theirs is None else compare.disagreements(self.ours(), theirs)
-        for sentences in self._disagreements.look(found, self._clock()):
-            for sentence in compare.listed(sentences):
-                self._journal.add(PEER, sentence)
+
+    async def is_warm(self) -> bool:
+        """Whether our kernel holds what the peer's does, as far as that is asked for."""
+        settings, theirs = self._settings, self.theirs
+        if settings is None or theirs is None:
+            return False
+        await self._reach_look()
+        return is_warm(self.ours(), self.theirs, settings.warm_table)
 
     # What the channel tells
 

@@ -17,6 +17,8 @@ PORT: Final = 8849
 """Next to the port of the kernel's connection sync."""
 CERTIFICATE: Final = "/etc/hadirector/peer/{node}.pem"
 KEY: Final = "/etc/hadirector/peer/{node}.key"
+WARM_PERCENT: Final = 95.0
+HEALTH_MOVES: Final = 4
 CA: Final = "/etc/hadirector/peer/ca.pem"
 
 
@@ -38,6 +40,10 @@ class PeerSettings:
     certificate: str = CERTIFICATE
     key: str = KEY
     ca: str = CA
+    warm_table: float = WARM_PERCENT
+    """Percent of the peer's connections with which a returning director need not listen longer."""
+    health_moves: int = HEALTH_MOVES
+    """How often in an hour it may yield for reaching fewer servers; 0: never."""
 
     def material(self, node: str) -> Material:
         """The files of a director."""

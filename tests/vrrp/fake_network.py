@@ -72,6 +72,16 @@ class FakeNetwork:
         self._do(node, node.group.stop("stopped by hand", self.now))
         node.alive = False
 
+    def promote(self, name: str) -> None:
+        """Have a node become active without waiting."""
+        node = self.nodes[name]
+        self._do(node, node.group.promote("by hand", self.now))
+
+    def bar(self, name: str, sentence: str) -> None:
+        """Keep a node from being active; empty: let it be."""
+        node = self.nodes[name]
+        self._do(node, node.group.bar(sentence, self.now))
+
     def thaw(self, name: str) -> None:
         """Let a frozen node go on; it reads its sockets before it looks at its timers."""
         node = self.nodes[name]

@@ -131,6 +131,7 @@ STATUS: Json = {
     "peer": {
         "sentence": "lb2: front backup, the same file, 2 servers up",
         "since": NOW - 60,
+        "planned": {"at": NOW + 90, "to": "lb2", "force": False, "by": "root"},
     },
     "table": {
         "sentence": "audit: the table matches",

@@ -39,6 +39,7 @@ mail  tcp://192.0.2.100:80, wlc, nat
 table: audit: the table matches (3s ago)
        tcp 203.0.113.9:80 is somebody else's, left alone
 peer: lb2: front backup, the same file, 2 servers up (1m 0s)
+      switchover to lb2 planned in 90 s, by root
 processes: supervisor 811, vrrp down, director 9120 (restarted 1×, last 11m 40s
            ago)
 """

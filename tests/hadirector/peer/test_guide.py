@@ -34,7 +34,6 @@ def test_a_cap_nobody_follows_is_taken_back(tmp_path: Path) -> None:
     one.guide.give_way({"front": 252}, "so it was agreed", 1.0)
     one.look(State.ACTIVE, 1.0 + PENDING_S - 0.1)
     assert one.said == [NONE, CAP]
-    assert one.guide.next_deadline() == 1.0 + PENDING_S
     one.look(State.ACTIVE, 1.0 + PENDING_S)
     assert one.said[-1] == NONE
     assert one.notes == ["front: nobody took it over: our own priority counts again"]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from hadirector.peer import compare
+from hadirector import messages
+from hadirector.peer import compare, policies
 from tests.hadirector.peer.pair import both, reports
-from tests.hadirector.test_director import Status, listening, port_of
+from tests.hadirector.test_director import Daemon, Status, listening, port_of
+from vrrp import messages as vrrp_messages
 from vrrp.events import State
 
 
@@ -57,3 +62,81 @@ async def test_each_shows_the_other_its_file_its_servers_and_its_absence(
             assert any("lb2 has left" in sentence for sentence in await lb1.sentences())
             await lb2.start()
             await lb1.until(lambda status: status["peer"]["connected"])
+
+
+async def told_to_vrrp(one: Daemon, true: Callable[[vrrp_messages.Guidance], object]) -> None:
+    """Wait until the VRRP worker of a director is told something."""
+    while True:
+        message = await one.hears(messages.ToVrrp)
+        assert isinstance(message, messages.ToVrrp)
+        guidance = vrrp_messages.decode(message.line.encode())
+        if isinstance(guidance, vrrp_messages.Guidance) and true(guidance):
+            return
+
+
+@pytest.mark.asyncio
+async def test_of_two_active_directors_the_lower_is_barred_and_both_say_so(
+    tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "SPLIT_S", 0.2)
+    async with listening() as server, both(tmp_path, [port_of(server)], port=unused_tcp_port) as p:
+        lb1, lb2 = p["lb1"], p["lb2"]
+        for one in p.values():
+            reports(one, State.ACTIVE)
+        await told_to_vrrp(lb2, lambda guidance: "front" in guidance.bars)
+        await lb2.until(lambda s: any("front yields: split brain" in t for t in s["trouble"]))
+        await lb1.until(lambda s: any("lb2 is active as well" in t for t in s["trouble"]))
+        reports(lb2, State.BACKUP)  # as the bar has it; and now it hears lb1 again
+        await told_to_vrrp(lb2, lambda guidance: not guidance.bars)
+        await lb2.until(lambda status: not status["trouble"])
+        assert any("takes part again" in sentence for sentence in await lb2.sentences())
+
+
+@pytest.mark.asyncio
+async def test_a_pause_is_loud_writes_nothing_and_lasts_over_a_restart(
+    tmp_path: Path, unused_tcp_port: int
+) -> None:
+    async with listening() as server, both(tmp_path, [port_of(server)], port=unused_tcp_port) as p:
+        lb1, lb2 = p["lb1"], p["lb2"]
+        await lb1.hears(messages.Ready)
+        assert (await lb1.asked("/pause", "POST"))["done"]
+        writes = lb1.table.writes
+        await lb2.until(lambda status: status["peer"]["paused"])
+        refused = await lb2.asked("/switchover?to=lb1", "POST")
+        assert not refused["done"]
+        server.close()
+        await lb1.until(lambda status: status["services"][0]["up"] == 0)
+        status = await lb1.asked("/status")
+        assert status["trouble"][0].startswith("PAUSED by root for 0 min: nothing is written")
+        await lb1.stop()
+        await lb1.start()
+        await lb1.hears(messages.Ready)
+        assert lb1.table.writes == writes
+        assert (await lb1.asked("/resume", "POST"))["done"]
+        await lb1.until(lambda status: not status["trouble"])
+        await lb1.until(lambda _: lb1.weights() == {"127.0.0.1:9": 1})
+
+
+@pytest.mark.asyncio
+async def test_a_switchover_can_be_planned_and_cancelled(
+    tmp_path: Path, unused_tcp_port: int
+) -> None:
+    async with listening() as server, both(tmp_path, [port_of(server)], port=unused_tcp_port) as p:
+        lb1 = p["lb1"]
+        await lb1.until(lambda status: status["peer"]["connected"])
+        at = time.time() + 3600
+        assert (await lb1.asked(f"/switchover?at={at:.3f}", "POST"))["done"]
+        assert (await lb1.asked("/status"))["peer"]["planned"]["at"] == pytest.approx(at, abs=0.01)
+        assert (await lb1.asked("/switchover/cancel", "POST"))["done"]
+        assert not (await lb1.asked("/switchover/cancel", "POST"))["done"]
+        assert not (await lb1.asked("/switchover?at=1", "POST"))["done"]
+        assert not (await lb1.asked(f"/switchover?to=lb9&at={at:.3f}", "POST"))["done"]
+        soon = time.time() + 0.2
+        assert (await lb1.asked(f"/switchover?at={soon:.3f}", "POST"))["done"]
+        async with asyncio.timeout(10):
+            while True:
+                told = next((s for s in await lb1.sentences() if "planned switchover:" in s), "")
+                if told:
+                    break
+                await asyncio.sleep(0.05)
+        assert "no virtual router is known of" in told
