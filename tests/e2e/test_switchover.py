@@ -77,6 +77,8 @@ services: []
             host.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
             host.run("ip", "link", "set", "eth0", "up")
             self.start(name)
+            # Without preemption, the first one to be active stays so.
+            eventually(lambda: self.active() == ["lb1"], "lb1 is active", 20.0)
 
     def start(self, name: str) -> None:
         run = ("run", str(self.file), "--node", name, "--state-dir", str(self.directory / name))
