@@ -25,10 +25,11 @@ from pathlib import Path
 
 from hadirector.config.codec import config_to_json, digest_of, service_to_json
 from hadirector.config.include import FILE_BYTES_MAX
-from hadirector.config.loader import Loaded, Reading, read, read_text, without_collection
+from hadirector.config.loader import Loaded, Reading, read, read_text
 from hadirector.config.model import Config, HealthCheck, Service
 from hadirector.config.nodes import Mapping
 from hadirector.config.nodes import Sequence as ListNode
+from hadirector.garbage import without_collection
 
 _OTHER_LINE_ENDS = ("\r", "\x85", "\u2028", "\u2029")
 _SERVICES = "services"

@@ -8,10 +8,7 @@ error to be shown the next. The approach: read (`include`, `positions`), validat
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
 from collections.abc import Mapping as AbstractMapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -34,6 +31,7 @@ from hadirector.config.sync_rules import sync_of
 from hadirector.config.tuning_shape import settings_of
 from hadirector.connection_sync import BY_CLIENT, SETTINGS
 from hadirector.drift import Drift
+from hadirector.garbage import without_collection
 from hadirector.ipvs.model import (
     IPIP,
     DestinationKey,
@@ -103,18 +101,6 @@ def load(path: str | Path) -> Loaded:
         reading = read(Path(path))
         config = reading.config
         return reading.loaded("" if config is None else codec.config_to_json(config))
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Without looking for cycles among a million objects, of which none is garbage yet."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def read(path: Path) -> Reading:

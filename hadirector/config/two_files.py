@@ -19,11 +19,12 @@ from pathlib import Path
 from hadirector.config import codec
 from hadirector.config.diagnostics import Diagnostic, Rule, Severity, render
 from hadirector.config.draft import Draft
-from hadirector.config.loader import Loaded, read, without_collection
+from hadirector.config.loader import Loaded, read
 from hadirector.config.nodes import Findings
 from hadirector.config.own_shape import MUST_AGREE
 from hadirector.config.pair_rules import check_router
 from hadirector.config.sections import FileDraft, OwnDraft, RouterDraft
+from hadirector.garbage import without_collection
 from vrrp.config import RouterSettings
 
 _SECRET = frozenset({"password"})

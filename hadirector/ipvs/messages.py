@@ -107,6 +107,7 @@ class _Dest(IntEnum):
     TUN_FLAGS = 15
 
 
+_IDLE = Counters()  # one for all: in a large table most servers have no connection
 _FLAG_PERSISTENT = 0x01
 _FLAG_HASHED = 0x02  # the kernel's own book-keeping: reported, and harmful when sent
 _FLAG_MASK = 0xFFFFFFFF & ~_FLAG_HASHED
@@ -225,13 +226,7 @@ def decode_destination(
         _decode_tunnel(key, attributes) if forward is Forward.TUN else IPIP,
         _unknown(attributes, _Dest),
     )
-    counters = Counters(
-        active=_number(attributes, _Dest.ACTIVE_CONNS, default=0),
-        inactive=_number(attributes, _Dest.INACT_CONNS, default=0),
-        persistent=_number(attributes, _Dest.PERSIST_CONNS, default=0),
-        traffic=_decode_traffic(attributes, _Dest.STATS64, _Dest.STATS) if traffic else None,
-    )
-    return destination, counters
+    return destination, _decode_counters(attributes, traffic=traffic)
 
 
 def decode_info(payload: bytes) -> Info:
@@ -342,6 +337,21 @@ def _decode_tunnel(key: DestinationKey, attributes: Mapping[int, bytes]) -> Tunn
         raise InexpressibleError(f"server {key} has tunnel type {kind}")
     port = int.from_bytes(attributes.get(_Dest.TUN_PORT, b""), "big")
     return Tunnel(TunnelType(kind), port, _number(attributes, _Dest.TUN_FLAGS, default=0))
+
+
+def _decode_counters(attributes: Mapping[int, bytes], *, traffic: bool) -> Counters:
+    active, inactive, persistent = (
+        _number(attributes, kind, default=0)
+        for kind in (_Dest.ACTIVE_CONNS, _Dest.INACT_CONNS, _Dest.PERSIST_CONNS)
+    )
+    if not (traffic or active or inactive or persistent):
+        return _IDLE
+    return Counters(
+        active=active,
+        inactive=inactive,
+        persistent=persistent,
+        traffic=_decode_traffic(attributes, _Dest.STATS64, _Dest.STATS) if traffic else None,
+    )
 
 
 def _decode_traffic(attributes: Mapping[int, bytes], wide: int, narrow: int) -> Traffic:

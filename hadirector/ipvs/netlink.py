@@ -204,17 +204,18 @@ class GenericNetlink:
         self, message: bytes, sequences: range, finished: Callable[[Frame], bool]
     ) -> None:
         """Send, and hand over every answer until ``finished`` says that was the last."""
-        loop = asyncio.get_running_loop()
         with self._sole_use() as connection:
+            connection.send(message)
+            # Mostly all is there by now: no time-out is armed before there is something to await.
+            while (received := _received(connection)) is not None:
+                if _ended(*received, sequences, finished):
+                    return
+            loop = asyncio.get_running_loop()
             async with asyncio.timeout(self._timeout_s):
-                connection.send(message)
                 while True:
                     datagram, (port, _) = await loop.sock_recvfrom(connection, _DATAGRAM_BYTES_MAX)
-                    if port != 0:
-                        continue  # not from the kernel: any process may send to our socket
-                    for frame in wire.unpack_frames(datagram):
-                        if frame.sequence in sequences and finished(frame):
-                            return
+                    if _ended(datagram, port, sequences, finished):
+                        return
 
     @contextmanager
     def _sole_use(self) -> Iterator[socket.socket]:
@@ -237,6 +238,23 @@ class GenericNetlink:
             raise
         finally:
             self._busy = False
+
+
+def _received(connection: socket.socket) -> tuple[bytes, int] | None:
+    """A datagram and its sender's port; None where none is there yet."""
+    try:
+        datagram, (port, _) = connection.recvfrom(_DATAGRAM_BYTES_MAX)
+    except BlockingIOError:
+        return None
+    return datagram, port
+
+
+def _ended(datagram: bytes, port: int, sequences: range, finished: Callable[[Frame], bool]) -> bool:
+    """Hand over the answers of a datagram; whether the last is among them."""
+    if port != 0:
+        return False  # not from the kernel: any process may send to our socket
+    frames = wire.unpack_frames(datagram)
+    return any(frame.sequence in sequences and finished(frame) for frame in frames)
 
 
 def _connect() -> socket.socket:

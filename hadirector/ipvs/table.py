@@ -20,6 +20,7 @@ from dataclasses import replace
 from itertools import islice
 
 from hadirector import host
+from hadirector.garbage import without_collection
 from hadirector.ipvs import control, messages
 from hadirector.ipvs.dataplane import (
     AppliedReport,
@@ -75,10 +76,11 @@ class KernelTable:
         Raises ``DataplaneError``.
         """
         oddities: list[str] = []
-        entries = {
-            entry.service.key: entry  # by key: a dump may repeat itself
-            async for entry in self.entries(oddities, traffic=traffic)
-        }
+        with without_collection():
+            entries = {
+                entry.service.key: entry  # by key: a dump may repeat itself
+                async for entry in self.entries(oddities, traffic=traffic)
+            }
         return Table(entries, tuple(oddities))
 
     async def entries(self, oddities: list[str], *, traffic: bool = False) -> AsyncIterator[Entry]:
