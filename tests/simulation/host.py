@@ -16,6 +16,7 @@ from tests.simulation import sealing
 from tests.simulation.leaving import Leaving
 from tests.simulation.network import over_the_wire
 from tests.simulation.options import HostOptions, Membership
+from tests.simulation.prompt import check_reconfigured
 from tests.simulation.sealing import Keeper, Packet
 from tests.simulation.story import Reconfigured
 from tests.simulation.violation import Violation
@@ -143,8 +144,9 @@ class Host:
                     group.add(settings)
                     self._keepers.pop((number, link), None)
                     self.world.watch.joins(self, number)
-                elif machine.settings != settings:
+                elif (before := machine.settings) != settings:
                     group.configure(settings, self.clock())
+                    check_reconfigured(self, machine, before.priority)
             self._see_group(number)
             self._rearm(number)
         self.world.watch.configured(self)

@@ -20,6 +20,7 @@ from tests.simulation.shrink import shrink
 from tests.simulation.world import World
 from vrrp import authentication, priority
 from vrrp.authentication import Sequences
+from vrrp.config import RouterSettings
 from vrrp.events import Effect, Heard, State
 from vrrp.group import Group
 from vrrp.machine import Machine
@@ -76,6 +77,7 @@ def first_failure(seeds: range) -> tuple[int, str]:
 
 
 original_judge = Machine._judge
+original_configure = Machine.configure
 original_remove = Group.remove
 
 
@@ -112,11 +114,19 @@ def trusting(datagram: Datagram, keys: object) -> int | None:
     return int.from_bytes(block[4:12])
 
 
+def keeps_its_timer(self: Machine, settings: RouterSettings, now: float) -> None:
+    deadline = self._deadline
+    original_configure(self, settings, now)
+    self._deadline = deadline
+
+
 PLANTED: list[tuple[object, str, object, set[str]]] = [
     (Machine, "_judge", never_yields, {"two-active", "healed"}),
     (Machine, "_preempts", ignores_preempt, {"usurped"}),
     (Machine, "is_late", never_late, {"late"}),
     (Machine, "is_left_by", lambda *_: True, {"usurped"}),
+    (Machine, "is_left_by", lambda *_: False, {"silent"}),
+    (Machine, "configure", keeps_its_timer, {"tardy"}),
     (Machine, "active_down_s", property(lambda _: 3600.0), {"timer"}),
     (Machine, "active_down_s", property(lambda _: 0.001), {"usurped"}),
     (Group, "_move_together", every_member_for_itself, {"split"}),

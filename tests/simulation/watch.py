@@ -1,15 +1,16 @@
 """What must hold at every step of a simulated world.
 
 Two kinds of promises. Some hold after each step of a host, and are looked at there: a group is
-never split, every timer is finite, nobody takes over from a live router it has to respect, nobody
-who was too late says anything as active. The others have a bound: when their condition begins, a
-*duty* with a deadline is entered, when it ends the duty is struck out, and before each step the
-world asks whether one is overdue. Bounds are computed from the options of the world, clock drift
-included.
+never split, timers are short enough (`prompt`), nobody takes over from a live router it has to
+respect, nobody who was too late says anything as active. The others have a bound: when their
+condition begins, a *duty* with a deadline is entered, when it ends the duty is struck out, and
+before each step the world asks whether one is overdue. Bounds are computed from the options of the
+world, clock drift included.
 
     two-active   two that hear each other are both active only until the better one was heard
-    silent       a healthy backup that hears nobody it must respect becomes active; so there are
-                 never no actives for longer than this while a healthy router exists
+    silent       a healthy backup that hears nobody it must respect becomes active, and after a
+                 goodbye within its skew; so there are never no actives for longer than this while
+                 a healthy router exists
     held         an address stays on an interface only while active, or for the bounded leave
 
 This file knows the rules of RFC 9568 and of our configuration on its own account, from what was
@@ -20,10 +21,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from math import isfinite
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from tests.simulation.leaving import GRACE_S
+from tests.simulation.prompt import SLACK_S, check_timer
 from tests.simulation.violation import Violation
 from vrrp.events import Changed, Heard, State
 from vrrp.packet import Advertisement, IPAddress
@@ -31,8 +32,6 @@ from vrrp.packet import Advertisement, IPAddress
 if TYPE_CHECKING:
     from tests.simulation.host import Host
     from tests.simulation.world import World
-
-_SLACK_S: Final = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,11 @@ class Watch:
 
     def _silence_s(self) -> float:
         """Three intervals and a skew, which is shorter than one interval."""
-        return 4 * self._interval_s + self.world.options.wake_late_max_s + _SLACK_S
+        return 4 * self._interval_s + self.world.options.wake_late_max_s + SLACK_S
+
+    def _skew_s(self) -> float:
+        """A skew, whatever the priority and version, and being woken late."""
+        return self._interval_s + self.world.options.wake_late_max_s + SLACK_S
 
     def _audible_s(self) -> float:
         """Until an active router's advertisement has arrived for certain."""
@@ -86,11 +89,11 @@ class Watch:
         lossy = options.loss > 0 and not self.world.network.perfect
         sent = 1 + (options.lost_in_a_row_max if lossy else 0)
         late_s = options.wake_late_max_s
-        return sent * (self._interval_s + late_s) + options.delay_max_s + _SLACK_S
+        return sent * (self._interval_s + late_s) + options.delay_max_s + SLACK_S
 
     def _leave_s(self) -> float:
         """The longest last will: a skew, an interval, and the grace."""
-        return 2 * self._interval_s + GRACE_S + _SLACK_S
+        return 2 * self._interval_s + GRACE_S + SLACK_S
 
     # -------------------------------------------------------------- told by the world
 
@@ -151,6 +154,10 @@ class Watch:
         state = State.BACKUP if self._is_late(key, clock) else machine.state
         if advertisement.priority == 0:
             self._goodbyes.setdefault(key, {})[heard.source] = clock
+            last = self._respected.get(key)
+            alone = len(self.world.options.groups[group].links) == 1
+            if alone and last is not None and last.source == heard.source:
+                self._expect_takeover(host, group, self._skew_s())
         elif self._must_respect(host, key, heard, state):
             interval_s = advertisement.interval_cs / 100
             self._respected[key] = _Respected(clock, interval_s, heard.source)
@@ -204,7 +211,8 @@ class Watch:
             self._expect_takeover(host, group)
             for link in self.world.options.groups[group].links:
                 self.addresses_moved(host, group, link)
-        self._look_at_timer(host, group)
+        wait_max_s = 4 * self._interval_s * self._fastest
+        check_timer(host, group, wait_max_s, self._name(group))
 
     def addresses_moved(self, host: Host, group: int, link: int) -> None:
         """See to the duty of leaving an address."""
@@ -222,7 +230,7 @@ class Watch:
                 "started": options.start_max_s + options.settle_max_s,
                 "gone": self._leave_s(),
                 "frozen": host.patience_s + self._leave_s(),
-            }[why] + _SLACK_S
+            }[why] + SLACK_S
             text = f"{host.name} ({why}) still has the address of {self._name(group, link)}"
             self._duties["held", *key] = (self.world.now + bound_s, "held", text)
 
@@ -294,7 +302,7 @@ class Watch:
     def _is_late(self, key: tuple[str, int, int], clock: float) -> bool:
         """Whether an active router has been silent for so long that it must have been replaced."""
         said = self._advertised.get(key)
-        return said is not None and clock - said[0] > 3 * said[1] + _SLACK_S
+        return said is not None and clock - said[0] > 3 * said[1] + SLACK_S
 
     def _look_at_health(self, host: Host, group: int) -> None:
         key, duty = (host.name, group), ("silent", host.name, group)
@@ -306,13 +314,17 @@ class Watch:
             self._expect_takeover(host, group)
         self._active[key] = host.is_active(group)
 
-    def _expect_takeover(self, host: Host, group: int) -> None:
-        """Unless it hears somebody it must respect, this host has to become active."""
+    def _expect_takeover(self, host: Host, group: int, within_s: float | None = None) -> None:
+        """Unless it hears somebody it must respect, this host has to become active.
+
+        `within_s`: sooner than after a silence, for the one it respected has said goodbye.
+        """
         duty = ("silent", host.name, group)
         self._duties.pop(duty, None)
         if (host.name, group) in self._healthy and not host.is_active(group):
             text = f"{host.name} hears nobody and does not become active ({self._name(group)})"
-            self._duties[duty] = (self.world.now + self._silence_s(), "silent", text)
+            bound_s = self._silence_s() if within_s is None else within_s
+            self._duties[duty] = (self.world.now + bound_s, "silent", text)
 
     def _look_at_pairs(self, group: int) -> None:
         """Two actives that hear each other: only until the better one was heard."""
@@ -355,7 +367,7 @@ class Watch:
         links = self.world.options.groups[group].links
         for link in links:
             respected = self._respected.get((host.name, group, link))
-            if respected is None or clock - respected.at >= 3 * respected.interval_s - _SLACK_S:
+            if respected is None or clock - respected.at >= 3 * respected.interval_s - SLACK_S:
                 continue
             elsewhere = [
                 at
@@ -370,16 +382,6 @@ class Watch:
                     f"{respected.source} {clock - respected.at:.4f} s ago on link {link}"
                 )
                 raise Violation("usurped", text)
-
-    def _look_at_timer(self, host: Host, group: int) -> None:
-        deadline = host.armed(group)
-        if deadline is None:
-            if host.can_take_part(group):
-                raise Violation("timer", f"{host.name} waits for nothing ({self._name(group)})")
-            return
-        wait_s = deadline - host.clock()
-        if not isfinite(wait_s) or wait_s > 4 * self._interval_s * self._fastest + _SLACK_S:
-            raise Violation("timer", f"{host.name} waits {wait_s} s ({self._name(group)})")
 
     def _why_held(self, host: Host, group: int, link: int) -> str:
         """Why a host still has an address that it may not keep; empty: it has not, or may."""
