@@ -6,6 +6,8 @@ wake-up is counted, cheaply: into a handful of classes, cumulative as Prometheus
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from itertools import accumulate
 from typing import Final
 
 BOUNDS_MS: Final = (1, 2, 5, 10, 20, 50, 100, 500)
@@ -18,7 +20,7 @@ class Lateness:
     def __init__(self) -> None:
         self.worst_ms = 0.0
         self.wakes = 0
-        self._counts = dict.fromkeys(BOUNDS_MS, 0)
+        self._counts = [0] * (len(BOUNDS_MS) + 1)  # by class, the last one beyond all bounds
         self._period = 0  # which minute the second value is about
         self._before_ms = 0.0
         self._now_ms = 0.0
@@ -30,9 +32,7 @@ class Lateness:
         self._now_ms = max(self._now_ms, late_ms)
         self.worst_ms = max(self.worst_ms, late_ms)
         self.wakes += 1
-        for bound in BOUNDS_MS:
-            if late_ms <= bound:
-                self._counts[bound] += 1
+        self._counts[bisect_left(BOUNDS_MS, late_ms)] += 1
 
     def lately_ms(self, now: float) -> float:
         """Return the worst of the last one to two minutes."""
@@ -41,7 +41,7 @@ class Lateness:
 
     def within(self) -> dict[str, int]:
         """Return how many wake-ups were at most so many milliseconds late."""
-        return {str(bound): count for bound, count in self._counts.items()}
+        return dict(zip(map(str, BOUNDS_MS), accumulate(self._counts), strict=False))
 
     def _turn(self, now: float) -> None:
         period = int(now / PERIOD_S)
