@@ -102,6 +102,11 @@ def goodbye_for_one(
     return original_remove(self, router, sentence, now)
 
 
+def tells_no_other_member(self: Group, router: str, heard: Heard, now: float) -> list[Effect]:
+    machine = self._members[router]
+    return [] if self._is_undecided_tie(machine, heard, now) else machine.handle(heard, now)
+
+
 def every_member_for_itself(self: Group, effects: list[Effect], now: float) -> list[Effect]:
     del self, effects, now
     return []
@@ -130,6 +135,7 @@ PLANTED: list[tuple[object, str, object, set[str]]] = [
     (Machine, "active_down_s", property(lambda _: 3600.0), {"timer"}),
     (Machine, "active_down_s", property(lambda _: 0.001), {"usurped"}),
     (Group, "_move_together", every_member_for_itself, {"split"}),
+    (Group, "_hear", tells_no_other_member, {"silent"}),
     (Group, "hold", lambda *_: None, {"usurped"}),
     (Group, "remove", goodbye_for_one, {"goodbye"}),
     (authentication, "verify", trusting, {"forged"}),

@@ -155,8 +155,7 @@ class Watch:
         if advertisement.priority == 0:
             self._goodbyes.setdefault(key, {})[heard.source] = clock
             last = self._respected.get(key)
-            alone = len(self.world.options.groups[group].links) == 1
-            if alone and last is not None and last.source == heard.source:
+            if last is not None and last.source == heard.source:
                 self._expect_takeover(host, group, self._skew_s())
         elif self._must_respect(host, key, heard, state):
             interval_s = advertisement.interval_cs / 100
