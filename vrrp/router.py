@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Final, assert_never
 
 from vrrp import messages, packet, priority
+from vrrp.alarm import Alarm
 from vrrp.config import RouterSettings
 from vrrp.events import (
     Announce,
@@ -63,8 +64,7 @@ class Router:
         self._hands = hands
         self._group = Group(name)
         self._members: dict[str, Member] = {}
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed_for: float | None = None
+        self._alarm = Alarm(hands.now, self._on_time, hands.woken)
         self._work = asyncio.Event()
         self._stopped = False
         self._guided = Guided(self._bar)
@@ -211,8 +211,7 @@ class Router:
         """Say and do nothing any more. The addresses stay where they are; the will is for them."""
         self._stopped = True
         self._guided.stop()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._alarm.cancel()
 
     @property
     def managed_addresses(self) -> set[tuple[str, IPAddress]]:
@@ -298,33 +297,15 @@ class Router:
         self._carry_out(self._group.handle(member, event, self._hands.now()))
         self._rearm()
 
-    def _on_timer(self) -> None:
+    def _on_time(self, now: float) -> None:
         # Packets that came in while the process slept have been handled before: within one turn
         # of the event loop, sockets come before timers. So a backup that was paused hears first.
-        due, self._armed_for, self._timer = self._armed_for, None, None
-        now = self._hands.now()
-        if due is not None:
-            self._hands.woken(now - due)
-        deadline = self._group.next_deadline()
-        if deadline is not None and deadline <= now:
-            self._carry_out(self._group.tick(now))
+        self._carry_out(self._group.tick(now))
         self._rearm()
 
     def _rearm(self) -> None:
-        """Have the timer stand at the group's deadline, or before it.
-
-        A backup's deadline moves on with every advertisement, and is hardly ever reached. The timer
-        stays where it is then: it runs out early, which does no harm, and is set anew.
-        """
-        deadline = None if self._stopped else self._group.next_deadline()
-        if deadline is not None and self._armed_for is not None and self._armed_for <= deadline:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._armed_for, self._timer = deadline, None
-        if deadline is not None:
-            delay = max(0.0, deadline - self._hands.now())
-            self._timer = asyncio.get_running_loop().call_later(delay, self._on_timer)
+        """Have the alarm stand at the group's deadline."""
+        self._alarm.set(None if self._stopped else self._group.next_deadline())
 
     def _carry_out(self, effects: list[Effect]) -> None:
         """Do what the group decided. Advertisements go first, addresses follow by the task."""

@@ -50,7 +50,7 @@ async def active(hands: Hands) -> Router:
     router.configure([FRONT])
     router.interface_changed("eth0")
     hands.time += 3.5
-    router._on_timer()
+    router._on_time(hands.now())
     [member] = router._members.values()
     assert member.machine.state is State.ACTIVE
     await settle([member.holding], hands, lambda: None)
