@@ -42,6 +42,7 @@ from hadirector.reconciler import HEALTH, Reconciler, Turn
 from hadirector.rereading import Rereading
 from hadirector.router_answers import Json
 from hadirector.sync_keeper import SyncKernel
+from hadirector.timed_drain import drain_of
 from hadirector.turns import AUDIT, Asked, TurnRequests
 from hadirector.upkeep import ROLE, SENT, Upkeep
 from hadirector.verdicts import Verdicts
@@ -80,7 +81,10 @@ class Director:
         self._upkeep = Upkeep(
             told.node, self._runtime_dir, self._journal, again=self._turns.ask, kernel=kernel
         )
-        self._drains = Drains(self._overrides, self._pools.touch, self._turns.ask)
+        departures = self._reconciler.departures
+        self._drains = Drains(
+            self._overrides, self._pools.touch, self._turns.ask, departures=departures
+        )
         self._reloads = TurnRequests[Json]()
         self._rereading = Rereading(told.file)
         self._told_quorums: dict[str, bool] | None = None
@@ -234,6 +238,7 @@ class Director:
             pools.by_name.values(),
             changes=None if looks else changes,
             undeclared=config.undeclared,
+            drain=drain_of(config),
         )
         self._present.actual = self._reconciler.actual
         self._present.turn = turn

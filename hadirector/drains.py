@@ -1,7 +1,8 @@
 """Ends the drains that end by themselves: the order to disable is given when its time has come.
 
 Looked at after each turn of the table, and a turn that reads it is asked for every second while
-such a drain is under way. The decision is `timed_drain`'s; the order is kept as any other.
+such a drain is under way; less often while what left the file is waited for (`departures`). The
+decision is `timed_drain`'s; the order is kept as any other.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable
 
 from hadirector import limits
 from hadirector.config.model import Config
+from hadirector.departures import Departures
 from hadirector.ipvs.model import Table
 from hadirector.overrides import Command, OverrideStore
 from hadirector.pool import Order
@@ -21,7 +23,7 @@ LOOK = "timed drain"
 
 
 class Drains:
-    """The drains of one director. For one task at a time."""
+    """The drains of one director, and of what left its file. For one task at a time."""
 
     def __init__(
         self,
@@ -29,12 +31,17 @@ class Drains:
         touch: Callable[[str], None],
         ask: Callable[[str], None],
         *,
+        departures: Departures,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`touch` names a server whose orders changed, `ask` asks for a turn of the table."""
+        """`touch` names a server whose orders changed, `ask` asks for a turn of the table.
+
+        `departures` has what left the file and is waited for.
+        """
         self._overrides = overrides
         self._touch = touch
         self._ask = ask
+        self._departures = departures
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
 
@@ -56,9 +63,19 @@ class Drains:
             self._overrides.give(key, Command(Order.DISABLE), by=f"drain of {by}: {why}")
             self._touch(key)
             self._ask(Order.DISABLE)
+        self._look_again(ordered=goes_on)
+
+    def _look_again(self, *, ordered: bool) -> None:
+        """Have the table read when it is due; a turn for another reason puts nothing off."""
+        if self._timer is not None and (ordered or self._departures):
+            return
+        due_s = limits.DRAIN_LOOK_S if ordered else self._departures.look_again_in_s()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if goes_on:
-            loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(limits.DRAIN_LOOK_S, self._ask, LOOK)
+        if due_s is not None:
+            self._timer = asyncio.get_running_loop().call_later(due_s, self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self._ask(LOOK)

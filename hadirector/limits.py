@@ -50,3 +50,6 @@ PEER_ABSENT_AFTER_S = 10.0  # of a start: by then the peer should have been met
 PEER_FLAPS_MAX = 5  # connections within the next line that are worth a word
 PEER_FLAPS_WITHIN_S = 600.0
 PEER_CAUSES_TOLD_MAX = 20  # refusals journaled one by one within that time; the rest is counted
+DEPARTURE_LOOK_MAX_S = (
+    10.0  # the same while a server that left the file is waited for, doubled up to this
+)

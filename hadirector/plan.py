@@ -13,7 +13,8 @@ deleted to be added again, and what already matches yields no step (adoption).
 
 A server is removed without setting its weight to 0 first: to the kernel the removal is atomic, and
 what would make the connections survive is not the zero but the time before the removal. That time
-is a drain, which the desired table expresses by keeping the server with weight 0.
+is a drain: the desired table expresses it by keeping the server with weight 0 (`departures`), and
+`hadirector apply`, which has no second turn, puts `departures.lowered` before the removals.
 
 Never: I/O; a step that is not needed; a word about *why* a weight is what it is (``pool``'s part).
 """

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from hadirector.departures import AT_ONCE, Departures, Drain, Leave
 from hadirector.drift import Drift, tolerate
 from hadirector.ipvs.dataplane import Dataplane
 from hadirector.ipvs.model import Entry, ServiceKey, Table
@@ -63,18 +64,27 @@ class _Asked:
     actual: Table
     left: Table | None  # as the last turn wanted it
     others: Mapping[ServiceKey, Entry]  # what this turn is not about, as the last one wanted it
+    drain: Drain
+    fresh: bool  # `actual` was just read
 
 
 class Reconciler:
     """Owns the table. For one task at a time."""
 
     def __init__(
-        self, dataplane: Dataplane, journal: Journal, *, clock: Callable[[], float] = time.time
+        self,
+        dataplane: Dataplane,
+        journal: Journal,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._dataplane = dataplane
         self._journal = journal
         self._clock = clock
+        self._monotonic = monotonic
         self._left: Table | None = None  # the table as the last turn wanted it
+        self.departures = Departures()
         self.declared: set[ServiceKey] = set()  # by this configuration or an earlier one
         self.actual = Table()  # as last read, with counters, and what was done since
         self.last: Turn | None = None
@@ -91,15 +101,17 @@ class Reconciler:
         *,
         changes: Changes | None = None,
         undeclared: Undeclared = Undeclared.REPORT,
+        drain: Drain = AT_ONCE,
     ) -> Turn:
         """Bring the table to what the pools ask for; raises DataplaneError.
 
-        `changes`: all that changed since the last turn; None where that is not known. A step that
-        the kernel refuses is in `failures`; the other steps are done all the same.
+        `changes`: all that changed since the last turn; None where that is not known. `drain`: how
+        what is in no pool any more leaves. A step that the kernel refuses is in `failures`; the
+        other steps are done all the same.
         """
         tried: tuple[str, ...] = ()
         if changes is not None and self._left is not None:
-            part = self._part(why, changes, self._left, undeclared)
+            part = self._part(why, changes, self._left, undeclared, drain)
             turn = await self._reach(part, known=self.last)
             if not turn.failures:
                 return self._finish(turn, undeclared)
@@ -115,11 +127,15 @@ class Reconciler:
             actual=actual,
             left=self._left,
             others={},
+            drain=drain,
+            fresh=True,
         )
         turn = await self._reach(asked, drift=self._drift(actual))
         return self._finish(replace(turn, steps=(*tried, *turn.steps)), undeclared)
 
-    def _part(self, why: str, changes: Changes, left: Table, undeclared: Undeclared) -> _Asked:
+    def _part(
+        self, why: str, changes: Changes, left: Table, undeclared: Undeclared, drain: Drain
+    ) -> _Asked:
         """A turn about some services only; the rest of the table is taken for what it was."""
         about = changes.gone.union(*(pool.service.kernel_keys for pool in changes.pools))
         others = dict(left.entries)
@@ -132,6 +148,8 @@ class Reconciler:
             actual=self.actual.only(about),
             left=left.only(about),
             others=others,
+            drain=drain,
+            fresh=False,
         )
 
     def _nothing_of_ours(self, why: str) -> Turn:
@@ -158,7 +176,7 @@ class Reconciler:
         """Plan and apply; `known` has what was told of the services that this is not about."""
         services = [pool.service for pool in asked.pools]
         policies = {key: service.drift for service in services for key in service.kernel_keys}
-        wanted = desired_table(asked.pools)
+        wanted = self._with_departures(desired_table(asked.pools), asked)
         desired = wanted
         if asked.left is not None:
             desired = tolerate(wanted, left=asked.left, actual=asked.actual, policies=policies)
@@ -189,6 +207,16 @@ class Reconciler:
             oddities=asked.actual.oddities,
             sentence=_sentence(asked.why, ahead, len(failures)),
         )
+
+    def _with_departures(self, wanted: Table, asked: _Asked) -> Table:
+        leave = Leave(
+            pools=asked.pools,
+            actual=asked.actual,
+            left=asked.left,
+            declared=self.declared,
+            fresh=asked.fresh,
+        )
+        return self.departures.hold(wanted, leave, asked.drain, self._monotonic())
 
     def _finish(self, turn: Turn, undeclared: Undeclared) -> Turn:
         self._tell(turn, undeclared)

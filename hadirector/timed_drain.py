@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from hadirector.config.model import Config, Server, Service
-from hadirector.ipvs.model import Counters, DestinationKey, Protocol, Table, VirtualAddress
+from hadirector.departures import Drain, awaited
+from hadirector.ipvs.model import Counters, DestinationKey, ServiceKey, Table
 from hadirector.pool import Order, Overrides, server_key
 
 QUIESCENT = "expire_quiescent_template"
@@ -39,22 +40,22 @@ def is_over(orders: Overrides, connections: int | None, now: float) -> str | Non
 
 def connections_of(config: Config, actual: Table, key: str) -> int | None:
     """The connections that a drain waits for; None where the server was not seen in the table."""
-    ignored = config.settings.get(QUIESCENT) == "1"
+    drain = drain_of(config)
     counted = [
-        _awaited(counters, ignored=ignored, inactive=inactive)
-        for counters, inactive in _counters(config.services, actual, key)
+        awaited(listen, counters, drain)
+        for listen, counters in _counters(config.services, actual, key)
     ]
     return sum(counted) if counted else None
 
 
-def _awaited(counters: Counters, *, ignored: bool, inactive: bool) -> int:
-    persistent = 0 if ignored else counters.persistent
-    return counters.active + persistent + (counters.inactive if inactive else 0)
+def drain_of(config: Config) -> Drain:
+    """How what leaves this file is removed."""
+    return Drain(config.drain_removed, config.settings.get(QUIESCENT) == "1")
 
 
 def _counters(
     services: Iterable[Service], actual: Table, key: str
-) -> Iterable[tuple[Counters, bool]]:
+) -> Iterable[tuple[ServiceKey, Counters]]:
     for service in services:
         for server in service.servers:
             if server_key(service, server) != key:
@@ -62,13 +63,13 @@ def _counters(
             yield from _of_server(service, server, actual)
 
 
-def _of_server(service: Service, server: Server, actual: Table) -> Iterable[tuple[Counters, bool]]:
+def _of_server(
+    service: Service, server: Server, actual: Table
+) -> Iterable[tuple[ServiceKey, Counters]]:
     for listen in service.listens:  # not what its probes go through
         entry = actual.get(listen)
         if entry is None:
             continue
-        # To the kernel, every connection but one of TCP or SCTP is inactive all its life.
-        states = isinstance(listen, VirtualAddress) and listen.protocol is not Protocol.UDP
         for found, counters in entry.counters.items():
             if found == DestinationKey(server.address, server.port or found.port):
-                yield counters, not states
+                yield listen, counters

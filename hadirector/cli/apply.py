@@ -18,14 +18,18 @@ from hadirector.cli.plan import add_node
 if TYPE_CHECKING:
     from hadirector.cli.plan import Ahead
     from hadirector.connection_sync import SyncStep
-    from hadirector.ipvs.dataplane import AppliedReport
+    from hadirector.ipvs.dataplane import AppliedReport, Dataplane
     from hadirector.ipvs.settings import KernelSettings
+    from hadirector.ipvs.steps import Step
 
 SUMMARY = "make the kernel's IPVS table what the file says, once, without a daemon"
 
 _EPILOG = """\
 Every server counts as up: no check is asked. A second apply of the same file writes nothing. The
-steps are ordered so that an interruption at any point leaves every service with its servers.
+steps are ordered so that an interruption at any point leaves every service with its servers. What
+is to be removed gets weight 0 first and is waited for: until its connections have ended, at most
+for the file's drain_removed (30 s; 0s: not at all). Interrupted meanwhile, it stays drained, and
+another apply removes it.
 Refused while a daemon runs here: it would undo at once what its own file and checks do not say.
 
 At a terminal, a plan that takes something from the clients is shown with its impact and asks first.
@@ -86,7 +90,8 @@ def execute(args: argparse.Namespace) -> int:
         for failure in failures:
             print(f"refused: {failure}")
         daemons = f", {len(ahead.sync)} sync daemons changed" if ahead.sync else ""
-        print(f"applied: {report.applied} of {len(ahead.plan.steps)} steps{daemons}")
+        steps = len(ahead.plan.steps) + len(ahead.lowers)
+        print(f"applied: {report.applied} of {steps} steps{daemons}")
     return EXIT_NO if failures else EXIT_YES
 
 
@@ -111,12 +116,46 @@ def _carry_out(ahead: Ahead, runtime_dir: Path) -> AppliedReport:
             asyncio.run(tuner.apply(ahead.settings))
         # Another event loop than the reading one, so another socket too.
         with closing(kernel_table()) as kernel:
-            report = asyncio.run(kernel.apply(ahead.plan.steps))
+            report = asyncio.run(_apply(kernel, ahead))
         with closing(KernelSettings()) as daemons:
             asyncio.run(_change_daemons(daemons, ahead.sync))
         return report
     except DataplaneError as error:
         raise CliError(str(error), error.remedy, EXIT_CANNOT) from error
+
+
+async def _apply(kernel: Dataplane, ahead: Ahead) -> AppliedReport:
+    """All that gives, then weight 0 for what goes; once its clients have gone, the removals."""
+    from hadirector.departures import parted
+    from hadirector.ipvs.dataplane import AppliedReport
+
+    first, last = parted(ahead.plan.steps)
+    report = await kernel.apply((*first, *ahead.lowers))
+    if ahead.lowers:
+        await _wait_for_clients(kernel, ahead, last)
+    removed = await kernel.apply(last)
+    failures = (*report.failures, *removed.failures)
+    return AppliedReport(report.applied + removed.applied, failures)
+
+
+async def _wait_for_clients(kernel: Dataplane, ahead: Ahead, last: tuple[Step, ...]) -> None:
+    """Until the servers that go have no connections any more, or their time is over."""
+    from hadirector import limits
+    from hadirector.departures import Drain, awaited_of
+
+    loop, drain = asyncio.get_running_loop(), ahead.drain or Drain()
+    until, told = loop.time() + drain.time_s, False
+    while left := awaited_of(last, await kernel.read(), drain):
+        if (remaining_s := until - loop.time()) <= 0:
+            print(f"removed with {left} connections left: its time is over", file=sys.stderr)
+            return
+        if not told:
+            told = True
+            print(
+                f"waits for {left} connections of what is removed, {drain.time_s:g} s at most",
+                file=sys.stderr,
+            )
+        await asyncio.sleep(min(limits.DRAIN_LOOK_S, remaining_s))
 
 
 async def _change_daemons(kernel: KernelSettings, steps: Iterable[SyncStep]) -> None:

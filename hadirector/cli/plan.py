@@ -16,9 +16,11 @@ from hadirector.cli.errors import EXIT_CANNOT, EXIT_NO, EXIT_YES, CliError
 if TYPE_CHECKING:
     from hadirector.config.model import Config
     from hadirector.connection_sync import SyncStep
+    from hadirector.departures import Drain
     from hadirector.impact import Impact
     from hadirector.ipvs.control import Daemons
     from hadirector.ipvs.dataplane import Dataplane
+    from hadirector.ipvs.steps import SetDestination
     from hadirector.ipvs.table import KernelTable
     from hadirector.ipvs.tuning import Change
     from hadirector.plan import Plan
@@ -62,6 +64,14 @@ class Ahead:
     settings: tuple[Change, ...] = ()
     sync: tuple[SyncStep, ...] = ()
     remarks: tuple[str, ...] = ()
+    drain: Drain | None = None
+    lowers: tuple[SetDestination, ...] = ()
+    """What is done before anything is removed, so that its clients may go."""
+
+    @property
+    def drain_s(self) -> float:
+        """For how long what is removed is waited for at most."""
+        return 0.0 if self.drain is None else self.drain.time_s
 
     def __bool__(self) -> bool:
         return bool(self.plan or self.settings or self.sync)
@@ -135,10 +145,12 @@ def with_sync(ahead: Ahead, config: Config, node: str, running: Daemons) -> Ahea
 
 def look_ahead(config: Config, dataplane: Dataplane) -> Ahead:
     """Compare the file, all its servers up, with a table; raises CliError."""
+    from hadirector.departures import lowered
     from hadirector.impact import Quorum, impact
     from hadirector.ipvs.dataplane import DataplaneError
     from hadirector.plan import plan
     from hadirector.pool import desired_table, everything_up
+    from hadirector.timed_drain import drain_of
 
     try:
         actual = asyncio.run(dataplane.read())
@@ -150,7 +162,14 @@ def look_ahead(config: Config, dataplane: Dataplane) -> Ahead:
         key: Quorum(each.name, each.quorum) for each in config.services for key in each.listens
     }
     odd = tuple(f"in the kernel, and left alone: {oddity}" for oddity in actual.oddities)
-    return Ahead(ahead, impact(ahead, actual, desired, quorums), remarks=odd)
+    drain = drain_of(config)
+    return Ahead(
+        ahead,
+        impact(ahead, actual, desired, quorums),
+        remarks=odd,
+        drain=drain,
+        lowers=lowered(ahead.steps, actual) if drain.time_s else (),
+    )
 
 
 def show(ahead: Ahead, *, as_json: bool) -> None:
@@ -160,6 +179,12 @@ def show(ahead: Ahead, *, as_json: bool) -> None:
         return
     for sentence in (*ahead.settings, *ahead.plan.steps, *ahead.sync):
         print(f"  {sentence}")
+    if ahead.lowers:
+        servers = f"{len(ahead.lowers)} server{'s' * (len(ahead.lowers) != 1)}"
+        print(
+            f"  before anything is removed: weight 0 for {servers}, until the connections have "
+            f"ended, {ahead.drain_s:g} s at most"
+        )
     for key in ahead.plan.kept:
         print(f"  leave alone, not in the file: {key}")
     for remark in ahead.remarks:
@@ -186,6 +211,7 @@ def as_document(ahead: Ahead) -> dict[str, object]:
         "summary": summary(ahead),
         "settings": [str(change) for change in ahead.settings],
         "steps": [str(step) for step in ahead.plan.steps],
+        "drains": [str(step) for step in ahead.lowers],
         "sync": [str(step) for step in ahead.sync],
         "remarks": list(ahead.remarks),
         "kept": [str(key) for key in ahead.plan.kept],

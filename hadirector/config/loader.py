@@ -155,6 +155,7 @@ def _build(top: FileDraft) -> Config:
         audit=_value(top.draft, "audit", float),
         undeclared=_value(top.draft, "undeclared", Undeclared),
         max_changes=top.draft.get("max_changes", int),
+        drain_removed=_value(top.draft, "drain_removed", float),
         settings=_settings(top),
         connection_sync=sync_of(top),
         peer=peer_of(top),

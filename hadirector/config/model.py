@@ -166,6 +166,7 @@ class Config:
 
     `settings` are the kernel's (`ipvs.tuning`), by name; what is not there is not touched.
     `max_changes`: entries that one `apply` may change or remove; None: any number.
+    `drain_removed`: seconds for which what left the file is waited for at most.
     """
 
     nodes: Mapping[str, Node]
@@ -175,6 +176,7 @@ class Config:
     settings: Mapping[str, str] = field(default_factory=dict)
     undeclared: Undeclared = Undeclared.REPORT
     max_changes: int | None = None
+    drain_removed: float = 30.0
     connection_sync: ConnectionSync | None = None
     peer: PeerSettings | None = None
     on_stop: OnStop = OnStop.KEEP

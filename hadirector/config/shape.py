@@ -346,6 +346,13 @@ class FileShape(BaseModel):
         "stays, so that a restart costs nothing; `flush`: this file's services are removed; "
         "`drain`: all weights become 0, so that what goes on goes on.",
     )
+    drain_removed: Annotated[Duration, Ge(0), Le(86_400)] = Field(
+        default=30.0,
+        json_schema_extra={"default": "30s"},
+        description="What left the file gets weight 0 and is removed once its connections have "
+        "ended (with persistence: once its clients are forgotten), after so long at the latest; "
+        "`0s` removes it at once. What a check or an order by hand takes out goes at once.",
+    )
     max_changes: Annotated[int, Ge(0)] = Field(
         default=UNWRITTEN,
         description="How many entries (services, servers) one `hadirector apply` may change or "

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hadirector.config.model import Config
+from hadirector.departures import Departures
 from hadirector.drains import Drains
 from hadirector.ipvs.model import Counters, DestinationKey, Entry, Protocol, Table, VirtualAddress
 from hadirector.journal import Journal
@@ -76,7 +77,7 @@ async def test_when_it_is_over_the_server_is_disabled_and_it_says_who_wanted_tha
         f"{FIRST}: drained by hand (root), until 1 connections are left, for 60 s at most",
     )
     store = OverrideStore(tmp_path, journal, clock=lambda: now)  # a restart forgets nothing
-    drains = Drains(store, touched.append, asked.append, clock=lambda: now)
+    drains = Drains(store, touched.append, asked.append, departures=Departures(), clock=lambda: now)
     drains.look(*table_of(Counters(active=2)), fresh=True)
     drains.look(*table_of(Counters(active=0)), fresh=False)  # from before the drain
     assert timed(store.held[FIRST])

@@ -4,16 +4,18 @@ The table is the kernel's twin in memory; the same commands run against a kernel
 """
 
 import json
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
+from hadirector import pool
 from hadirector.cli.main import main
 from hadirector.cli.plan import look_ahead, show
 from hadirector.ipvs.dataplane import DataplaneForbiddenError
 from hadirector.ipvs.memory import MemoryTable
-from hadirector.ipvs.model import Protocol, Service, Table, VirtualAddress
+from hadirector.ipvs.model import Counters, Protocol, Service, Table, VirtualAddress
 from hadirector.preflight import only_one
 from tests.hadirector.config.samples import HEAD, config_of
 
@@ -40,6 +42,7 @@ NOTHING = {
     "settings": [],
     "sync": [],
     "remarks": [],
+    "drains": [],
     "steps": [],
     "kept": [],
     "impact": [],
@@ -161,6 +164,50 @@ def test_a_plan_that_takes_is_shown_with_its_impact_and_limited(
     assert table.writes == writes + 1
     with pytest.raises(SystemExit):
         main([*apply, str(file), "--max-changes", "some"])
+
+
+class Busy(MemoryTable):
+    """A server keeps one connection until it was looked at twice."""
+
+    looks = 0
+
+    async def read(self, *, traffic: bool = False) -> Table:
+        self.looks += 1
+        counted = Counters(active=1) if self.looks <= 2 else Counters()
+        return Table(
+            {
+                key: replace(entry, counters=dict.fromkeys(entry.destinations, counted))
+                for key, entry in self.table.items()
+            }
+        )
+
+
+@pytest.mark.parametrize("drain", ["30s", "0s"])
+def test_what_apply_removes_gets_weight_0_and_is_waited_for(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    drain: str,
+) -> None:
+    monkeypatch.setattr("hadirector.limits.DRAIN_LOOK_S", 0.01)
+    file = tmp_path / "pair.yaml"
+    text = Path(FILE).read_text(encoding="utf-8")
+    whole = pool.desired_table(map(pool.everything_up, config_of(tmp_path, text).services))
+    twin = Busy(whole)
+    monkeypatch.setattr("hadirector.cli.plan.kernel_table", lambda: twin)
+    kept = [line for line in text.splitlines() if "198.51.100.22" not in line]
+    file.write_text("\n".join([*kept, f"drain_removed: {drain}"]) + "\n")
+    assert main(["apply", "--runtime-dir", str(tmp_path), "--yes", str(file)]) == 0
+    output = capsys.readouterr()
+    if drain == "0s":
+        assert output.out.endswith("applied: 1 of 1 steps\n")
+        assert twin.looks == 1
+    else:
+        assert "weight 0 for 1 server, until the connections have ended, 30 s at most" in output.out
+        assert output.out.endswith("applied: 2 of 2 steps\n")
+        assert output.err == "waits for 1 connections of what is removed, 30 s at most\n"
+        assert twin.looks == 3
+    assert len(twin.table[next(iter(whole))].destinations) == 1
 
 
 class OddTable(MemoryTable):

@@ -1,0 +1,192 @@
+"""Servers and services that left the file: weight 0 first, removed once their clients have gone.
+
+The problem: the kernel forgets where a removed server's connections went, so a reload that removes
+one cuts off everybody who is being served. The approach: what we had put into the table and the
+file no longer has stays in the desired table with weight 0, until the kernel counts no connection
+of it any more or its time is over. Nothing of this is kept on disk: an interrupted removal finds
+the server with weight 0 in the table and goes on. A server that a check or an order by hand takes
+out is still in the file, and goes at once as ever.
+
+Time (seconds of one monotonic clock) comes in as an argument. Never: I/O; a server of others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from hadirector import limits
+from hadirector.ipvs.model import (
+    Counters,
+    Destination,
+    DestinationKey,
+    Entry,
+    FirewallMark,
+    Protocol,
+    ServiceKey,
+    Table,
+)
+from hadirector.ipvs.steps import DeleteDestination, DeleteService, SetDestination, Step
+from hadirector.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """How what left the file is removed: after `time_s` at the latest, 0: at once.
+
+    `ignores_persistence`: the kernel sends nobody back to a drained server, so that clients whom
+    persistence remembers need not be waited for (``expire_quiescent_template``).
+    """
+
+    time_s: float = 0.0
+    ignores_persistence: bool = False
+
+
+AT_ONCE = Drain()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave:
+    """By what a turn goes: the pools it is about, what is there, and what was wanted last time.
+
+    `left` None: not known. `fresh`: the counters of `actual` were just read.
+    """
+
+    pools: Iterable[Pool]
+    actual: Table
+    left: Table | None
+    declared: Collection[ServiceKey]
+    fresh: bool
+
+
+class Departures:
+    """What is leaving, each until when. For one task at a time."""
+
+    def __init__(self) -> None:
+        self._until: dict[tuple[ServiceKey, DestinationKey], float] = {}
+        self._looks = 0  # since something began to leave
+
+    def __bool__(self) -> bool:
+        return bool(self._until)
+
+    def look_again_in_s(self) -> float | None:
+        """In how many seconds the connections are to be counted anew; None: nothing leaves."""
+        if not self._until:
+            self._looks = 0
+            return None
+        self._looks += 1
+        # A look reads the whole table, so that a long drain is looked at less and less often.
+        doubled = limits.DRAIN_LOOK_S * float(1 << min(self._looks - 1, 16))
+        return min(doubled, limits.DEPARTURE_LOOK_MAX_S)
+
+    def hold(self, wanted: Table, leave: Leave, drain: Drain, now: float) -> Table:
+        """The wanted table, with what is leaving and still has its time, at weight 0."""
+        if drain.time_s <= 0:
+            self._until.clear()
+            return wanted
+        entries = dict(wanted.entries)
+        seen: set[tuple[ServiceKey, DestinationKey]] = set()
+        for key, servers in _leaving(wanted, leave):
+            entry = leave.actual[key]
+            held = {}
+            for server in servers:
+                place = (key, server.key)
+                until = self._until.get(place, now + drain.time_s)
+                counted = entry.counters.get(server.key) if leave.fresh else None
+                gone = not server.usable and counted is not None
+                if now >= until or (gone and not awaited(key, counted, drain)):
+                    continue
+                self._until[place] = until
+                seen.add(place)
+                held[server.key] = replace(server, weight=0)
+            if held:
+                stays = entries.get(key, Entry(entry.service, {}))
+                together = {**stays.destinations, **held}
+                entries[key] = replace(stays, destinations=together)
+        about = leave.actual.keys() | wanted.keys()
+        for place in self._until.keys() - seen:
+            if leave.fresh or place[0] in about:
+                del self._until[place]
+        return Table(entries, wanted.oddities)
+
+
+def awaited(key: ServiceKey, counters: Counters | None, drain: Drain) -> int:
+    """How many of a server's connections are worth waiting for."""
+    if counters is None:
+        return 0
+    # To the kernel, every connection but one of TCP or SCTP is inactive all its life.
+    states = not isinstance(key, FirewallMark) and key.protocol is not Protocol.UDP
+    persistent = 0 if drain.ignores_persistence else counters.persistent
+    return counters.active + persistent + (0 if states else counters.inactive)
+
+
+def lowered(steps: Iterable[Step], actual: Table) -> tuple[SetDestination, ...]:
+    """What a plan's removals are to be preceded by: the weight of all that goes to 0."""
+    found: list[SetDestination] = []
+    for step in steps:
+        if isinstance(step, DeleteDestination):
+            going: Iterable[Destination] = (step.before,)
+        elif isinstance(step, DeleteService) and step.key in actual:
+            going = actual[step.key].destinations.values()
+        else:
+            continue
+        found += (SetDestination(step.key, replace(s, weight=0), s) for s in going if s.usable)
+    return tuple(found)
+
+
+def parted(steps: Iterable[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """A plan's steps that give and lower, and those that remove."""
+    first: list[Step] = []
+    last: list[Step] = []
+    for step in steps:
+        (last if isinstance(step, DeleteDestination | DeleteService) else first).append(step)
+    return tuple(first), tuple(last)
+
+
+def awaited_of(steps: Iterable[Step], actual: Table, drain: Drain) -> int:
+    """How many connections the servers that these steps remove still have."""
+    total = 0
+    for step in steps:
+        entry = actual.get(step.key)
+        if entry is None:
+            continue
+        if isinstance(step, DeleteDestination):
+            total += awaited(step.key, entry.counters.get(step.before.key), drain)
+        elif isinstance(step, DeleteService):
+            total += sum(awaited(step.key, each, drain) for each in entry.counters.values())
+    return total
+
+
+def _leaving(wanted: Table, leave: Leave) -> Iterator[tuple[ServiceKey, list[Destination]]]:
+    """What is ours, in the kernel, and in the file no more."""
+    members = _members(leave.pools)
+    for key, entry in leave.actual.items():
+        if key in wanted:
+            if key not in members:
+                continue  # what probes go through
+            named = members[key]
+        elif key in leave.declared:
+            named = set()
+        else:
+            continue
+        before = None if leave.left is None else leave.left.get(key)
+        ours = entry.destinations if before is None else before.destinations
+        servers = [
+            server
+            for place, server in entry.destinations.items()
+            if place not in named and place in ours
+        ]
+        if servers:
+            yield key, servers
+
+
+def _members(pools: Iterable[Pool]) -> Mapping[ServiceKey, set[DestinationKey]]:
+    """The servers that the file has, in the table or not, by what their services listen on."""
+    found: dict[ServiceKey, set[DestinationKey]] = {}
+    for pool in pools:
+        servers = [*pool.service.servers]
+        if pool.service.fallback is not None:
+            servers.append(pool.service.fallback)
+        for key in pool.service.listens:
+            found[key] = {server.behind(key) for server in servers}
+    return found
