@@ -4,12 +4,12 @@ For every service this answers: which servers belong into the table, with which 
 It is a pure function of the configuration and of what the checks say, so a start, a reload, a
 repair and a change of health all go through it and cannot disagree.
 
-A server that no check has passed yet stays out (it is *unknown*, not up). A server that is down is
-taken out of the table. One that is up has its configured weight, or the one it asks for itself
-through a check that can carry it (agent, script, file); with weight 0 it is drained: the
-connections it has go on. What an administrator orders by hand (`Override`) is a layer of its own,
-above both: it takes a server out, drains it or gives it another weight, and never brings one in
-that its check does not hold for up.
+A server that no check has passed yet gets no clients (it is *unknown*, not up), nor does one that
+is down: both are out of the table, or in it with weight 0 where the file says so (`on_fail`). One
+that is up has its configured weight, or the one it asks for itself through a check that can carry
+it (agent, script, file); with weight 0 it is drained: the connections it has go on. What an
+administrator orders by hand (`Override`) is a layer of its own, above both: it takes a server out,
+drains it or gives it another weight, and never brings one in that its check does not hold for up.
 
 The fallback server serves when no server takes new connections; while some are still unknown it
 waits, so that a start does not flash the fallback page at the clients.
@@ -25,6 +25,7 @@ from types import MappingProxyType
 from checkers.base import Advice
 from hadirector.config import model as config
 from hadirector.ipvs import model as ipvs
+from hadirector.on_fail import OnFail
 from hadirector.slow_start import ramped
 
 
@@ -84,6 +85,7 @@ class Member:
     server: config.Server
     in_table: bool
     weight: int  # 0 while it is not in the table
+    up: bool  # whether it counts: its checks hold it for up, and nobody disabled it
     reason: str
     overrides: Overrides = ()
     grows_in_s: float | None = None  # when to decide again, by its slow start
@@ -96,7 +98,7 @@ class Pool:
     service: config.Service
     members: tuple[Member, ...]
     fallback: Member | None  # None: the service has no fallback server
-    up: int  # servers in the table, the fallback not counted
+    up: int  # servers that are up and not disabled, the fallback not counted
     quorum_met: bool
     sentence: str
 
@@ -125,7 +127,7 @@ def build(
         state = health.get(key, Health(None, "no check has run yet"))
         known.append((server, state, overrides.get(key, ())))
     members = tuple(_member(service, *one) for one in known)
-    up = sum(member.in_table for member in members)
+    up = sum(member.up for member in members)
     unknown = [orders for _, state, orders in known if state.up is None]
     quorum_met = up >= service.quorum
     sentence = (
@@ -175,18 +177,22 @@ def _member(
     service: config.Service, server: config.Server, state: Health, orders: Overrides
 ) -> Member:
     disabled = any(order.order is Order.DISABLE for order in orders)
-    in_table = bool(state.up) and not disabled
-    weight = ordered_weight(server.weight, state.advice, orders) if in_table else 0
+    up = bool(state.up) and not disabled
+    stays = not state.up and not disabled and server.on_fail is OnFail.WEIGHT_0
+    weight = ordered_weight(server.weight, state.advice, orders) if up else 0
     weight, grows_in_s, started = _slow_start(service, weight, state, orders)
     reason = state.reason + started
     if state.up and state.advice is not None:
         reason += f"; {describe(state.advice)}: weight {weight}, configured {server.weight}"
+    if stays:
+        reason += "; stays with weight 0 (on_fail)"
     if orders:
         reason = f"{', '.join(map(str, orders))}; its check: {reason}"
     return Member(
         server=server,
-        in_table=in_table,
+        in_table=up or stays,
         weight=weight,
+        up=up,
         reason=reason,
         overrides=orders,
         grows_in_s=grows_in_s,
@@ -260,7 +266,7 @@ def _fallback(service: config.Service, *, usable: int, unknown: int) -> Member |
     else:
         serves, reason = True, "serves: no server takes new connections"
     weight = service.fallback.weight if serves else 0
-    return Member(server=service.fallback, in_table=serves, weight=weight, reason=reason)
+    return Member(server=service.fallback, in_table=serves, weight=weight, up=serves, reason=reason)
 
 
 def _entries(pool: Pool) -> Iterator[tuple[ipvs.Service, list[ipvs.Destination]]]:

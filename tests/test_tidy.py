@@ -64,6 +64,7 @@ PURE = (
     "hadirector.ipvs.schedulers",
     "hadirector.ipvs.tuning",
     "hadirector.names",
+    "hadirector.on_fail",
     "hadirector.peer.compare",
     "hadirector.peer.link",
     "hadirector.peer.messages",

@@ -123,6 +123,7 @@ class Rule(StrEnum):
     WEIGHT_ZERO = "weight-zero"
     WEIGHT_IGNORED = "weight-ignored"
     FULL_QUORUM = "full-quorum"
+    ON_FAIL_WEIGHT_0 = "on-fail-weight-0"
 
 
 class UnfitError(ValueError):

@@ -42,6 +42,7 @@ from hadirector.ipvs.model import (
     VirtualAddress,
 )
 from hadirector.leaving import OnStop
+from hadirector.on_fail import OnFail
 from hadirector.plan import Undeclared
 
 T = TypeVar("T")
@@ -232,6 +233,7 @@ def _server(server: ServerDraft, service: ServiceDraft) -> Server:
         upper=server.draft.get("upper", int) or 0,
         lower=server.draft.get("lower", int) or 0,
         tunnel=_tunnel(server.tunnel, forward),
+        on_fail=_value(server.draft, "on_fail", OnFail),
     )
 
 

@@ -29,6 +29,7 @@ from hadirector.ipvs.model import (
     VirtualAddress,
 )
 from hadirector.leaving import OnStop
+from hadirector.on_fail import OnFail
 from hadirector.peer.settings import PeerSettings
 from hadirector.plan import Undeclared
 
@@ -89,6 +90,7 @@ class Server:
     `more_checks` are those after the first, `require` how many must pass (0: all).
     `probe_mark`: of packets that the kernel is to send to this server alone; 0: there are none.
     `forward` None: as its service says. `upper` and `lower` are connection thresholds, 0: none.
+    `on_fail`: what becomes of it while it is not up.
     """
 
     address: Address
@@ -102,6 +104,7 @@ class Server:
     more_checks: Checks = ()
     require: int = 0
     probe_mark: int = 0
+    on_fail: OnFail = OnFail.REMOVE
 
     def __str__(self) -> str:
         """As written in the file."""

@@ -19,6 +19,7 @@ from hadirector.config.balancing_rules import check_balancing
 from hadirector.config.diagnostics import Rule, choices, did_you_mean
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Node, Sequence
+from hadirector.config.on_fail_rules import check_on_fail
 from hadirector.config.pair_rules import address_of, check_pair, networks_of
 from hadirector.config.peer_rules import check_peer
 from hadirector.config.probe_rules import check_probe_marks
@@ -221,5 +222,6 @@ _RULES: tuple[Callable[[FileDraft, Findings], None], ...] = (
     check_virtual_macs,
     check_sync,
     check_peer,
+    check_on_fail,
     _single_node,
 )

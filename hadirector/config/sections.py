@@ -44,7 +44,7 @@ _SERVICE_SECTIONS = frozenset({"listen", "check", "checks", "servers", "persiste
 _SERVER_SECTIONS = frozenset({"check", "checks", "tunnel"})
 _CHECK = frozenset({"check"})
 _NODES = frozenset({"nodes"})
-_INHERITED = ("forward", "upper", "lower")
+_INHERITED = ("forward", "upper", "lower", "on_fail")
 """What a server has from its service unless it says otherwise; `tunnel` too, a section."""
 
 
@@ -52,7 +52,8 @@ _INHERITED = ("forward", "upper", "lower")
 class ServerDraft:
     """A real server; a check is None where something in it is wrong.
 
-    Thresholds, forwarding method and tunnel are the service's where it has none of its own.
+    Thresholds, forwarding method, tunnel and `on_fail` are the service's where it has none of its
+    own.
     """
 
     draft: Draft

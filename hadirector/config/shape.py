@@ -40,6 +40,7 @@ from hadirector.config.tuning_shape import IpvsShape
 from hadirector.drift import Drift
 from hadirector.ipvs.model import Address, DestinationKey, Forward, ServiceKey
 from hadirector.leaving import OnStop
+from hadirector.on_fail import OnFail
 from hadirector.plan import Undeclared
 from vrrp.config import VirtualRouter
 
@@ -158,6 +159,11 @@ _FORWARD = (
     "directly. `tun`: like `dr`, wrapped in an IP tunnel, to any network and either IP version."
 )
 _WEIGHT = "Share of the connections, next to the other servers' weights. 0: no new connections."
+_ON_FAIL = (
+    "What becomes of a server that is not up. `remove`: it leaves the table, and its connections "
+    "end; `weight-0`: it stays with weight 0, so that its connections go on if they can, and only "
+    "new ones go elsewhere."
+)
 _TUNNEL = "How `forward: tun` wraps packets; without it `ipip`."
 _UPPER = "A server with this many connections gets no new ones. 0: no limit."
 _LOWER = (
@@ -208,6 +214,9 @@ class ServerShape(BaseModel):
     )
     tunnel: TunnelShape = Field(
         default=UNWRITTEN, description="How packets to this server are wrapped, if not as others."
+    )
+    on_fail: Annotated[OnFail, Strict(False)] = Field(
+        default=UNWRITTEN, description=_ON_FAIL + " Unwritten: as for the service's other servers."
     )
     check: object = Field(
         default=UNWRITTEN,
@@ -277,6 +286,7 @@ class ServiceShape(BaseModel):
         description="A server that comes back gets its weight little by little over this time, in "
         "20 steps. It shows with weights well above 1 only, such as 100. Unwritten: all at once.",
     )
+    on_fail: Annotated[OnFail, Strict(False)] = Field(default=OnFail.REMOVE, description=_ON_FAIL)
     drift: Annotated[Drift, Strict(False)] = Field(
         default=Drift.REPAIR,
         description="What to do when another program changes this service or its servers in the "

@@ -34,12 +34,12 @@ def state_of(present: Present, *, paused: bool, connections: int, health: Health
 
 
 def health_of(present: Present) -> HealthState:
-    """What the checks say, summed up; what is in the table is up, so only the rest is looked at."""
+    """What the checks say, summed up; only the servers that are not up are looked at."""
     up = down = unknown = 0
     not_up: dict[str, str] = {}
     for pool in present.pools.values():
         for member in pool.members:
-            if member.in_table:
+            if member.up:
                 up += 1
                 continue
             key = server_key(pool.service, member.server)

@@ -1,5 +1,6 @@
 """From health to the table: each rule of the pool, and what must hold for any health at all."""
 
+from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
@@ -11,6 +12,7 @@ from checkers.tcp import TcpOptions
 from hadirector import pool
 from hadirector.config import model as config
 from hadirector.ipvs import model as ipvs
+from hadirector.on_fail import OnFail
 
 CHECK = config.HealthCheck(kind="tcp", options=TcpOptions(), timing=Timing())
 UP = pool.Health(True, "2 passes in a row")
@@ -65,6 +67,28 @@ def test_a_server_that_is_down_leaves_the_table_and_keeps_its_reason() -> None:
     assert weights(built) == {"198.51.100.22:80": 3}
     assert built.members[0].reason == "connection refused"
     assert not built.members[0].in_table
+
+
+def stays(last: int) -> config.Server:
+    return replace(server(last), on_fail=OnFail.WEIGHT_0)
+
+
+@pytest.mark.parametrize("state", [DOWN, UNKNOWN])
+def test_a_server_that_is_not_up_may_stay_with_weight_0(state: pool.Health) -> None:
+    asked = service(stays(21), server(22), fallback=server(29), quorum=2)
+    built = pool.build(asked, {FIRST: state, SECOND: UP})
+    assert weights(built) == {"198.51.100.21:80": 0, "198.51.100.22:80": 1}
+    assert built.members[0].reason == f"{state.reason}; stays with weight 0 (on_fail)"
+    assert (built.up, built.quorum_met, built.members[0].up) == (1, False, False)
+
+
+def test_a_server_that_stays_keeps_no_fallback_out_and_nobody_from_disabling_it() -> None:
+    asked = service(stays(21), fallback=server(29))
+    assert weights(pool.build(asked, {FIRST: DOWN})) == {
+        "198.51.100.21:80": 0,
+        "198.51.100.29:80": 1,
+    }
+    assert weights(pool.build(asked, {FIRST: DOWN}, {FIRST: (DISABLE,)})) == {"198.51.100.29:80": 1}
 
 
 def test_the_fallback_serves_when_all_are_down() -> None:
