@@ -19,9 +19,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Protocol
 
 from annotated_types import Ge, Le, MaxLen, MinLen, Unit, doc
+
+if TYPE_CHECKING:
+    from checkers.quick import Place, Quick
 
 Seconds = Annotated[float, Unit("s")]
 """A duration; a configuration may write it with its unit, such as `500ms` or `2s`."""
@@ -152,6 +155,9 @@ class Result:
     """From the start of the probe to its verdict."""
     at: float
     """When the verdict fell (Unix time, for people; never used to measure)."""
+    decisive: bool = False
+    """Of a failure only: one that takes the server out at once, however many others it would take.
+    """
     advice: Advice | None = None
     """Of a pass only, and only from kinds that can carry it."""
     transcript: tuple[str, ...] = field(default=(), compare=False)
@@ -308,6 +314,10 @@ class CheckOptions:
     def make_probe(self) -> Probe:
         """A probe that works by these options; `Check.make_probe` has it inverted where asked."""
         raise NotImplementedError
+
+    def make_quick(self, place: Place) -> Quick | None:
+        """The same as a probe that needs no task; None if the kind has none by these options."""
+        return None
 
     @property
     def secret_options(self) -> tuple[str, ...]:

@@ -29,6 +29,9 @@ from checkers.base import ANY_WAY, ProbeError, Reason, Target
 from checkers.recording import Failure, Recording
 from checkers.way import not_made, open_socket
 
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+"""As the socket module has it: host and port, and of IPv6 flow and scope besides."""
+
 _ANSWERS = {
     errno.ECONNREFUSED: (Reason.L4_REFUSED, "connection refused"),
     errno.ECONNRESET: (Reason.L4_RESET, "connection reset"),
@@ -47,35 +50,52 @@ async def dial(target: Target, recording: Recording) -> socket.socket:
         recording.note("connect to %s", target)
     else:
         recording.note("connect to %s %s", target, target.way)
-    connection = open_socket(target, socket.SOCK_STREAM)
+    connection = begin(target, socket_address(target))
     try:
-        await _connect(connection, target)
-        # On this very host, a closed port in the ephemeral range can be hit by the one socket whose
-        # own port it happens to be (TCP simultaneous open, RFC 9293 3.5): nobody answered.
-        if connection.getsockname() == connection.getpeername():
-            raise Failure(Reason.L4_REFUSED, "connection refused (connected to itself)")
-    except BaseException as error:
+        await _writable(connection)
+        check_connected(connection)
+    except BaseException:
         connection.close()
-        if isinstance(error, OSError):  # from getpeername(): reset between connect and here
-            raise Failure(Reason.L4_RESET, "connection reset") from error
         raise
     recording.note("connected")
     return connection
 
 
-async def _connect(connection: socket.socket, target: Target) -> None:
-    code = connection.connect_ex(socket_address(target))
-    if code == 0:
-        return
+def begin(target: Target, address: SocketAddress) -> socket.socket:
+    """Begin to connect; the socket is writable, and not before, when that is decided.
+
+    `address` is the target's `socket_address`. Raises Failure or ProbeError.
+    """
+    connection = open_socket(target, socket.SOCK_STREAM)
+    code = connection.connect_ex(address)
+    if code in (0, errno.EINPROGRESS):
+        return connection
+    connection.close()
     if code in _ANSWERS:
         raise Failure(*_ANSWERS[code])
-    if code != errno.EINPROGRESS:
-        raise not_made(f"no connection to {target}", OSError(code, os.strerror(code)))
-    await _writable(connection)
+    raise not_made(f"no connection to {target}", OSError(code, os.strerror(code)))
+
+
+def check_connected(connection: socket.socket) -> None:
+    """Raise Failure unless a connection that is decided was made."""
     code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
-        unreachable = (Reason.L4_UNREACHABLE, os.strerror(code).lower())
-        raise Failure(*_ANSWERS.get(code, unreachable))
+        raise Failure(*_ANSWERS.get(code, (Reason.L4_UNREACHABLE, os.strerror(code).lower())))
+    check_others(connection)
+
+
+def check_others(connection: socket.socket) -> None:
+    """Raise Failure if the other end of a connection that was made is its own.
+
+    On this very host, a closed port in the ephemeral range can be hit by the one socket whose own
+    port it happens to be (TCP simultaneous open, RFC 9293 3.5): nobody answered.
+    """
+    try:
+        itself = connection.getsockname() == connection.getpeername()
+    except OSError as error:  # reset between connect and here
+        raise Failure(Reason.L4_RESET, "connection reset") from error
+    if itself:
+        raise Failure(Reason.L4_REFUSED, "connection refused (connected to itself)")
 
 
 async def _writable(connection: socket.socket) -> None:
@@ -97,7 +117,7 @@ async def _writable(connection: socket.socket) -> None:
         loop.remove_writer(connection)
 
 
-def socket_address(target: Target) -> tuple[str, int] | tuple[str, int, int, int]:
+def socket_address(target: Target) -> SocketAddress:
     """The target as the socket module wants it. Raises ProbeError if its zone does not exist."""
     address = target.address
     if not isinstance(address, IPv6Address):

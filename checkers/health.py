@@ -8,7 +8,8 @@ back. The approach: three states and two counters.
     up    --`fall` failures in a row--> down
     down  --`rise` passes in a row, over `up_after` at least--> up
 
-A pass sets the count of failures to zero and the other way round. A server that was already in
+A pass sets the count of failures to zero and the other way round. A failure that is *decisive*
+(`Result.decisive`) needs no others. A server that was already in
 service before anybody checked it is *adopted*: it starts up, and leaves like any other that is up.
 With `manual_resume`, one that went from up to down is *held* there until somebody resumes it.
 
@@ -175,7 +176,7 @@ class Health:
         return f"up after {_count(timing.rise, 'pass')}{lasting}, {self.passes} so far"
 
     def _decide(self, result: Result, now: float) -> Transition | None:
-        after = self._verdict(now)
+        after = self._verdict(now, decisive=result.decisive)
         if after is self.state:
             return None
         transition = Transition(
@@ -192,11 +193,11 @@ class Health:
         self.sentence = transition.sentence
         return transition
 
-    def _verdict(self, now: float) -> State:
+    def _verdict(self, now: float, *, decisive: bool) -> State:
         if self.state is State.UNKNOWN:
             return State.UP if self.passes else State.DOWN
         if self.state is State.UP:
-            return State.DOWN if self.failures >= self._timing.fall else State.UP
+            return State.DOWN if decisive or self.failures >= self._timing.fall else State.UP
         if self.held_since is not None or self.passes < self._timing.rise:
             return State.DOWN
         lasted = now - self._passing_since >= (self._timing.up_after or 0.0)

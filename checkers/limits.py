@@ -20,8 +20,27 @@ DEADLINE_LATE_S = 0.25
 PROBE_STARTS_PER_WAKE_MAX = 200
 """Probes started before the event loop gets its turn again: bounds the delay for everybody else."""
 
-TIMER_GRAIN_S = 0.002
+TIMER_GRAIN_S = 0.005
 """Probes due within this time are started together: wake-ups are no closer than that."""
+
+QUICK_STARTS_PER_POLL = 8
+"""Quick probes begun before their sockets are looked at: what they measure is no later than that.
+"""
+
+EVENTS_PER_POLL_MAX = 1024
+"""Sockets told of in one look at them."""
+
+HELD_AGAIN_S = 0.01
+"""A held connection that is lost as soon as it was made anew is made again after this, doubling."""
+
+HALF_OPEN_PORTS = 4
+"""Ports that half-open probes come from, in turn, of each address family and way."""
+
+HALF_OPEN_ROUTE_S = 10.0
+"""How long the address that a half-open probe comes from is believed."""
+
+SEGMENTS_PER_LOOK_MAX = 1024
+"""Segments read from a raw socket before everybody else gets a turn."""
 
 FIRST_ROUND_S = 1.0
 """A check that is new gets its first probe within this time, however long its interval is."""

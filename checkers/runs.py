@@ -11,6 +11,9 @@ import asyncio
 from checkers.base import Check
 from checkers.health import Health
 from checkers.history import History
+from checkers.memory import Memory
+from checkers.quick import Quick
+from checkers.view import CheckView
 
 
 class Run:
@@ -25,7 +28,9 @@ class Run:
         "healths",
         "history",
         "probe",
+        "quick",
         "task",
+        "under_way",
     )
 
     def __init__(self, check: Check, digest: str, history: History) -> None:
@@ -36,6 +41,9 @@ class Run:
         self.history = history
         self.errors = 0
         self.error: str | None = None
+        self.under_way = False
+        self.quick: Quick | None = None
+        """Instead of the probe, where the kind has one; from when it was first entered."""
         self.task: asyncio.Task[None] | None = None
         self.healths: dict[str, Health] = {}
         """By the key of each check that this probe is made for."""
@@ -55,3 +63,39 @@ class Entry:
         self.check = check
         self.health = health
         self.run = run
+
+    def memory(self) -> Memory:
+        """What is worth keeping across a restart."""
+        health, history = self.health, self.run.history
+        return Memory(
+            digest=self.run.digest,
+            state=health.state,
+            since=health.since,
+            sentence=health.sentence,
+            passes=health.passes,
+            failures=health.failures,
+            held_since=health.held_since,
+            passed=history.passed,
+            failed=history.failed,
+            results=history.results(),
+        )
+
+    def view(self) -> CheckView:
+        """Everything about it, now."""
+        health, run = self.health, self.run
+        return CheckView(
+            check=self.check,
+            state=health.state,
+            since=health.since,
+            sentence=health.sentence,
+            outlook=health.outlook,
+            passes=health.passes,
+            failures=health.failures,
+            passed=run.history.passed,
+            failed=run.history.failed,
+            errors=run.errors,
+            error=run.error,
+            last=run.history.last(),
+            results=run.history.results(),
+            held_since=health.held_since,
+        )

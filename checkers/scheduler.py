@@ -1,9 +1,9 @@
 """Runs all checks: the hands around the timetable and the rise/fall machines.
 
 The problem: tens of thousands of probes, each of which may hang, must neither delay one another nor
-the process they live in. The approach: one timetable and one timer for all of them, one task per
-probe under way, a bound on how many those are. A probe keeps its own deadline, and is cancelled if
-it overruns that.
+the process they live in. The approach: one timetable and one timer for all of them, and a bound on
+how many are under way. A probe that needs no task (`checkers.quick`) is told its deadline by that
+timer; any other is a task, keeps its own deadline, and is cancelled if it overruns that.
 
 Three things can come of a probe. A result goes to the check's machine, and only a transition is
 news. A probe that could not be made says nothing about the server: the state stays, `on_error` is
@@ -23,7 +23,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 from types import MappingProxyType
@@ -32,10 +32,13 @@ from checkers import limits
 from checkers.base import Check, ProbeError, Result
 from checkers.health import Health, State, Transition
 from checkers.history import History
+from checkers.inverted import inverted
 from checkers.memory import Memory, recall
+from checkers.poller import Poller
+from checkers.quick import Outcome, Place, Quick, Turns
 from checkers.runs import Entry, Run
 from checkers.timetable import Timetable
-from checkers.view import Changes, CheckView
+from checkers.view import Changes, CheckView, Views
 
 OnTransition = Callable[[str, Transition], None]
 OnResult = Callable[[str, Result], None]
@@ -67,6 +70,7 @@ class Scheduler:
         self._runs: dict[str, Run] = {}  # by the check's digest
         self._asked: dict[tuple[int, int], str] = {}  # during an update, by options and timing
         self._timetable = Timetable()
+        self._turns: Turns | None = None  # set while running
         self._tasks: set[asyncio.Task[None]] = set()
         self._untried: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None  # set while running
@@ -78,7 +82,7 @@ class Scheduler:
     @property
     def in_flight(self) -> int:
         """Probes under way."""
-        return len(self._tasks)
+        return len(self._tasks) + (0 if self._turns is None else len(self._turns))
 
     @property
     def probes(self) -> int:
@@ -130,47 +134,16 @@ class Scheduler:
 
     def memories(self) -> dict[str, Memory]:
         """What is worth keeping across a restart, by key."""
-        return {
-            key: Memory(
-                digest=entry.run.digest,
-                state=entry.health.state,
-                since=entry.health.since,
-                sentence=entry.health.sentence,
-                passes=entry.health.passes,
-                failures=entry.health.failures,
-                held_since=entry.health.held_since,
-                passed=entry.run.history.passed,
-                failed=entry.run.history.failed,
-                results=entry.run.history.results(),
-            )
-            for key, entry in self._entries.items()
-        }
+        return {key: entry.memory() for key, entry in self._entries.items()}
 
     def view(self, key: str) -> CheckView:
         """Everything about one check. Raises KeyError if there is no such check."""
-        entry = self._entries[key]
-        health, run = entry.health, entry.run
-        return CheckView(
-            check=entry.check,
-            state=health.state,
-            since=health.since,
-            sentence=health.sentence,
-            outlook=health.outlook,
-            passes=health.passes,
-            failures=health.failures,
-            passed=run.history.passed,
-            failed=run.history.failed,
-            errors=run.errors,
-            error=run.error,
-            last=run.history.last(),
-            results=run.history.results(),
-            held_since=health.held_since,
-        )
+        return self._entries[key].view()
 
     @property
     def views(self) -> Mapping[str, CheckView]:
         """All of them, each made when it is looked at."""
-        return _Views(self._entries, self.view)
+        return Views(self._entries, self.view)
 
     def states(self) -> dict[str, State]:
         """The state of every check, by key."""
@@ -181,6 +154,7 @@ class Scheduler:
         if self._loop is not None or self._closing.is_set():
             raise RuntimeError("this scheduler ran already")
         self._loop = asyncio.get_running_loop()
+        self._turns = Turns(Poller(self._loop, after=self._arm))
         for run in self._runs.values():
             self._enter(run)
         self._arm()
@@ -190,6 +164,11 @@ class Scheduler:
             self._loop = None
             if self._timer is not None:
                 self._timer.cancel()
+            for run in self._runs.values():
+                if run.quick is not None:
+                    run.quick.close()
+            self._turns.close()
+            self._turns = None
             tasks = tuple(self._tasks)
             for task in tasks:
                 task.cancel()
@@ -234,12 +213,14 @@ class Scheduler:
             run = self._runs[digest] = Run(check, digest, history)
         run.healths[key] = health
         self._entries[key] = Entry(check, health, run)
-        if run.task is None:  # else its result comes in a moment
+        if not run.under_way:  # else its result comes in a moment
             self._enter(run)
         return run
 
     def _enter(self, run: Run) -> None:
         if self._loop is not None:  # else `run` enters all of them
+            if run.quick is None:
+                run.quick = self._quick(run)
             spread_s = run.check.timing.spread
             self._timetable.add(run.digest, run.interval, self._loop.time(), spread_s=spread_s)
 
@@ -254,12 +235,19 @@ class Scheduler:
             self._timetable.remove(run.digest)
         if run.task is not None:
             run.task.cancel()
+        if run.quick is not None:
+            run.quick.close()
+            if self._turns is not None:
+                self._turns.end(run.quick)
 
     def _arm(self) -> None:
-        """Set the one timer to the next probe due; none while there is no room for it."""
-        if self._loop is None:
+        """Set the one timer to the next thing due; no probe is while there is no room for it."""
+        if self._loop is None or self._turns is None:
             return
-        due = self._timetable.next_due() if len(self._tasks) < self._in_flight_max else None
+        due = self._timetable.next_due() if self.in_flight < self._in_flight_max else None
+        deadline = self._turns.next_deadline()
+        if deadline is not None and (due is None or deadline < due):
+            due = deadline
         if self._timer is not None:
             if due == self._timer.when():
                 return
@@ -270,16 +258,64 @@ class Scheduler:
 
     def _wake(self) -> None:
         self._timer = None
-        if self._loop is None:
+        loop, turns = self._loop, self._turns
+        if loop is None or turns is None:
             return
-        room = self._in_flight_max - len(self._tasks)
-        soon = self._loop.time() + limits.TIMER_GRAIN_S
-        for digest in self._timetable.take(soon, min(room, limits.PROBE_STARTS_PER_WAKE_MAX)):
-            run = self._runs[digest]
-            run.task = self._loop.create_task(self._attend(run))
-            run.task.add_done_callback(partial(self._ended, run))
-            self._tasks.add(run.task)
+        now = loop.time()
+        # What was answered while this process slept is no failure.
+        turns.poller.poll()
+        turns.expire(now)
+        room = min(self._in_flight_max - self.in_flight, limits.PROBE_STARTS_PER_WAKE_MAX)
+        soon = now + limits.TIMER_GRAIN_S
+        runs = [self._runs[digest] for digest in self._timetable.take(soon, room)]
+        for run in runs:
+            run.under_way = True
+        for number, run in enumerate(runs, 1):
+            if self._runs.get(run.digest) is not run:
+                continue  # gone by what was told of another one
+            if run.quick is None:
+                run.task = loop.create_task(self._attend(run))
+                run.task.add_done_callback(partial(self._ended, run))
+                self._tasks.add(run.task)
+                continue
+            turns.begin(run.quick, now, run.check.timing.timeout)
+            if number % limits.QUICK_STARTS_PER_POLL == 0:
+                turns.poller.poll()
+        turns.poller.poll()  # on a near network, most are decided by now
         self._arm()
+
+    def _quick(self, run: Run) -> Quick | None:
+        assert self._turns is not None
+        return run.check.options.make_quick(
+            Place(
+                target=run.endpoint,
+                timeout_s=run.check.timing.timeout,
+                poller=self._turns.poller,
+                senders=self._turns.senders,
+                ended=partial(self._quick_ended, run),
+                hurry=partial(self._hurry, run),
+            )
+        )
+
+    def _quick_ended(self, run: Run, outcome: Outcome) -> None:
+        loop, turns = self._loop, self._turns
+        if loop is None or turns is None or run.quick is None:
+            return
+        turns.end(run.quick)
+        run.under_way = False
+        if self._runs.get(run.digest) is not run:
+            return
+        if outcome is not None:
+            if isinstance(outcome, Result) and run.check.options.inverted:
+                outcome = inverted(outcome)
+            self._settle(run, outcome)
+        if self._runs.get(run.digest) is run:
+            self._timetable.done(run.digest, loop.time(), run.interval)
+
+    def _hurry(self, run: Run, pause_s: float) -> bool:
+        if self._loop is None or run.under_way or self._runs.get(run.digest) is not run:
+            return False
+        return self._timetable.hasten(run.digest, self._loop.time() + pause_s)
 
     async def _attend(self, run: Run) -> None:
         """One probe, from its start to what is told of it."""
@@ -291,6 +327,7 @@ class Scheduler:
         """A callback and not the end of `_attend`: a task cancelled at once never runs at all."""
         self._tasks.discard(task)
         run.task = None
+        run.under_way = False
         if self._loop is None:
             return
         if self._runs.get(run.digest) is run:
@@ -351,23 +388,6 @@ class Scheduler:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"on_error failed for {key}: {error}", "exception": broken}
             )
-
-
-class _Views(Mapping[str, CheckView]):
-    """What `view` says, by key."""
-
-    def __init__(self, entries: Mapping[str, Entry], view: Callable[[str], CheckView]) -> None:
-        self._entries = entries
-        self._view = view
-
-    def __getitem__(self, key: str) -> CheckView:
-        return self._view(key)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._entries)
-
-    def __len__(self) -> int:
-        return len(self._entries)
 
 
 def _in_flight_max() -> int:

@@ -99,6 +99,15 @@ class Timetable:
         slot.due = phase_s + steps * slot.interval_s
         self._push(key, slot)
 
+    def hasten(self, key: str, due: float) -> bool:
+        """Have a check due at `due`, out of turn; False if it is taken, or due before."""
+        slot = self._slots[key]
+        if slot.serial == _TAKEN or slot.due <= due:
+            return False
+        slot.due = due
+        self._push(key, slot)
+        return True
+
     def next_due(self) -> float | None:
         """When the next check is due; None if every check is taken or there is none."""
         while self._heap:

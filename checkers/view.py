@@ -1,10 +1,11 @@
 """What a scheduler tells of its checks. Values only.
 
-Must never hold anything that goes on living: a view is of one moment.
+Must never hold on to anything that goes on living: a view is of one moment.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from checkers.base import Check, Result
@@ -57,3 +58,20 @@ class Changes:
     changed: int
     removed: int
     unchanged: int
+
+
+class Views(Mapping[str, CheckView]):
+    """By key, each made when it is looked at."""
+
+    def __init__(self, keys: Collection[str], view: Callable[[str], CheckView]) -> None:
+        self._keys = keys
+        self._view = view
+
+    def __getitem__(self, key: str) -> CheckView:
+        return self._view(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)

@@ -73,7 +73,8 @@ def _lead(made: socket.socket, way: Way) -> None:
             made.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, _SEGMENT_BYTES)
     if source is not None:
         try:
-            made.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
+            if made.type != socket.SOCK_RAW:  # that has no port to begin with
+                made.setsockopt(socket.IPPROTO_IP, _BIND_ADDRESS_NO_PORT, 1)
             made.bind((str(source), 0))
         except OSError as error:
             raise not_made(f"no probe from {source}", error) from error

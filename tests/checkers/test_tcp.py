@@ -174,9 +174,15 @@ def test_failures_below_the_dialogue_are_those_of_the_connection(options: TcpOpt
         ({"send": "a", "send_hex": "61"}, "send_hex"),
         ({"expect_hex": "6"}, "expect_hex"),
         ({"refuse": "x", "send": "a"}, "refuse"),
+        ({"half_open": True, "send": "a"}, "half_open"),
+        ({"hold": True, "expect": "a"}, "hold"),
+        ({"hold": True, "half_open": True}, "hold"),
+        ({"hold": True, "inverted": True}, "hold"),
+        ({"half_open": True, "mark": 7}, "mark"),
+        ({"half_open": True, "through_vip": True}, "through_vip"),
     ],
 )
-def test_options_that_cannot_work_name_their_field(change: dict[str, str], field: str) -> None:
+def test_options_that_cannot_work_name_their_field(change: dict[str, object], field: str) -> None:
     with pytest.raises(OptionError) as error:
         replace(TcpOptions(), **change)  # type: ignore[arg-type]
     assert error.value.field == field

@@ -83,6 +83,23 @@ def test_entering_and_removing_for_ever_leaves_no_heap_behind() -> None:
     assert len(table._heap) < 100
 
 
+def test_a_check_may_be_had_out_of_turn_and_its_grid_stays() -> None:
+    table = Timetable()
+    table.add("a", 10.0, now=100.0)
+    (key,) = table.take(102.0, 1)
+    assert not table.hasten("a", 103.0)  # it is under way
+    table.done(key, 102.0)
+    turn = table.next_due()
+    assert turn is not None
+    assert not table.hasten("a", turn + 1)
+    assert table.hasten("a", 103.0)
+    assert table.take(103.0, 9) == ["a"]
+    table.done("a", 103.0)
+    again = table.next_due()
+    assert again is not None
+    assert (again - turn) % 10.0 in (0.0, 10.0)
+
+
 @given(
     intervals=st.lists(st.floats(0.05, 60.0), min_size=1, max_size=8),
     durations=st.lists(st.floats(0.0, 5.0), min_size=1, max_size=20),
