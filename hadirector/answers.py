@@ -125,7 +125,7 @@ def explain(present: Present, what: str) -> Json:
 
 
 def _members(pool: Pool) -> list[Member]:
-    return [*pool.members, *([pool.fallback] if pool.fallback else [])]
+    return [*pool.members, *pool.fallbacks]
 
 
 def _router(present: Present, router: VirtualRouter) -> Json:
@@ -142,9 +142,15 @@ def _service(present: Present, pool: Pool) -> Json:
         "forward": str(service.forward),
         "sentence": pool.sentence,
         "up": pool.up,
-        "quorum": {"needed": service.quorum, "met": pool.quorum_met},
+        "quorum": {
+            "needed": service.quorum.need,
+            "unit": str(service.quorum.unit),
+            "hysteresis": service.quorum.hysteresis,
+            "there": pool.quorum_there,
+            "met": pool.quorum_met,
+        },
         "servers": [_server(present, pool, member) for member in pool.members],
-        "fallback": _server(present, pool, pool.fallback) if pool.fallback else None,
+        "fallbacks": [_server(present, pool, member) for member in pool.fallbacks],
     }
 
 

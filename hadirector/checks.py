@@ -91,7 +91,7 @@ def checks_of(services: Iterable[Service]) -> dict[str, ServerChecks]:
     """The checks that these services ask for, by server_key."""
     found: dict[str, ServerChecks] = {}
     for service in services:
-        for server in service.servers:
+        for server in service.checked:
             asked = service.checks_of(server)
             key = pool.server_key(service, server)
             target = Target(server.address, server.port, service=service.name)
@@ -152,7 +152,7 @@ def serving(services: Iterable[Service], actual: Table, drained: Collection[str]
     found: set[str] = set()
     for service in services:
         entries = [(key, actual[key]) for key in service.listens if key in actual]
-        for server in service.servers:
+        for server in service.checked:
             key = pool.server_key(service, server)
             places = (entry.destinations.get(server.behind(at)) for at, entry in entries)
             if any(each is not None and (each.usable or key in drained) for each in places):

@@ -185,8 +185,7 @@ def _members(pools: Iterable[Pool]) -> Mapping[ServiceKey, set[DestinationKey]]:
     found: dict[ServiceKey, set[DestinationKey]] = {}
     for pool in pools:
         servers = [*pool.service.servers]
-        if pool.service.fallback is not None:
-            servers.append(pool.service.fallback)
+        servers += pool.service.fallbacks
         for key in pool.service.listens:
             found[key] = {server.behind(key) for server in servers}
     return found

@@ -16,8 +16,8 @@ NAMES_TOLD_MAX = 10  # of a service with ten thousand servers
 def servers_called(config: Config, what: str) -> dict[str, tuple[Service, Server]]:
     """The server of that name, or all of the service of that name, by `server_key`.
 
-    Raises UnknownSubjectError, also for a fallback server: that one has no check and no weight of
-    its own, it serves when no other does.
+    Raises UnknownSubjectError, also for a fallback server without a check, whose weight nobody
+    changes: it serves when no other does.
     """
     name, slash, text = what.partition("/")
     service = next((one for one in config.services if one.name == name), None)
@@ -25,11 +25,14 @@ def servers_called(config: Config, what: str) -> dict[str, tuple[Service, Server
         names = [one.name for one in config.services]
         raise UnknownSubjectError(f'no service is called "{name}"; {_instead(name, names)}')
     named = {server_key(service, server): (service, server) for server in service.servers}
+    spare = {server_key(service, server): (service, server) for server in service.fallbacks}
     if not slash:
         return named
     if what in named:
         return {what: named[what]}
-    if service.fallback is not None and str(service.fallback) == text:
+    if what in spare and spare[what][1].check is not None:
+        return {what: spare[what]}
+    if what in spare:
         raise UnknownSubjectError(
             f"{what} is a fallback server: it has no check, and serves when no other does"
         )
@@ -41,7 +44,12 @@ def server_called(config: Config, what: str) -> str:
     named = servers_called(config, what)
     if "/" not in what:
         raise UnknownSubjectError(f'"{what}" is a service; name one server: {_listed(list(named))}')
-    return next(iter(named))
+    [(key, (service, server))] = named.items()
+    if server in service.fallbacks:
+        raise UnknownSubjectError(
+            f"{what} is a fallback server: it serves when no other does, and takes no orders"
+        )
+    return key
 
 
 def _instead(word: str, names: list[str]) -> str:

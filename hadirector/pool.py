@@ -11,8 +11,10 @@ it (agent, script, file); with weight 0 it is drained: the connections it has go
 administrator orders by hand (`Override`) is a layer of its own, above both: it takes a server out,
 drains it or gives it another weight, and never brings one in that its check does not hold for up.
 
-The fallback server serves when no server takes new connections; while some are still unknown it
-waits, so that a start does not flash the fallback page at the clients.
+A fallback server serves when no server takes new connections, the first in the file that is up;
+while servers are still unknown it waits, so that a start does not flash the fallback page at the
+clients. With `when_lost: fallback` it serves as soon as the quorum is lost, too, and those that are
+still up are drained; never without a fallback server that can.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from checkers.base import Advice
 from hadirector.config import model as config
 from hadirector.ipvs import model as ipvs
 from hadirector.on_fail import OnFail
+from hadirector.quorum import Unit, WhenLost
 from hadirector.slow_start import ramped
 
 
@@ -83,9 +86,10 @@ class Member:
     """One server of a service: whether it is in the table, with which weight, and why."""
 
     server: config.Server
+    up: bool  # by its checks, and not disabled
     in_table: bool
     weight: int  # 0 while it is not in the table
-    up: bool  # whether it counts: its checks hold it for up, and nobody disabled it
+    due: int = 0  # the weight it has once its slow start is over
     reason: str
     overrides: Overrides = ()
     grows_in_s: float | None = None  # when to decide again, by its slow start
@@ -97,8 +101,9 @@ class Pool:
 
     service: config.Service
     members: tuple[Member, ...]
-    fallback: Member | None  # None: the service has no fallback server
-    up: int  # servers that are up and not disabled, the fallback not counted
+    fallbacks: tuple[Member, ...]
+    up: int  # servers that are up and not disabled, the fallback servers not counted
+    quorum_there: int  # what was counted for it, in its unit
     quorum_met: bool
     sentence: str
 
@@ -116,10 +121,13 @@ def build(
     service: config.Service,
     health: Mapping[str, Health],
     overrides: Mapping[str, Overrides] = NO_OVERRIDES,
+    *,
+    quorum_before: bool | None = None,
 ) -> Pool:
     """Decide one service. Both mappings are keyed by `server_key`.
 
     A server without health counts as unknown, one without overrides as it is configured.
+    `quorum_before`: whether the quorum was met until now; None: nobody knows.
     """
     known = []
     for server in service.servers:
@@ -127,31 +135,56 @@ def build(
         state = health.get(key, Health(None, "no check has run yet"))
         known.append((server, state, overrides.get(key, ())))
     members = tuple(_member(service, *one) for one in known)
-    up = sum(member.up for member in members)
+    due = [member.due for member in members if member.up]
     unknown = [orders for _, state, orders in known if state.up is None]
-    quorum_met = up >= service.quorum
+    quorum = service.quorum
+    there = quorum.counted(due, len(members))
+    quorum_met = quorum.is_met(there, quorum_before)
+    # What will take no clients when it is up is not worth waiting for.
+    awaited = sum(not any(order.takes_no_new_connections for order in o) for o in unknown)
+    given_up = not quorum_met and not awaited and quorum.when_lost is WhenLost.FALLBACK
+    usable = sum(member.weight > 0 for member in members)
+    fallbacks = _fallbacks(service, health, usable=0 if given_up else usable, unknown=awaited)
+    serving = next((one for one in fallbacks if one.in_table), None)
+    if given_up and serving is not None:
+        members = tuple(_given_up(member, serving) for member in members)
+    elif given_up and usable:
+        fallbacks = _fallbacks(service, health, usable=usable, unknown=0)
     sentence = (
-        f"{up} of {len(members)} servers up, quorum {service.quorum} "
+        f"{len(due)} of {len(members)} servers up, quorum {quorum} "
         f"{'met' if quorum_met else 'not met'}"
     )
+    if quorum.unit is not Unit.SERVERS or quorum.hysteresis:
+        sentence += f" ({quorum.turns(there, met=quorum_met)})"
     if unknown:
         sentence += f", {len(unknown)} not checked yet"
     if overridden := sum(bool(member.overrides) for member in members):
         sentence += f", {overridden} overridden by hand"
-    usable = sum(member.weight > 0 for member in members)
-    # What will take no clients when it is up is not worth waiting for.
-    awaited = sum(not any(order.takes_no_new_connections for order in o) for o in unknown)
-    fallback = _fallback(service, usable=usable, unknown=awaited)
-    if fallback is not None and fallback.in_table:
-        sentence += f", fallback server {fallback.server} serves"
+    if serving is not None:
+        sentence += f", fallback server {serving.server} serves"
     return Pool(
         service=service,
         members=members,
-        fallback=fallback,
-        up=up,
+        fallbacks=fallbacks,
+        up=len(due),
+        quorum_there=there,
         quorum_met=quorum_met,
         sentence=sentence,
     )
+
+
+def needed_servers(service: config.Service) -> int:
+    """How many usable servers a quorum takes at least, for one who counts those of a table."""
+    quorum = service.quorum
+    if quorum.unit is Unit.SERVERS:
+        return quorum.need
+    if quorum.unit is Unit.SHARE:
+        return -(-quorum.need * len(service.servers) // 100)
+    weights = sorted((server.weight for server in service.servers), reverse=True)
+    for count in range(1, len(weights) + 1):
+        if sum(weights[:count]) >= quorum.need:
+            return count
+    return len(weights)
 
 
 def desired_table(pools: Iterable[Pool]) -> ipvs.Table:
@@ -179,8 +212,8 @@ def _member(
     disabled = any(order.order is Order.DISABLE for order in orders)
     up = bool(state.up) and not disabled
     stays = not state.up and not disabled and server.on_fail is OnFail.WEIGHT_0
-    weight = ordered_weight(server.weight, state.advice, orders) if up else 0
-    weight, grows_in_s, started = _slow_start(service, weight, state, orders)
+    due = ordered_weight(server.weight, state.advice, orders) if up else 0
+    weight, grows_in_s, started = _slow_start(service, due, state, orders)
     reason = state.reason + started
     if state.up and state.advice is not None:
         reason += f"; {describe(state.advice)}: weight {weight}, configured {server.weight}"
@@ -190,13 +223,22 @@ def _member(
         reason = f"{', '.join(map(str, orders))}; its check: {reason}"
     return Member(
         server=server,
+        up=up,
         in_table=up or stays,
         weight=weight,
-        up=up,
+        due=due,
         reason=reason,
         overrides=orders,
         grows_in_s=grows_in_s,
     )
+
+
+def _given_up(member: Member, instead: Member) -> Member:
+    """A server of a service without its quorum: it keeps the connections that it has."""
+    if not member.weight:
+        return member
+    why = f"; drained: the quorum is lost, {instead.server} serves instead"
+    return replace(member, weight=0, grows_in_s=None, reason=member.reason + why)
 
 
 def _slow_start(
@@ -255,29 +297,52 @@ def describe(advice: Advice) -> str:
     return "it asks for nothing"
 
 
-def _fallback(service: config.Service, *, usable: int, unknown: int) -> Member | None:
-    if service.fallback is None:
-        return None
-    if usable:
-        taking = f"{usable} of {len(service.servers)} servers take new connections"
-        serves, reason = False, f"not needed: {taking}"
-    elif unknown:
-        serves, reason = False, f"waits: {unknown} servers have not been checked yet"
-    else:
-        serves, reason = True, "serves: no server takes new connections"
-    weight = service.fallback.weight if serves else 0
-    return Member(server=service.fallback, in_table=serves, weight=weight, up=serves, reason=reason)
+def _fallbacks(
+    service: config.Service, health: Mapping[str, Health], *, usable: int, unknown: int
+) -> tuple[Member, ...]:
+    """The fallback servers, of which the first that is up serves if no server is `usable`."""
+    wanted = not usable and not unknown
+    members, serving = [], False
+    for server in service.fallbacks:
+        state = Health(True, "it is not checked")
+        if server.check is not None:
+            key = server_key(service, server)
+            state = health.get(key, Health(None, "no check has run yet"))
+        serves = wanted and not serving and bool(state.up)
+        reason = "serves: no server takes new connections"
+        if usable:
+            taking = f"{usable} of {len(service.servers)} servers take new connections"
+            reason = f"not needed: {taking}"
+        elif unknown:
+            reason = f"waits: {unknown} servers have not been checked yet"
+        elif serving:
+            reason = "not needed: one before it in the file serves"
+        elif not serves:
+            reason = "cannot serve"
+        if server.check is not None:
+            reason += f"; its check: {state.reason}"
+        serving = serving or serves
+        members.append(
+            Member(
+                server=server,
+                up=bool(state.up),
+                in_table=serves,
+                weight=server.weight if serves else 0,
+                reason=reason,
+            )
+        )
+    return tuple(members)
 
 
 def _entries(pool: Pool) -> Iterator[tuple[ipvs.Service, list[ipvs.Destination]]]:
     """One of the kernel's services for each that the pool's listens on."""
     service = pool.service
-    members = [*pool.members, *([pool.fallback] if pool.fallback else [])]
+    members = [*pool.members, *pool.fallbacks]
     present = [member for member in members if member.in_table]
     for key in service.listens:
         asked = ipvs.Service(key, service.scheduler, service.persistence, service.flags)
         yield asked, [_destination(service, key, one.server, one.weight) for one in present]
-    for server in service.servers:
+    for server in service.checked:
         if server.probe_mark:
             yield _for_probes(service, server)
 

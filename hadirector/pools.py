@@ -82,9 +82,10 @@ class Pools:
     def _decide(self, service: Service, overrides: Mapping[str, Overrides], now: float) -> Pool:
         health = {
             key: health_of(self._view(key), self.advice.get(key), self.returns.back_for_s(key, now))
-            for key in (pool.server_key(service, server) for server in service.servers)
+            for key in (pool.server_key(service, server) for server in service.checked)
         }
-        decided = pool.build(service, health, overrides)
+        before = self.quorums.get(service.name)
+        decided = pool.build(service, health, overrides, quorum_before=before)
         self._grows_at.pop(service.name, None)
         if (grows_in_s := pool.growth_in_s([decided])) is not None:
             self._grows_at[service.name] = now + grows_in_s

@@ -149,7 +149,7 @@ def look_ahead(config: Config, dataplane: Dataplane) -> Ahead:
     from hadirector.impact import Quorum, impact
     from hadirector.ipvs.dataplane import DataplaneError
     from hadirector.plan import plan
-    from hadirector.pool import desired_table, everything_up
+    from hadirector.pool import desired_table, everything_up, needed_servers
     from hadirector.timed_drain import drain_of
 
     try:
@@ -159,7 +159,9 @@ def look_ahead(config: Config, dataplane: Dataplane) -> Ahead:
     desired = desired_table(everything_up(service) for service in config.services)
     ahead = plan(desired, actual, undeclared=config.undeclared)
     quorums = {
-        key: Quorum(each.name, each.quorum) for each in config.services for key in each.listens
+        key: Quorum(each.name, needed_servers(each))
+        for each in config.services
+        for key in each.listens
     }
     odd = tuple(f"in the kernel, and left alone: {oddity}" for oddity in actual.oddities)
     drain = drain_of(config)

@@ -182,8 +182,7 @@ def _service(
         hidden = len(up)
         unseen = {id(row) for row in up}
         rows = [row for row in rows if id(row) not in unseen]
-    if service["fallback"]:
-        rows.append(_server(service["fallback"], "fallback", now))
+    rows += (_server(spare, "fallback", now) for spare in service["fallbacks"])
     columns = ("server", "state", "since", "weight", "active", "idle")
     yield from _block(columns, rows, width, right_from=3)
     if hidden:

@@ -258,7 +258,7 @@ def _go_together(fresh: Sequence[Service], kept: Sequence[Service]) -> bool:
     checks: dict[int, HealthCheck] = {}
     for service in kept:
         checks[id(service.check)] = service.check
-        for server in service.servers:
+        for server in service.checked:
             if server.check is not None and server.check is not service.check:
                 checks[id(server.check)] = server.check
             for check in server.more_checks:

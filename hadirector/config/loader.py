@@ -22,6 +22,7 @@ from hadirector.config.include import KEY, Files
 from hadirector.config.model import Config, Node, Server, Service
 from hadirector.config.nodes import Findings, Mapping
 from hadirector.config.peer_rules import peer_of
+from hadirector.config.pool_policy import quorum_of
 from hadirector.config.positions import read_yaml
 from hadirector.config.probe_marks import probe_mark
 from hadirector.config.rules import check_rules
@@ -192,7 +193,6 @@ def _value(draft: Draft, name: str, kind: type[T]) -> T:
 def _service(service: ServiceDraft) -> Service:
     draft = service.draft
     servers = tuple(_server(server, service) for server in service.servers)
-    fallback = draft.get("fallback", DestinationKey)
     listen, *also = [each.key for each in service.listens]
     check, *more_checks = service.checks.ordered
     return Service(
@@ -205,8 +205,8 @@ def _service(service: ServiceDraft) -> Service:
         more_checks=tuple(more_checks),
         require=service.checks.require,
         servers=servers,
-        fallback=None if fallback is None else _fallback(fallback, service),
-        quorum=_value(draft, "quorum", int),
+        fallbacks=tuple(_fallback(spare, service) for spare in service.fallbacks),
+        quorum=quorum_of(service.quorum),
         persistence=_persistence(service.persistence, listen.version),
         drift=_value(draft, "drift", Drift),
         slow_start=draft.get("slow_start", float) or 0.0,
@@ -243,9 +243,16 @@ def _probe_mark(key: DestinationKey, server: ServerDraft, service: ServiceDraft)
     return probe_mark(_value(service.draft, "name", str), str(key))
 
 
-def _fallback(key: DestinationKey, service: ServiceDraft) -> Server:
-    forward = _value(service.draft, "forward", Forward)
-    return Server(address=key.address, port=key.port, tunnel=_tunnel(service.tunnel, forward))
+def _fallback(spare: ServerDraft, service: ServiceDraft) -> Server:
+    key = _value(spare.draft, "address", DestinationKey)
+    check, *_ = spare.checks.ordered or (None,)
+    return Server(
+        address=key.address,
+        port=key.port,
+        check=check,
+        probe_mark=_probe_mark(key, spare, service),
+        tunnel=_tunnel(service.tunnel, _value(service.draft, "forward", Forward)),
+    )
 
 
 def _tunnel(draft: Draft | None, forward: Forward) -> Tunnel:

@@ -32,6 +32,7 @@ from hadirector.leaving import OnStop
 from hadirector.on_fail import OnFail
 from hadirector.peer.settings import PeerSettings
 from hadirector.plan import Undeclared
+from hadirector.quorum import ONE_SERVER, Quorum
 
 if TYPE_CHECKING:  # the codec resolves these two when it needs them
     from checkers.base import CheckOptions, Timing
@@ -85,7 +86,7 @@ def labels(checks: Checks) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A real server. `check` is None for a fallback server only: it is the last resort anyway.
+    """A real server. `check` is None for a fallback server only, which then counts as up.
 
     `more_checks` are those after the first, `require` how many must pass (0: all).
     `probe_mark`: of packets that the kernel is to send to this server alone; 0: there are none.
@@ -129,14 +130,19 @@ class Service:
     forward: Forward
     check: HealthCheck
     servers: tuple[Server, ...]
-    fallback: Server | None = None
-    quorum: int = 1
+    fallbacks: tuple[Server, ...] = ()  # the first of them that is up serves in need
+    quorum: Quorum = ONE_SERVER
     persistence: Persistence | None = None
     flags: ServiceFlag = ServiceFlag.NONE
     drift: Drift = Drift.REPAIR
     slow_start: float = 0.0  # seconds
     more_checks: Checks = ()
     require: int = 0
+
+    @property
+    def checked(self) -> tuple[Server, ...]:
+        """All that are checked: the servers, and those fallback servers that have a check."""
+        return (*self.servers, *(one for one in self.fallbacks if one.check is not None))
 
     def checks_of(self, server: Server) -> Checks:
         """Every check of a server of this service."""
@@ -158,7 +164,7 @@ class Service:
     @property
     def kernel_keys(self) -> tuple[ServiceKey, ...]:
         """All that the kernel has of it: what it listens on, and what its probes go through."""
-        marks = (server.probe_mark for server in self.servers)
+        marks = (server.probe_mark for server in self.checked)
         version = self.listen.version
         return (*self.listens, *(FirewallMark(mark, version) for mark in marks if mark))
 

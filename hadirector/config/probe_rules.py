@@ -21,7 +21,7 @@ def check_probe_marks(top: FileDraft, findings: Findings) -> None:
                 taken[listen.key.mark] = str(listen.key)
     for service in top.services:
         name = service.draft.get("name", str) or ""
-        for server in service.servers:
+        for server in service.checked:
             key = server.draft.get("address", DestinationKey)
             if key is None or not any(one.options.through_vip for one in server.checks.whole):
                 continue
@@ -42,6 +42,6 @@ def _marks_of(service: Service) -> dict[int, str]:
     marks = {key.mark: str(key) for key in service.listens if isinstance(key, FirewallMark)}
     return marks | {
         server.probe_mark: f"{service.name}/{server}"
-        for server in service.servers
+        for server in service.checked
         if server.probe_mark
     }

@@ -22,6 +22,7 @@ from hadirector.config.durations import PATTERN
 from hadirector.config.explain import Bounds
 from hadirector.config.own_shape import RouterOfNodeShape
 from hadirector.config.peer_shape import PeerShape
+from hadirector.config.pool_shape import FallbackShape, QuorumShape
 from hadirector.config.schema import schema
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
@@ -76,6 +77,8 @@ _TITLES: Mapping[str, str] = {
     "SyncOfNode": "`connection_sync.nodes.NAME`: what differs on a director",
     "PeerShape": "`peer`: the channel between the two directors",
     "ServiceShape": "`services[]`: a virtual service",
+    "QuorumShape": "`services[].quorum`: what must be up",
+    "FallbackShape": "`services[].fallback`: a fallback server with a check",
     "ServerShape": "`services[].servers[]`: a real server",
     "PersistenceShape": "`services[].persistence`: clients that come back",
     "TunnelShape": "`tunnel`: how packets are wrapped",
@@ -96,6 +99,8 @@ _LINKS = {
     "Hook": "[a mapping](#virtual_routershooks-what-is-run-on-a-change)",
     "Service": "[services](#services-a-virtual-service)",
     "Server": "[a mapping](#servicesservers-a-real-server)",
+    "Quorum": "[a mapping](#servicesquorum-what-must-be-up)",
+    "Fallback": "[a mapping](#servicesfallback-a-fallback-server-with-a-check)",
     "Persistence": "[a mapping](#servicespersistence-clients-that-come-back)",
     "Tunnel": "[a mapping](#tunnel-how-packets-are-wrapped)",
 }
@@ -121,6 +126,8 @@ def reference_text() -> str:
         shape.DefaultsShape,
         shape.ServiceShape,
         shape.ServerShape,
+        QuorumShape,
+        FallbackShape,
         PersistenceShape,
         TunnelShape,
     ]

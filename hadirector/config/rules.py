@@ -22,8 +22,10 @@ from hadirector.config.nodes import Findings, Node, Sequence
 from hadirector.config.on_fail_rules import check_on_fail
 from hadirector.config.pair_rules import address_of, check_pair, networks_of
 from hadirector.config.peer_rules import check_peer
+from hadirector.config.pool_rules import check_pool
 from hadirector.config.probe_rules import check_probe_marks
-from hadirector.config.sections import FileDraft, Listen
+from hadirector.config.sections import FileDraft
+from hadirector.config.service_parts import Listen
 from hadirector.config.service_rules import check_service, first_of, repeated
 from hadirector.config.sync_rules import check_sync
 from hadirector.config.tracking_rules import check_tracking
@@ -41,6 +43,7 @@ def check_rules(top: FileDraft, findings: Findings) -> None:
     for service in top.services:
         check_service(service, findings)
         check_balancing(service, findings)
+        check_pool(service, findings)
 
 
 def _duplicate_names(top: FileDraft, findings: Findings) -> None:

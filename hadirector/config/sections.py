@@ -16,8 +16,6 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from hadirector.config import shape
-from hadirector.config.addresses import AddressError, check_listens
-from hadirector.config.balancing import PersistenceShape, TunnelShape
 from hadirector.config.checks import Layer, add_layer, construct, default_layer, resolve
 from hadirector.config.diagnostics import Rule, choices
 from hadirector.config.draft import Draft, check_field, check_fields, check_keys, fields_of
@@ -26,10 +24,19 @@ from hadirector.config.model import HealthCheck, Service
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken
 from hadirector.config.own_shape import MUST_AGREE, RouterOfNodeShape
 from hadirector.config.peer_shape import PeerShape
+from hadirector.config.service_parts import (
+    POOL_SECTIONS,
+    Listen,
+    fallback,
+    fallbacks,
+    listens,
+    persistence,
+    quorum,
+    tunnel,
+)
 from hadirector.config.several import ChecksDraft, check_combination
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
-from hadirector.ipvs.model import ServiceKey
 from vrrp.config import RouterSettings, VirtualRouter
 
 _PLAIN_SECTIONS: dict[str, type[BaseModel]] = {
@@ -40,7 +47,14 @@ _PLAIN_SECTIONS: dict[str, type[BaseModel]] = {
 _FILE_SECTIONS = frozenset({"nodes", "virtual_routers", "defaults", "services", "include"}).union(
     _PLAIN_SECTIONS
 )
-_SERVICE_SECTIONS = frozenset({"listen", "check", "checks", "servers", "persistence", "tunnel"})
+_SERVICE_SECTIONS = POOL_SECTIONS | {
+    "listen",
+    "check",
+    "checks",
+    "servers",
+    "persistence",
+    "tunnel",
+}
 _SERVER_SECTIONS = frozenset({"check", "checks", "tunnel"})
 _CHECK = frozenset({"check"})
 _NODES = frozenset({"nodes"})
@@ -61,15 +75,6 @@ class ServerDraft:
     tunnel: Draft | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """One thing that a service listens on, and where that is written."""
-
-    key: ServiceKey
-    node: Node
-    path: str
-
-
 @dataclass(slots=True)
 class ServiceDraft:
     """A virtual service with its servers. `listens` is empty where something in it is wrong."""
@@ -79,7 +84,14 @@ class ServiceDraft:
     servers: list[ServerDraft] = field(default_factory=list)
     persistence: Draft | None = None
     tunnel: Draft | None = None
+    quorum: Draft | None = None
+    fallbacks: list[ServerDraft] = field(default_factory=list)
     listens: list[Listen] = field(default_factory=list)
+
+    @property
+    def checked(self) -> list[ServerDraft]:
+        """The servers, and the fallback servers, of which some have no check."""
+        return [*self.servers, *self.fallbacks]
 
 
 @dataclass(slots=True)
@@ -269,10 +281,13 @@ class _Services:
         service = ServiceDraft(
             draft,
             self._checks(layers, node, draft),
-            persistence=self._persistence(node, path),
-            tunnel=self._tunnel(node, path),
-            listens=self._listens(node, path),
+            persistence=persistence(node, path, self._findings),
+            tunnel=tunnel(node, path, self._findings),
+            quorum=quorum(node, path, self._findings),
+            listens=listens(node, path, self._findings),
         )
+        for item, place in fallbacks(node, path):
+            service.fallbacks.append(self._fallback(item, place, service, layers))
         for place, item in _items(node, "servers", path, self._findings):
             service.servers.append(self._server(item, place, service, layers))
         servers = node.entries.get("servers")
@@ -290,34 +305,6 @@ class _Services:
             self._usual = resolve(layers, service.place, self._findings)
         return self._usual
 
-    def _listens(self, service: Mapping, path: str) -> list[Listen]:
-        """What a service listens on: a text or a list of texts, each with its ranges resolved."""
-        node = service.entries.get("listen")
-        if node is None:
-            return []
-        place = f"{path}.listen"
-        parts = [(node, place)]
-        if isinstance(node, Sequence):
-            parts = [(item, f"{place}[{index}]") for index, item in enumerate(node.items)]
-        found: list[Listen] = []
-        for item, where in parts:
-            draft = Draft(item, where)
-            text = fields_of(shape.ServiceShape)["listen"]
-            check_field(draft, "listen", item, text, self._findings)
-            keys = draft.get("listen", tuple)
-            if keys is None:
-                return []
-            found += (Listen(key, item, where) for key in keys)
-        try:
-            check_listens(len(found))
-        except AddressError as error:
-            self._findings.error(error.rule, node, path=place, message=str(error), hint=error.hint)
-            return []
-        if not found:
-            message = "nothing is listed to listen on"
-            self._findings.error(Rule.MISSING_KEY, node, path=place, message=message)
-        return found
-
     def _inherit(self, draft: Draft, node: Mapping) -> None:
         for name in ("scheduler", "forward"):
             if name not in node.entries:
@@ -334,26 +321,6 @@ class _Services:
                 message='"forward" is missing',
                 hint="write nat, dr or tun, here or in defaults",
             )
-
-    def _persistence(self, service: Mapping, path: str) -> Draft | None:
-        node = service.entries.get("persistence")
-        if node is None:
-            return None
-        draft = Draft(node, f"{path}.persistence")
-        if isinstance(node, Mapping):
-            check_fields(draft, PersistenceShape, self._findings)
-        else:  # the short form: the time alone
-            timeout = fields_of(PersistenceShape)["timeout"]
-            check_field(draft, "timeout", node, timeout, self._findings)
-        return draft
-
-    def _tunnel(self, parent: Mapping, path: str) -> Draft | None:
-        node = parent.entries.get("tunnel")
-        if node is None:
-            return None
-        draft = Draft(node, f"{path}.tunnel")
-        check_fields(draft, TunnelShape, self._findings)
-        return draft
 
     def _check_layers(
         self, outer: tuple[Layer, ...], node: Mapping, path: str
@@ -378,10 +345,24 @@ class _Services:
         for name in _INHERITED:
             if name not in node.entries:
                 draft.values[name] = service.draft.values.get(name)
-        made = ServerDraft(draft, service.checks, self._tunnel(node, path) or service.tunnel)
+        made = ServerDraft(
+            draft, service.checks, tunnel(node, path, self._findings) or service.tunnel
+        )
         if "check" in node.entries or "checks" in node.entries or "require" in node.entries:
             own = self._check_layers(layers, node, path)
             made.checks = self._checks(own, node, draft, service.checks)
+        return made
+
+    def _fallback(
+        self, node: Node, path: str, service: ServiceDraft, layers: tuple[Layer, ...]
+    ) -> ServerDraft:
+        """A fallback server: an address, or a mapping with a check of its own."""
+        draft = fallback(node, path, self._findings)
+        draft.values["forward"] = service.draft.values.get("forward")
+        made = ServerDraft(draft, ChecksDraft(draft), service.tunnel)
+        if isinstance(node, Mapping) and "check" in node.entries:
+            own = self._check_layers(layers, node, path)
+            made.checks = self._checks(own, node, draft)
         return made
 
     def _checks(

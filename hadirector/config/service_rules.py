@@ -101,23 +101,6 @@ def _duplicate_server(service: ServiceDraft, findings: Findings) -> None:
         )
 
 
-def _fallback_is_server(service: ServiceDraft, findings: Findings) -> None:
-    fallback = service.draft.get("fallback", DestinationKey)
-    servers = {server.draft.get("address", DestinationKey) for server in service.servers}
-    if fallback is None:
-        return
-    alike = {key for key in servers if key is not None and key.address == fallback.address}
-    several = len(service.listens) > 1 and 0 in (fallback.port, *(key.port for key in alike))
-    if fallback in alike or (alike and several):
-        findings.error(
-            Rule.FALLBACK_IS_SERVER,
-            service.draft.at("fallback"),
-            path=service.draft.path_of("fallback"),
-            message=f"the fallback {fallback} is a server of this service, too",
-            hint="it would be down when it is needed",
-        )
-
-
 @dataclass(frozen=True, slots=True)
 class _Destination:
     """A server or the fallback, with the draft and field that name it."""
@@ -129,15 +112,11 @@ class _Destination:
 
 
 def _destinations(service: ServiceDraft) -> Iterator[_Destination]:
-    """All servers and the fallback."""
-    for server in service.servers:
+    """All servers and the fallback servers."""
+    for server in service.checked:
         key = server.draft.get("address", DestinationKey)
         if key is not None:
             yield _Destination(key, server.draft.get("forward", Forward), server.draft, "address")
-    fallback = service.draft.get("fallback", DestinationKey)
-    if fallback is not None:
-        forward = service.draft.get("forward", Forward)
-        yield _Destination(fallback, forward, service.draft, "fallback")
 
 
 def _listen_address(service: ServiceDraft, findings: Findings) -> None:
@@ -252,30 +231,8 @@ def _mixed_families(service: ServiceDraft, findings: Findings) -> None:
             )
 
 
-def _quorum(service: ServiceDraft, findings: Findings) -> None:
-    quorum, count = service.draft.get("quorum", int), len(service.servers)
-    if quorum is None or not count:
-        return
-    place = {"path": service.draft.path_of("quorum")}
-    if quorum > count:
-        findings.error(
-            Rule.QUORUM_ABOVE_SERVERS,
-            service.draft.at("quorum"),
-            message=f"a quorum of {quorum} with {count} server{'s' * (count != 1)}",
-            hint=f"write 1 to {count}",
-            **place,
-        )
-    elif quorum == count > 1:
-        findings.warning(
-            Rule.FULL_QUORUM,
-            service.draft.at("quorum"),
-            message=f"a quorum of all {count} servers is lost with the first failure",
-            **place,
-        )
-
-
 def _nothing_to_check(service: ServiceDraft, findings: Findings) -> None:
-    for server in service.servers:
+    for server in service.checked:
         key = server.draft.get("address", DestinationKey)
         if key is None or key.port:
             continue
@@ -294,7 +251,7 @@ def _nothing_to_check(service: ServiceDraft, findings: Findings) -> None:
 def _check_targets(service: ServiceDraft, findings: Findings) -> None:
     seen: set[tuple[int, int, Forward | None]] = set()
     listen = service.listens[0].key if service.listens else None
-    for server in service.servers:
+    for server in service.checked:
         key = server.draft.get("address", DestinationKey)
         forward = server.draft.get("forward", Forward)
         if key is None or (id(server.checks), key.address.version, forward) in seen:
@@ -331,14 +288,12 @@ def _weights(service: ServiceDraft, findings: Findings) -> None:
 
 _RULES: tuple[Callable[[ServiceDraft, Findings], None], ...] = (
     _duplicate_server,
-    _fallback_is_server,
     _listen_address,
     _server_address,
     _dr_port,
     _port_zero,
     _mixed_clients,
     _mixed_families,
-    _quorum,
     _nothing_to_check,
     _check_targets,
     _weights,

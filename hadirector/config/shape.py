@@ -16,11 +16,8 @@ from pydantic.json_schema import WithJsonSchema
 
 from hadirector.config.adapter import DURATION, STRICT, model_from
 from hadirector.config.addresses import (
-    ENDPOINT_PATTERN,
     LISTEN_PATTERN,
-    AddressError,
     parse_address,
-    parse_endpoint,
     parse_listens,
 )
 from hadirector.config.balancing import (
@@ -33,12 +30,14 @@ from hadirector.config.balancing import (
 )
 from hadirector.config.check_shape import CHECK_REF, CHECKS_MAX, REQUIRE, OneCheck, Require
 from hadirector.config.diagnostics import Rule, UnfitError, choices
+from hadirector.config.endpoints import EndpointText, as_text
 from hadirector.config.own_shape import RouterOfNodeShape
 from hadirector.config.peer_shape import PeerShape
+from hadirector.config.pool_shape import FallbackShape, QuorumShape
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.drift import Drift
-from hadirector.ipvs.model import Address, DestinationKey, Forward, ServiceKey
+from hadirector.ipvs.model import Address, Forward, ServiceKey
 from hadirector.leaving import OnStop
 from hadirector.on_fail import OnFail
 from hadirector.plan import Undeclared
@@ -100,21 +99,11 @@ def _scheduler(value: object) -> str:
 
 
 def _host(value: object) -> Address:
-    return parse_address(_as_text(value, "write 192.0.2.11"))
-
-
-def _endpoint(value: object) -> DestinationKey:
-    return parse_endpoint(_as_text(value, "write 198.51.100.21:8080"))
+    return parse_address(as_text(value, "write 192.0.2.11"))
 
 
 def _listen(value: object) -> tuple[ServiceKey, ...]:
-    return parse_listens(_as_text(value, "write tcp://192.0.2.100:80"))
-
-
-def _as_text(value: object, hint: str) -> str:
-    if not isinstance(value, str):
-        raise AddressError("an address is expected here", hint)
-    return value
+    return parse_listens(as_text(value, "write tcp://192.0.2.100:80"))
 
 
 def _json(schema: dict[str, Any]) -> WithJsonSchema:
@@ -124,11 +113,6 @@ def _json(schema: dict[str, Any]) -> WithJsonSchema:
 Duration = Annotated[float, *DURATION]
 Host = Annotated[
     Address, PlainValidator(_host), _json({"type": "string", "examples": ["192.0.2.11"]})
-]
-EndpointText = Annotated[
-    DestinationKey,
-    PlainValidator(_endpoint),
-    _json({"type": "string", "pattern": ENDPOINT_PATTERN, "examples": ["198.51.100.21:8080"]}),
 ]
 _LISTEN_JSON = {
     "type": "string",
@@ -274,12 +258,15 @@ class ServiceShape(BaseModel):
     servers: Annotated[list[EndpointText | ServerShape], MinLen(1)] = Field(
         description="The real servers."
     )
-    fallback: EndpointText = Field(
+    fallback: EndpointText | FallbackShape | list[EndpointText | FallbackShape] = Field(
         default=UNWRITTEN,
-        description="Serves when no server is up, to say so politely. It is not checked.",
+        description="Serves when no server is up, to say so politely. Of a list, the first that "
+        "is up. A mapping gives one a check; without, it counts as up.",
     )
-    quorum: Annotated[int, Ge(1)] = Field(
-        default=1, description="Servers that must be up for the service to count as working."
+    quorum: Annotated[int, Ge(1)] | QuorumShape = Field(
+        default=1,
+        description="Servers that must be up for the service to count as working; or a mapping "
+        "that says more.",
     )
     slow_start: Annotated[Duration, Ge(0), Le(3600)] = Field(
         default=UNWRITTEN,

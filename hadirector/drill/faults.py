@@ -42,8 +42,8 @@ def all_servers_die(stage: Stage) -> None:
         lambda: not any(stage.in_any(server) for server in service.servers),
     )
     stage.note(f"{len(service.servers)} servers killed, all out after {out_ms:.0f} ms")
-    if service.fallback is not None:
-        fallback = service.fallback
+    if service.fallbacks:
+        fallback = service.fallbacks[0]
         stage.within(1000, f"fallback {fallback} is in", lambda: stage.in_all(fallback))
         answered_by = stage.who_answers(within_ms=2000)
         stage.expect(

@@ -46,7 +46,7 @@ def _fall(config: Config) -> float:
 
 def _all_down(config: Config) -> float:
     service = config.services[0]
-    if service.fallback is not None:
+    if service.fallbacks:
         return budgets.all_down_ms(service)
     rises = (budgets.rise_ms(server.check or service.check) for server in service.servers)
     return budgets.all_down_ms(service) + max(rises)

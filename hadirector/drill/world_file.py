@@ -68,7 +68,7 @@ def extra_server(config: Config) -> Server:
     named = {node.address for node in config.nodes.values()}
     for each in config.services:
         named |= {server.address for server in each.servers}
-        named |= {each.fallback.address} if each.fallback else set()
+        named |= {one.address for one in each.fallbacks}
         named |= {key.address for key in each.listens if isinstance(key, VirtualAddress)}
     named |= {address.ip for router in config.virtual_routers for address in router.all_addresses}
     first = service.servers[0]

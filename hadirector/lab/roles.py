@@ -45,10 +45,9 @@ class Listener:
 
 
 def servers_of(service: Service) -> Iterator[Server]:
-    """The servers of a service, the fallback server last."""
+    """The servers of a service, the fallback servers last."""
     yield from service.servers
-    if service.fallback is not None:
-        yield service.fallback
+    yield from service.fallbacks
 
 
 def server_addresses(config: Config) -> tuple[Address, ...]:

@@ -306,7 +306,7 @@ class _Builder:
             Marking(self._place_of(at.address)[0].interface_of(name), key.mark, at)
             for key, at in self._marks.items()
         )
-        probed = any(one.probe_mark for each in self._config.services for one in each.servers)
+        probed = any(one.probe_mark for each in self._config.services for one in each.checked)
         sysctls = DIRECTOR_SYSCTLS | (THROUGH_VIP_SYSCTLS if probed else {})
         settings = elections.router_settings(self._config, name)
         return replace(

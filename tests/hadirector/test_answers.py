@@ -262,7 +262,13 @@ def test_counters_of_the_kernel_and_trouble_in_order(present: Present) -> None:
     assert second["connections"] is None
     assert first["overrides"] == []
     assert answer["trouble"] == ["a", "b"]
-    assert answer["services"][0]["quorum"] == {"needed": 1, "met": True}
+    assert answer["services"][0]["quorum"] == {
+        "needed": 1,
+        "unit": "servers",
+        "hysteresis": 0,
+        "there": 1,
+        "met": True,
+    }
 
 
 def keys_of(value: object) -> set[str]:

@@ -184,7 +184,9 @@ async def test_servers_come_into_the_table_and_leave_it_with_their_reason(tmp_pa
             assert any(s.startswith(f"{gone} is down") for s in await one.sentences())
 
             first.close()
-            status = await one.until(lambda status: status["services"][0]["fallback"]["in_table"])
+            status = await one.until(
+                lambda status: status["services"][0]["fallbacks"][0]["in_table"]
+            )
             assert not status["services"][0]["quorum"]["met"]
             assert await one.hears(messages.Quorums) == messages.Quorums({"web": False})
             await one.until(lambda _: one.weights() == {"127.0.0.1:9": 1})

@@ -13,6 +13,7 @@ from hadirector import pool
 from hadirector.config import model as config
 from hadirector.ipvs import model as ipvs
 from hadirector.on_fail import OnFail
+from hadirector.quorum import Quorum
 
 CHECK = config.HealthCheck(kind="tcp", options=TcpOptions(), timing=Timing())
 UP = pool.Health(True, "2 passes in a row")
@@ -37,8 +38,8 @@ def service(
         forward=ipvs.Forward.NAT,
         check=CHECK,
         servers=servers,
-        fallback=fallback,
-        quorum=quorum,
+        fallbacks=() if fallback is None else (replace(fallback, check=None),),
+        quorum=Quorum(need=quorum),
     )
 
 
@@ -103,14 +104,13 @@ def test_the_fallback_serves_when_all_are_down() -> None:
 def test_the_fallback_waits_while_a_server_is_unknown() -> None:
     built = pool.build(WEB, {FIRST: DOWN})
     assert weights(built) == {}
-    assert built.fallback is not None
-    assert built.fallback.reason == "waits: 1 servers have not been checked yet"
+    assert built.fallbacks[0].reason == "waits: 1 servers have not been checked yet"
 
 
 def test_without_a_fallback_an_empty_service_stays() -> None:
     built = pool.build(service(server(21)), {FIRST: DOWN})
     assert weights(built) == {}
-    assert built.fallback is None
+    assert built.fallbacks == ()
 
 
 def test_the_quorum_counts_servers() -> None:

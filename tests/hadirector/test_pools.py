@@ -19,7 +19,6 @@ SERVICES = [
         name=f"w{port}",
         listen=VirtualAddress(Protocol.TCP, ip_address("192.0.2.100"), port),
         servers=(server(21, weight=100),),
-        fallback=None,
         slow_start=20.0,
     )
     for port in (1, 2, 3)

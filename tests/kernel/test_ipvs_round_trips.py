@@ -54,7 +54,6 @@ async def test_one_server_of_a_thousand(
             name=f"web{port}",
             listen=VirtualAddress(Protocol.TCP, ip_address("192.0.2.100"), port),
             servers=servers,
-            fallback=None,
         )
         for port in range(1, SERVICES + 1)
     ]

@@ -106,7 +106,7 @@ def test_a_firewall_mark_is_answered_over_tcp() -> None:
 
 
 def test_each_server_is_listed_once_and_the_fallback_too() -> None:
-    config = config_of(NAT, replace(NAT, fallback=server("198.51.100.29", 80)))
+    config = config_of(NAT, replace(NAT, fallbacks=(server("198.51.100.29", 80),)))
     assert [str(address) for address in server_addresses(config)] == [
         "198.51.100.21",
         "198.51.100.22",

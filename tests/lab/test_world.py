@@ -163,7 +163,7 @@ def test_a_server_of_two_services_is_one_machine_with_both_roles() -> None:
 
 
 def test_the_fallback_server_is_a_server() -> None:
-    fallback = replace(NAT, fallback=server("198.51.100.29", 8080))
+    fallback = replace(NAT, fallbacks=(server("198.51.100.29", 8080),))
     assert "198.51.100.29" in world_of(config_of(fallback)).servers
 
 

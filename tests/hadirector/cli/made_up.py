@@ -39,7 +39,7 @@ def service(name: str, sentence: str, servers: list[Json], fallback: Json, *, me
         "up": sum(server["in_table"] for server in servers),
         "quorum": {"needed": 1, "met": met},
         "servers": servers,
-        "fallback": fallback,
+        "fallbacks": [fallback] if fallback else [],
     }
 
 

@@ -72,8 +72,8 @@ def test_a_server_has_what_its_service_has_unless_it_says_otherwise(tmp_path: Pa
         (Forward.TUN, 100, 0, gre),
         (Forward.NAT, 100, 50, Tunnel()),
     ]
-    assert service.fallback is not None
-    assert (service.fallback.tunnel, service.fallback.upper) == (gue, 0)
+    [fallback] = service.fallbacks
+    assert (fallback.tunnel, fallback.upper) == (gue, 0)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_the_documented_shape_loads_with_everything_resolved(tmp_path: Path) -> 
     assert [router.group for router in config.virtual_routers] == ["web", "web"]
     [service] = config.services
     assert service.listen == VirtualAddress(Protocol.TCP, IPv4Address("192.0.2.100"), 80)
-    assert (service.scheduler, service.forward, service.quorum) == ("wlc", Forward.NAT, 1)
+    assert (service.scheduler, service.forward, service.quorum.need) == ("wlc", Forward.NAT, 1)
     assert [(str(server), server.weight) for server in service.servers] == [
         ("198.51.100.21:8080", 1),
         ("198.51.100.22:8080", 3),
@@ -56,7 +56,7 @@ def test_the_documented_shape_loads_with_everything_resolved(tmp_path: Path) -> 
     assert service.check.options == HttpOptions(path="/healthz", status=200)
     assert (service.check.timing.interval, service.check.timing.fall) == (2.0, 3)
     assert all(server.check is service.check for server in service.servers)
-    assert str(service.fallback) == "198.51.100.29:8080"
+    assert " ".join(map(str, service.fallbacks)) == "198.51.100.29:8080"
     assert config.audit == 5.0
 
 

@@ -1,0 +1,60 @@
+"""The shape of what a service does with the health of its servers: quorum, fallback servers.
+
+As in `shape`, of which it is a part. What does not go together is found in `pool_rules`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Le
+from pydantic import BaseModel, Field, Strict
+
+from hadirector.config.adapter import STRICT
+from hadirector.config.balancing import UNWRITTEN
+from hadirector.config.check_shape import CHECK_REF
+from hadirector.config.endpoints import EndpointText
+from hadirector.quorum import Unit, WhenLost
+
+FIGURE_MAX = 2**31 - 1
+UNITS = tuple(str(unit) for unit in Unit)
+
+
+class QuorumShape(BaseModel):
+    """What must be up for a service to count as working, in one of three units."""
+
+    model_config = STRICT
+
+    servers: Annotated[int, Ge(1)] = Field(default=UNWRITTEN, description="So many servers.")
+    weight: Annotated[int, Ge(1), Le(FIGURE_MAX)] = Field(
+        default=UNWRITTEN,
+        description="So much weight together. A server in its slow start counts with all it is "
+        "due.",
+    )
+    share: Annotated[int, Ge(1), Le(100)] = Field(
+        default=UNWRITTEN, description="So many percent of the servers."
+    )
+    hysteresis: Annotated[int, Ge(0), Le(FIGURE_MAX)] = Field(
+        default=0,
+        description="In the same unit: the quorum is lost below its figure less this, and met "
+        "again at its figure plus this.",
+    )
+    when_lost: Annotated[WhenLost, Strict(False)] = Field(
+        default=WhenLost.SERVE,
+        description="`serve`: the servers that are up go on serving. `fallback`: they are "
+        "drained, and a fallback server serves, if one is up.",
+    )
+
+
+class FallbackShape(BaseModel):
+    """A fallback server with a check of its own."""
+
+    model_config = STRICT
+
+    address: EndpointText = Field(description="Address and port.")
+    check: object = Field(
+        default=UNWRITTEN,
+        description="How it is checked; merged over the service's `check`, so that `{}` is that "
+        "one. Without it, the server counts as up.",
+        json_schema_extra=CHECK_REF,
+    )
