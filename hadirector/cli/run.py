@@ -73,7 +73,7 @@ def execute(args: argparse.Namespace) -> int:
         )
     preflight.socket_path(args.runtime_dir.resolve() / f"{SOCKET_NAME}.new")
     preflight.privileges()
-    if config.services:
+    if config.needs_ipvs:
         preflight.kernel_has_ipvs()
     for directory in (args.runtime_dir, args.state_dir):
         preflight.directory(directory)

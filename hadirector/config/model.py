@@ -191,11 +191,12 @@ class Config:
     on_stop: OnStop = OnStop.KEEP
 
     @property
-    def balances(self) -> bool:
-        """Whether it has anything to do with the kernel's IPVS; if not, it is VRRP alone.
-
-        With a peer channel it takes the whole director as well.
-        """
+    def needs_ipvs(self) -> bool:
+        """Whether it has anything to do with the kernel's IPVS."""
         removes = self.undeclared is Undeclared.REMOVE
-        more = self.connection_sync or self.peer or removes
-        return bool(self.services or self.settings or more)
+        return bool(self.services or self.settings or self.connection_sync or removes)
+
+    @property
+    def balances(self) -> bool:
+        """Whether it takes the whole director, as a peer channel does, too; if not: VRRP alone."""
+        return self.needs_ipvs or self.peer is not None

@@ -171,3 +171,23 @@ async def test_it_ends_with_its_supervisor(tmp_path: Path) -> None:
         one.channel.close()
         assert await one.ended() is None
     assert "the supervisor is gone" in (tmp_path / "journal.ndjson").read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "needs_ipvs", "balances"),
+    [
+        ("", False, False),
+        ("connection_sync: {interface: eth1}\n", True, True),
+        ("ipvs: {tcp_timeout: 15m}\n", True, True),
+        ("undeclared: remove\n", True, True),
+        ("peer: {}\n", False, True),
+    ],
+)
+def test_what_a_file_needs_of_the_kernel(
+    tmp_path: Path, more: str, needs_ipvs: bool, balances: bool
+) -> None:
+    file = tmp_path / "pair.yaml"
+    file.write_text(FILE + NOTHING + more)
+    outcome = load(file)
+    assert outcome.config is not None
+    assert (outcome.config.needs_ipvs, outcome.config.balances) == (needs_ipvs, balances)
