@@ -11,10 +11,19 @@ A service that somebody removed as a whole stays away until it is configured dif
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hadirector.ipvs.model import Destination, DestinationKey, Entry, ServiceKey, Table
+from hadirector.ipvs.steps import (
+    AddDestination,
+    AddService,
+    DeleteDestination,
+    DeleteService,
+    SetDestination,
+    SetService,
+    Step,
+)
 
 
 class Drift(StrEnum):
@@ -23,6 +32,44 @@ class Drift(StrEnum):
     REPAIR = "repair"
     REPORT = "report"
     IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that another program changed: ours before, and as it was found after."""
+
+    about: str
+    before: str | None  # None: it was not there
+    after: str | None
+    policy: Drift
+
+    @classmethod
+    def of(cls, undoing: Step, policy: Drift) -> Finding:
+        """What the step that would undo it tells of it."""
+        before: object = None
+        after: object = None
+        match undoing:
+            case AddService(service):
+                about, before = str(undoing.key), service
+            case SetService(service, found):
+                about, before, after = str(undoing.key), service, found
+            case DeleteService(entry):
+                about, after = str(undoing.key), entry.service
+            case AddDestination(_, server):
+                about, before = _place(undoing.key, server), server
+            case SetDestination(_, server, found):
+                about, before, after = _place(undoing.key, server), server, found
+            case DeleteDestination(_, found):
+                about, after = _place(undoing.key, found), found
+        return cls(about=about, before=_told(before), after=_told(after), policy=policy)
+
+
+def _place(key: ServiceKey, server: Destination) -> str:
+    return f"{server.key} of {key}"
+
+
+def _told(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 def tolerate(

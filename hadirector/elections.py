@@ -66,12 +66,16 @@ def units(config: Config) -> list[tuple[VirtualRouter, ...]]:
 def carriers(config: Config, service: Service) -> tuple[VirtualRouter, ...]:
     """The virtual routers that decide which director serves a service.
 
-    Those with its address, and what moves along; of a firewall mark nothing is known, so the first.
+    Those with its first address that any has, and what moves along; where its addresses are on
+    several that do not move together, the others are served apart. Of a firewall mark nothing is
+    known, so the first.
     """
     together = units(config)
-    if isinstance(service.listen, VirtualAddress):
+    for listen in service.listens:
+        if not isinstance(listen, VirtualAddress):
+            continue
         for unit in together:
-            if any(service.listen.address == a.ip for r in unit for a in r.all_addresses):
+            if any(listen.address == a.ip for r in unit for a in r.all_addresses):
                 return unit
     return together[0] if together else ()
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hadirector.departures import AT_ONCE, Departures, Drain, Leave
-from hadirector.drift import Drift, tolerate
+from hadirector.drift import Drift, Finding, tolerate
 from hadirector.ipvs.dataplane import Dataplane
 from hadirector.ipvs.model import Entry, ServiceKey, Table
 from hadirector.ipvs.steps import Step
@@ -28,7 +28,8 @@ from hadirector.plan import Plan, Undeclared, after, plan
 from hadirector.pool import Pool, desired_table
 
 HEALTH = "health"  # why a turn is taken: checks have changed their verdict
-STEPS_TOLD_MAX = 20  # of a turn, in the journal; the rest is counted
+STEPS_TOLD_MAX = 20  # of a turn, in a sentence of the journal; the rest is counted
+FINDINGS_PER_EVENT = 100  # what others did is journaled whole, so many to an event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class Turn:
     oddities: tuple[str, ...]
     sentence: str
     reported: tuple[str, ...] = ()  # what others did, and was left so
+    findings: tuple[Finding, ...] = ()  # all that others did, whatever became of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,12 +198,14 @@ class Reconciler:
             self.actual = after(self.actual, ahead.steps)
         reported = _under(drift, policies, Drift.REPORT)
         kept = tuple(str(key) for key in ahead.kept)
+        found = tuple(Finding.of(s, policies.get(s.key, Drift.REPAIR)) for s in drift)
         return Turn(
             why=asked.why,
             at=self._clock(),
             steps=tuple(str(step) for step in ahead.steps),
             drift=_under(drift, policies, Drift.REPAIR),
             reported=reported if known is None else known.reported,
+            findings=found,
             failures=failures,
             kept=kept if known is None else known.kept,
             oddities=asked.actual.oddities,
@@ -234,20 +238,13 @@ class Reconciler:
         refused = self.last if self.last is not None and self.last.failures else None
         steps = tuple(s for s in turn.steps if refused is None or s not in refused.steps)
         if turn.drift:
-            self._journal.add(
-                "repair",
-                "another program changed the table; repaired: " + _listed(turn.drift),
-                steps=list(turn.drift[:STEPS_TOLD_MAX]),
-            )
+            what = "another program changed the table; repaired: " + _listed(turn.drift)
+            self._tell_findings("repair", what, turn, Drift.REPAIR)
         elif steps:
             self._journal.add("table", f"{turn.sentence}: {_listed(steps)}")
         if turn.reported and (self.last is None or self.last.reported != turn.reported):
-            self._journal.add(
-                "drift",
-                "another program changed the table; it is left so, and this would undo it: "
-                + _listed(turn.reported),
-                steps=list(turn.reported[:STEPS_TOLD_MAX]),
-            )
+            what = "another program changed the table; it is left so, and this would undo it: "
+            self._tell_findings("drift", what + _listed(turn.reported), turn, Drift.REPORT)
         for failure in turn.failures:
             if refused is None or failure not in refused.failures:
                 self._journal.add("table", failure)
@@ -256,6 +253,20 @@ class Reconciler:
             self._journal.add(
                 "table", "left alone, since nobody declared them here: " + _listed(turn.kept)
             )
+
+    def _tell_findings(self, kind: str, sentence: str, turn: Turn, policy: Drift) -> None:
+        """Each with before and after: the first in the event of the sentence, others in more."""
+        found = [
+            {"about": one.about, "before": one.before, "after": one.after}
+            for one in turn.findings
+            if one.policy is policy
+        ]
+        steps = list((turn.drift if policy is Drift.REPAIR else turn.reported)[:STEPS_TOLD_MAX])
+        self._journal.add(kind, sentence, steps=steps, findings=found[:FINDINGS_PER_EVENT])
+        for first in range(FINDINGS_PER_EVENT, len(found), FINDINGS_PER_EVENT):
+            part = found[first : first + FINDINGS_PER_EVENT]
+            told = f"findings {first + 1} to {first + len(part)} of {len(found)} of this {turn.why}"
+            self._journal.add(kind, told, findings=part)
 
 
 def _under(

@@ -277,7 +277,12 @@ class Destination:
         return self.weight > 0
 
     def __str__(self) -> str:
-        return f"{self.key}, weight {self.weight}, {self.forward}"
+        words = f"{self.key}, weight {self.weight}, {self.forward}"
+        if self.tunnel != IPIP:
+            words += f" {self.tunnel}"
+        if self.upper:
+            words += f", upper {self.upper}"
+        return words + (f", lower {self.lower}" if self.lower else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """What the VRRP worker is told of the configuration: priority, source, how often to beat."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, ip_address
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from hadirector import limits
 from hadirector.config.codec import config_from_json, config_to_json
 from hadirector.config.model import Config, Node
 from hadirector.elections import carriers, heartbeat_bound_s, outranks, preferred, router_settings
+from hadirector.ipvs.model import FirewallMark, Protocol, VirtualAddress
 from tests.hadirector.config.samples import HEAD, config_of
+from tests.hadirector.test_pool import WEB
 from vrrp.config import VirtualRouter
 
 
@@ -107,3 +110,15 @@ def test_each_director_is_preferred_for_what_it_has_the_higher_priority(tmp_path
 def test_of_equals_the_higher_address_is_preferred(tmp_path: Path) -> None:
     pair = own(tmp_path, "{lb1: {priority: 253}}")
     assert preferred(pair, pair.virtual_routers[1]) == "lb2"
+
+
+def test_a_service_of_several_addresses_is_carried_by_the_first_that_a_router_has() -> None:
+    first, second = router("a", "192.0.2.100/24"), router("b", "192.0.2.101/24")
+    pair = config(first, second)
+    elsewhere, here, there = (
+        VirtualAddress(Protocol.TCP, ip_address(address), 80)
+        for address in ("203.0.113.9", "192.0.2.101", "192.0.2.100")
+    )
+    assert carriers(pair, replace(WEB, listen=elsewhere, also=(here, there))) == (second,)
+    assert carriers(pair, replace(WEB, listen=FirewallMark(7), also=(here,))) == (second,)
+    assert carriers(pair, replace(WEB, listen=FirewallMark(7))) == (first,)

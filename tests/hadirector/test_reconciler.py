@@ -13,6 +13,7 @@ from hadirector.ipvs import model as ipvs
 from hadirector.ipvs.dataplane import AppliedReport, DataplaneAbsentError, DataplaneUnsureError
 from hadirector.ipvs.memory import MemoryTable
 from hadirector.ipvs.steps import (
+    AddDestination,
     AddService,
     DeleteDestination,
     DeleteService,
@@ -61,6 +62,45 @@ def test_what_another_program_changed_is_journaled_and_repaired() -> None:
     assert journal.newest(1)[0].kind == "repair"
     assert "another program changed the table" in journal.newest(1)[0].sentence
     assert turn(reconciler, "audit").drift == ()
+
+
+def test_every_finding_is_journaled_with_before_and_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hadirector.reconciler.FINDINGS_PER_EVENT", 2)
+    reconciler, table, journal = make()
+    turn(reconciler, "start")
+    entry = asyncio.run(table.read())[WEB.listen]
+    changed, removed = entry.destinations.values()
+    alien = replace(removed, key=replace(removed.key, port=9), weight=7, upper=3)
+    asyncio.run(
+        table.apply(
+            [
+                SetDestination(WEB.listen, replace(changed, weight=9), changed),
+                DeleteDestination(WEB.listen, removed),
+                AddDestination(WEB.listen, alien),
+            ]
+        )
+    )
+    turn(reconciler, "audit")
+    events = journal.newest(2)
+    assert [event.kind for event in events] == ["repair", "repair"]
+    assert events[1].sentence == "findings 3 to 3 of 3 of this audit"
+    found: list[object] = []
+    for event in events:
+        part = event.details["findings"]
+        assert isinstance(part, list)
+        found += part
+    where = f"of {WEB.listen}"
+    expected = [
+        {"about": f"{removed.key} {where}", "before": str(removed), "after": None},
+        {
+            "about": f"{changed.key} {where}",
+            "before": str(changed),
+            "after": str(replace(changed, weight=9)),
+        },
+        {"about": f"{alien.key} {where}", "before": None, "after": str(alien)},
+    ]
+    assert found == expected
+    assert str(alien).endswith(", upper 3")
 
 
 def test_a_change_of_health_is_not_drift() -> None:
