@@ -106,6 +106,7 @@ class Director:
             look=self._look_again,
             again=self._turns.ask,
             to_vrrp=self._to_vrrp,
+            gather=self._gather,
         )
         self._pair = PeerRoom(self._present, self._journal, reach)
         self._desk = Desk(
@@ -379,9 +380,15 @@ class Director:
             await asyncio.sleep(limits.DIRECTOR_HEARTBEAT_EVERY_S)
 
     def _refresh(self) -> None:
-        """Have in `present` what its owners know."""
+        """Have in `present` what its owners know, the peer included."""
+        self._gather()
+        self._present.peer = self._pair.told()
+        self._present.trouble_of_pair = self._pair.trouble
+
+    def _gather(self) -> None:
+        """Have in `present` what its owners on this side know."""
         present = self._present
-        present.sync, present.peer = self._upkeep.sync, self._pair.told()
+        present.sync = self._upkeep.sync
         troubles = {
             "journal": self._journal.trouble,
             "overrides": self._overrides.trouble,
@@ -394,4 +401,3 @@ class Director:
             present.trouble.pop(about, None)
             if sentence:
                 present.trouble[about] = sentence
-        present.trouble_of_pair = self._pair.trouble

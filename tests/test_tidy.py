@@ -74,6 +74,7 @@ PURE = (
     "hadirector.peer.standing",
     "hadirector.peer.switchover",
     "hadirector.peer.told",
+    "hadirector.peer.young",
     "hadirector.plan",
     "hadirector.pool",
     "hadirector.slow_start",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from hadirector.config.model import Config
-from hadirector.drill import budgets, faults
+from hadirector.drill import budgets, faults, moves
 from hadirector.drill.stage import Stage
 
 
@@ -32,6 +32,12 @@ def _pair(config: Config) -> str | None:
     if len(config.nodes) < 2 or not config.virtual_routers:
         return "there is no pair of directors in the file"
     return None
+
+
+def _peers(config: Config) -> str | None:
+    if config.peer is None:
+        return "there is no peer channel in the file"
+    return _pair(config)
 
 
 def _unharmed(_config: Config) -> float:
@@ -152,6 +158,22 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 budget_ms=_unharmed,
                 prepare=Stage.lose_the_preferred,
                 needs=_pair,
+                fails_over=True,
+            ),
+            Scenario(
+                name="switchover",
+                title="planned switchover, there and back",
+                act=moves.switchover,
+                budget_ms=lambda _config: budgets.LAST_WILL_MS,
+                needs=_peers,
+                fails_over=True,
+            ),
+            Scenario(
+                name="switchover-interrupted",
+                title="a switchover whose parties die in the middle",
+                act=moves.switchover_interrupted,
+                budget_ms=lambda _config: budgets.LAST_WILL_MS,
+                needs=_peers,
                 fails_over=True,
             ),
         )

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hadirector import elections
 from hadirector.config.model import Config, Server, Service
-from hadirector.drill import procfs
+from hadirector.drill import procfs, together
 from hadirector.drill.actor import DirectorActor
 from hadirector.drill.clients import Clients
 from hadirector.drill.possession import Possession
@@ -358,6 +358,8 @@ class Stage:
                 director.power_on()
             elif not director.runs:
                 director.start()
+        if self.config.peer is not None:
+            together.end_yielding(self.directors[self.preferred()])
         self._await_health()
 
     def lose_the_preferred(self) -> None:

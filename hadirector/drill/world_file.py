@@ -11,6 +11,7 @@ import yaml
 from hadirector.config.addresses import join
 from hadirector.config.model import Config, Server
 from hadirector.ipvs.model import VirtualAddress
+from hadirector.peer.material import make, utc_now
 
 BROKEN_LINE = "servicess: []"
 SEARCHED_MAX = 100
@@ -29,6 +30,17 @@ class WorldFile:
             names = self._document["include"]
             names = [names] if isinstance(names, str) else names
             self._document["include"] = [str(original.parent / name) for name in names]
+            self._text = yaml.safe_dump(self._document, sort_keys=False)
+        if config.peer is not None:
+            # The user's certificates are none of the lab's business: the world has its own.
+            make(config.nodes, workdir / "peer", now=utc_now())
+            place = workdir / "peer"
+            files = {
+                "certificate": f"{place}/{{node}}.pem",
+                "key": f"{place}/{{node}}.key",
+                "ca": f"{place}/ca.pem",
+            }
+            self._document["peer"] = {**(self._document.get("peer") or {}), **files}
             self._text = yaml.safe_dump(self._document, sort_keys=False)
         self.path.write_text(self._text, encoding="utf-8")
 

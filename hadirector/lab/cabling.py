@@ -50,9 +50,11 @@ def interface_names(config: Config) -> Mapping[str, Mapping[str, str]]:
 
 
 def sources(config: Config, name: str) -> Iterator[Address]:
-    """The addresses, besides its own, that the file has a director speak from."""
+    """The addresses, besides its own, that the file has a director speak from or listen on."""
     node = config.nodes[name]
     for router in config.virtual_routers:
         source = settings_on(node, router).source
         if source is not None and source != node.address:
             yield source
+    if config.peer is not None and config.peer.addresses[name] != node.address:
+        yield config.peer.addresses[name]

@@ -40,7 +40,8 @@ def is_warm(ours: State, theirs: State | None, percent: float) -> bool:
         return False
     if ACTIVE not in theirs.sync.daemons:
         return False  # nothing of it can have been heard
-    return ours.sync.connections >= theirs.sync.connections * percent / 100
+    known = theirs.sync.connections - theirs.sync.young
+    return ours.sync.connections >= known * percent / 100
 
 
 class Arbiter:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from hadirector import __version__
 from hadirector.answers import Present
 from hadirector.elections import settings_on
@@ -17,18 +19,28 @@ from hadirector.pool import server_key
 
 UP = "up"
 TROUBLES_TOLD_MAX = 5
+NOTHING_CHECKED = HealthState(up=0, down=0, unknown=0)
 
 
-def state_of(present: Present, *, paused: bool, connections: int, health: HealthState) -> State:
-    """What the peer is told; `connections` and `health` are worked out when they may be others."""
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is worked out only when it may be another, and what the kernel counts."""
+
+    health: HealthState = NOTHING_CHECKED
+    connections: int = -1
+    young: int = 0
+
+
+def state_of(present: Present, *, paused: bool, counted: Counted) -> State:
+    """What the peer is told."""
     return State(
         digest=present.digest,
         ready=present.ready,
         paused=paused,
         software=__version__,
         routers=_routers(present),
-        health=health,
-        sync=_sync(present, connections),
+        health=counted.health,
+        sync=_sync(present, counted),
         trouble=tuple(sorted(present.trouble.values())[:TROUBLES_TOLD_MAX]),
     )
 
@@ -76,12 +88,11 @@ def _routers(present: Present) -> dict[str, RouterState]:
     return told
 
 
-def _sync(present: Present, connections: int) -> SyncState:
+def _sync(present: Present, counted: Counted) -> SyncState:
     view = present.sync
+    told = SyncState(connections=counted.connections, young=counted.young)
     if view is None:
-        return SyncState(connections=connections)
+        return told
     duty = view.decision.duty
     daemons = tuple(str(role) for role in view.running)
-    return SyncState(
-        duty="" if duty is None else str(duty), daemons=daemons, connections=connections
-    )
+    return replace(told, duty="" if duty is None else str(duty), daemons=daemons)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hadirector import limits
@@ -21,18 +21,20 @@ from hadirector.peer import compare
 from hadirector.peer.agreed import AgreedStore, as_json
 from hadirector.peer.channel import Ear, PeerChannel
 from hadirector.peer.link import Cause
-from hadirector.peer.messages import Answer, Ask, Body, HealthState, Hello, State
+from hadirector.peer.messages import Answer, Ask, Body, Hello, State
 from hadirector.peer.orders import PairOrders, Surroundings
 from hadirector.peer.policies import is_warm
-from hadirector.peer.report import connections_in, health_of, state_of
+from hadirector.peer.report import Counted, connections_in, health_of, state_of
 from hadirector.peer.settings import PeerSettings
 from hadirector.peer.standing import Standing
 from hadirector.peer.told import told
 from hadirector.peer.watch import PeerWatch
+from hadirector.peer.young import Young, begun
 from hadirector.router_answers import Json
 from vrrp.messages import Guidance, Promote
 
 PEER = "peer"
+STATISTICS = Path("/proc/thread-self/net/ip_vs_stats")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,8 @@ class Reach:
     again: Callable[[str], None]
     """Ask for a turn of the table."""
     to_vrrp: Callable[[Guidance | Promote], None]
+    gather: Callable[[], None]
+    """Have in `present` what is known on this side."""
 
 
 class PeerRoom:
@@ -61,6 +65,7 @@ class PeerRoom:
     ) -> None:
         self._present = present
         self._reach_look = reach.look
+        self._gather = reach.gather
         self._journal = journal
         self._clock = clock
         self._wall = wall
@@ -70,8 +75,8 @@ class PeerRoom:
         self._channel: PeerChannel | None = None
         self._replaced = asyncio.Event()
         self._news = asyncio.Event()
-        self._health = HealthState(up=0, down=0, unknown=0)
-        self._connections = -1
+        self._counted = Counted()
+        self._young = Young()
         self._stale = True
         self.store = AgreedStore(reach.runtime_dir)
         self.orders = PairOrders(
@@ -118,16 +123,13 @@ class PeerRoom:
     def ours(self) -> State:
         """What the peer is told."""
         present = self._present
+        self._gather()
         if self._stale:  # not for every word of VRRP: there may be thousands of servers
             self._stale = False
-            self._health = health_of(present)
-            self._connections = connections_in(present.actual)
-        return state_of(
-            present,
-            paused=self.store.now.paused is not None,
-            connections=self._connections,
-            health=self._health,
-        )
+            health, connections = health_of(present), connections_in(present.actual)
+            self._counted = replace(self._counted, health=health, connections=connections)
+        paused = self.store.now.paused is not None
+        return state_of(present, paused=paused, counted=self._counted)
 
     def told(self) -> Json | None:
         """The peer, for `status`; None where no channel is configured."""
@@ -217,6 +219,8 @@ class PeerRoom:
     def _look(self) -> None:
         """Compare both sides; what follows goes to the elections, as advice."""
         assert self._watch is not None
+        young = self._young.note(begun(_kernel_statistics()), self._clock())
+        self._counted = replace(self._counted, young=young)
         self._watch.look(self.ours(), self.theirs, self._clock())
         self.orders.look(self._present.routers)
 
@@ -271,3 +275,11 @@ class PeerRoom:
     def _note(self, sentence: str) -> None:
         if sentence:
             self._journal.add(PEER, sentence)
+
+
+def _kernel_statistics() -> str:
+    """Empty where this kernel has no IPVS (yet)."""
+    try:
+        return STATISTICS.read_text()
+    except OSError:
+        return ""

@@ -122,8 +122,9 @@ def _of_sync(move: Move, new: State, old: State) -> list[Obstacle]:
         return [Obstacle(f"the kernel of {move.new} does not receive connections")]
     if ACTIVE not in old.sync.daemons:
         return [Obstacle(f"the kernel of {move.old} does not send its connections")]
-    if not is_synced(new.sync.connections, old.sync.connections, SYNCED_PERCENT):
-        sentence = f"{move.new} holds {new.sync.connections} of {old.sync.connections} connections"
+    known = max(0, old.sync.connections - old.sync.young)
+    if not is_synced(new.sync.connections, known, SYNCED_PERCENT):
+        sentence = f"{move.new} holds {new.sync.connections} of {known} connections"
         return [Obstacle(sentence)]
     return []
 

@@ -97,6 +97,8 @@ def test_connection_sync_must_be_up_where_it_is_configured() -> None:
     assert against(100) == ["the kernel of lb2 does not receive connections"]
     assert against(60, "backup") == ["lb2 holds 60 of 100 connections"]
     assert not against(90, "backup")  # some come and go while both look
+    lb1 = replace(lb1, sync=replace(lb1.sync, young=40))
+    assert not against(60, "backup")  # the others are too young to be told of
     lb1 = replace(lb1, sync=replace(lb1.sync, daemons=()))
     assert against(100, "backup") == ["the kernel of lb1 does not send its connections"]
 
