@@ -92,6 +92,7 @@ def examine(host: Host, config: Config | None = None, node: str | None = None) -
         findings.append(_node(config, node or host.name))
         findings += _interfaces(host, config, node or host.name)
         findings += _forwarding(host, config)
+        findings += _peer(config, node or host.name)
     return [*findings, _rehearsal_kernel(host), *_packages(host)]
 
 
@@ -181,6 +182,29 @@ def _forwarding(host: Host, config: Config) -> Iterator[Finding]:
         else:
             message = "not 1; with forward: nat no packet would pass"
             yield _finding(Purpose.RUN, key, State.MISSING, message, f"sysctl -w {key}=1")
+
+
+def _peer(config: Config, node: str) -> Iterator[Finding]:
+    """The certificates of the peer channel, and whether the peer can be reached."""
+    settings = config.peer
+    if settings is None or node not in config.nodes:
+        return
+    from hadirector.peer.examine import material_findings, unreachable
+    from hadirector.peer.material import utc_now
+
+    name, found = "peer channel", False
+    for fatal, message, remedy in material_findings(settings, node, now=utc_now()):
+        found = True
+        state = State.MISSING if fatal else State.WARN
+        yield _finding(Purpose.RUN, name, state, message, remedy)
+    if not found:
+        yield _finding(Purpose.RUN, name, State.OK, "certificates that can be used")
+    if why := unreachable(settings, node):
+        peer = settings.peer_of(node)
+        remedy = f"start hadirector on {peer}, and let port {settings.port} through its firewall"
+        yield _finding(Purpose.RUN, "peer", State.WARN, f"not reached at {why}", remedy)
+    elif settings.dials(node):
+        yield _finding(Purpose.RUN, "peer", State.OK, "somebody listens where it should be")
 
 
 def _rehearsal_kernel(host: Host) -> Finding:

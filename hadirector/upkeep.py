@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from hadirector import limits
@@ -99,8 +100,10 @@ class Upkeep:
         cold = self.cold_for_s() > 0
         while (cold_s := self.cold_for_s()) > 0:
             present.warming_s = cold_s
-            if await is_warm():
-                break
+            with suppress(TimeoutError):
+                async with asyncio.timeout(cold_s):
+                    if await is_warm():
+                        break
             await asyncio.sleep(min(cold_s, limits.WARM_UP_LOOK_S))
         present.warming_s = None
         if cold:

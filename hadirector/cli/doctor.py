@@ -18,7 +18,8 @@ SUMMARY = "what this host lacks to run or to rehearse, and the command that prov
 _DESCRIPTION = """\
 Look at this host and say what it lacks to run the daemon or to rehearse a configuration, each with
 the command that provides it. With a FILE, also what that configuration needs here: the node's name,
-its interfaces, and packet forwarding for NAT. Nothing is changed."""
+its interfaces, packet forwarding for NAT, and of the peer channel the certificates (there, readable
+by their owner alone, not about to end) and whether the peer can be reached. Nothing is changed."""
 
 _EPILOG = """\
 examples:

@@ -68,8 +68,6 @@ class SyncState:
     duty: str = ""
     daemons: tuple[str, ...] = ()
     connections: int = -1
-    young: int = 0
-    """Those that began within the sync window, at most: the peer need not know of them yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

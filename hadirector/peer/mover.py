@@ -2,8 +2,8 @@
 
 The steps, each of which leaves a pair that heals by itself if nothing follows:
 1. Both look again; what speaks against it refuses it (`switchover.obstacles`).
-2. The active director waits until its kernel has sent what it has gathered of connections. Nothing
-   has changed yet.
+2. The active director waits until its kernel has sent what it has gathered of connections, and says
+   which have stood all the while; these we must hold. Nothing has changed yet.
 3. It caps its priority below ours, and says so at once. Left alone, it takes that back soon.
 4. We become active without waiting: an advertisement, the addresses, gratuitous ARP. It steps back
    on hearing the advertisement. From here on VRRP alone decides, as ever.
@@ -15,12 +15,21 @@ This module decides nothing about elections, and knows of no socket.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from hadirector.peer.messages import Answer, State
-from hadirector.peer.switchover import ACTIVE, BACKUP, Move, Obstacle, caps, direction, obstacles
+from hadirector.peer.switchover import (
+    ACTIVE,
+    BACKUP,
+    Move,
+    Obstacle,
+    caps,
+    direction,
+    not_synced,
+    obstacles,
+)
 from hadirector.router_answers import Json
 
 TAKEN_S: Final = 10.0
@@ -75,6 +84,9 @@ class Hands(Protocol):
 
     async def until(self, true: Callable[[], bool], bound_s: float) -> bool:
         """Wait until something is true of the states; False: not within the bound."""
+
+    async def held(self, connections: Collection[str]) -> int:
+        """How many of these connections our kernel holds."""
 
     async def look_again(self) -> None:
         """Read our own table again."""
@@ -132,7 +144,8 @@ async def take_over(hands: Hands, move: Move, *, force: bool, by: str) -> Outcom
         return _failed(hands, what, f"{move.old}: {flushed.sentence}")
     phases["prepared_s"] = round(hands.now() - began, 3)
     # The world may have changed in these seconds.
-    if (refused := _refusal(hands, move, force=force)) is not None:
+    in_step = not_synced(move, await hands.held(flushed.notes), len(flushed.notes))
+    if (refused := _refusal(hands, move, in_step, force=force)) is not None:
         return refused
     because = f"{move.new} was given the active role by {by} (hadirector switchover)"
     try:
@@ -181,8 +194,10 @@ async def _take(hands: Hands, move: Move, reason: str, phases: dict[str, float])
     return Outcome(done=True, sentence=sentence, phases=phases)
 
 
-def _refusal(hands: Hands, move: Move, *, force: bool) -> Outcome | None:
-    found = obstacles(move, hands.states())
+def _refusal(
+    hands: Hands, move: Move, more: Iterable[Obstacle] = (), *, force: bool
+) -> Outcome | None:
+    found = [*obstacles(move, hands.states()), *more]
     against = [one for one in found if one.final or not force]
     if not against:
         return None

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from hadirector.connection_sync import SYNC_WINDOW_S
 from hadirector.peer import mover
 from hadirector.peer.agreed import AgreedStore, Paused, Planned
 from hadirector.peer.asking import Asking
+from hadirector.peer.connections import that_stand, those_held
 from hadirector.peer.guide import Guide
 from hadirector.peer.messages import Answer, Ask, Body, State
 from hadirector.peer.mover import Outcome, PeerGoneError, switch
+from hadirector.peer.policies import is_warm, may_be_warm
 from hadirector.router_answers import Json
 from vrrp.messages import Guidance, Promote, RouterReport
 
@@ -205,6 +206,24 @@ class PairOrders:
             return False
         return True
 
+    async def held(self, connections: Collection[str]) -> int:
+        """How many of these connections our kernel holds."""
+        return len(await those_held(connections))
+
+    async def is_warm(self, percent: float) -> bool:
+        """Whether our kernel holds so many percent of what stands on the peer."""
+        if not may_be_warm(self._around.ours(), self._around.theirs()):
+            return False
+        try:
+            stand = (await self.ask(mover.FLUSH, bound_s=mover.ASK_S)).notes
+        except PeerGoneError:
+            return False
+        held = await self.held(stand)
+        if not is_warm(held, len(stand), percent):
+            return False
+        self._around.note(f"holds {held} of {len(stand)} connections that stand on the peer")
+        return True
+
     async def look_again(self) -> None:
         """Read our own table again."""
         await self._around.look()
@@ -237,9 +256,9 @@ class PairOrders:
                 around.send(around.ours())  # before the answer, so that it is known by then
                 return Answer(number=number, done=True, sentence="looked")
             case mover.FLUSH:
-                if around.ours().sync.duty:
-                    await asyncio.sleep(SYNC_WINDOW_S)
-                return Answer(number=number, done=True, sentence="sent what was gathered")
+                stand = await that_stand() if around.ours().sync.duty else []
+                told = "sent what was gathered"
+                return Answer(number=number, done=True, sentence=told, notes=tuple(stand))
             case mover.YIELD:
                 self.guide.give_way(question.routers, question.text[:200], self._clock())
                 return Answer(number=number, done=True, sentence="yields")

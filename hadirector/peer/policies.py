@@ -34,14 +34,14 @@ ENOUGH_S: Final = 30.0
 HOUR_S: Final = 3600.0
 
 
-def is_warm(ours: State, theirs: State | None, percent: float) -> bool:
-    """Whether our kernel holds that share of the peer's active connections."""
-    if theirs is None or not same_file(ours, theirs) or theirs.sync.connections < 0:
-        return False
-    if ACTIVE not in theirs.sync.daemons:
-        return False  # nothing of it can have been heard
-    known = theirs.sync.connections - theirs.sync.young
-    return ours.sync.connections >= known * percent / 100
+def may_be_warm(ours: State, theirs: State | None) -> bool:
+    """Whether our kernel can have heard of the peer's connections: else nobody need be asked."""
+    return theirs is not None and same_file(ours, theirs) and ACTIVE in theirs.sync.daemons
+
+
+def is_warm(held: int, of: int, percent: float) -> bool:
+    """Whether our kernel holds that share of a sample of connections that stand on the peer."""
+    return held >= of * percent / 100
 
 
 class Arbiter:

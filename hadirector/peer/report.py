@@ -24,11 +24,10 @@ NOTHING_CHECKED = HealthState(up=0, down=0, unknown=0)
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What is worked out only when it may be another, and what the kernel counts."""
+    """What is worked out only when it may be another."""
 
     health: HealthState = NOTHING_CHECKED
     connections: int = -1
-    young: int = 0
 
 
 def state_of(present: Present, *, paused: bool, counted: Counted) -> State:
@@ -90,7 +89,7 @@ def _routers(present: Present) -> dict[str, RouterState]:
 
 def _sync(present: Present, counted: Counted) -> SyncState:
     view = present.sync
-    told = SyncState(connections=counted.connections, young=counted.young)
+    told = SyncState(connections=counted.connections)
     if view is None:
         return told
     duty = view.decision.duty

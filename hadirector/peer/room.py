@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from hadirector import limits
@@ -23,18 +23,15 @@ from hadirector.peer.channel import Ear, PeerChannel
 from hadirector.peer.link import Cause
 from hadirector.peer.messages import Answer, Ask, Body, Hello, State
 from hadirector.peer.orders import PairOrders, Surroundings
-from hadirector.peer.policies import is_warm
 from hadirector.peer.report import Counted, connections_in, health_of, state_of
 from hadirector.peer.settings import PeerSettings
 from hadirector.peer.standing import Standing
 from hadirector.peer.told import told
 from hadirector.peer.watch import PeerWatch
-from hadirector.peer.young import Young, begun
 from hadirector.router_answers import Json
 from vrrp.messages import Guidance, Promote
 
 PEER = "peer"
-STATISTICS = Path("/proc/thread-self/net/ip_vs_stats")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +61,6 @@ class PeerRoom:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._present = present
-        self._reach_look = reach.look
         self._gather = reach.gather
         self._journal = journal
         self._clock = clock
@@ -76,7 +72,6 @@ class PeerRoom:
         self._replaced = asyncio.Event()
         self._news = asyncio.Event()
         self._counted = Counted()
-        self._young = Young()
         self._stale = True
         self.store = AgreedStore(reach.runtime_dir)
         self.orders = PairOrders(
@@ -126,8 +121,7 @@ class PeerRoom:
         self._gather()
         if self._stale:  # not for every word of VRRP: there may be thousands of servers
             self._stale = False
-            health, connections = health_of(present), connections_in(present.actual)
-            self._counted = replace(self._counted, health=health, connections=connections)
+            self._counted = Counted(health_of(present), connections_in(present.actual))
         paused = self.store.now.paused is not None
         return state_of(present, paused=paused, counted=self._counted)
 
@@ -219,18 +213,15 @@ class PeerRoom:
     def _look(self) -> None:
         """Compare both sides; what follows goes to the elections, as advice."""
         assert self._watch is not None
-        young = self._young.note(begun(_kernel_statistics()), self._clock())
-        self._counted = replace(self._counted, young=young)
         self._watch.look(self.ours(), self.theirs, self._clock())
         self.orders.look(self._present.routers)
 
     async def is_warm(self) -> bool:
         """Whether our kernel holds what the peer's does, as far as that is asked for."""
-        settings, theirs = self._settings, self.theirs
-        if settings is None or theirs is None:
+        settings = self._settings
+        if settings is None:
             return False
-        await self._reach_look()
-        return is_warm(self.ours(), self.theirs, settings.warm_table)
+        return await self.orders.is_warm(settings.warm_table)
 
     # What the channel tells
 
@@ -275,11 +266,3 @@ class PeerRoom:
     def _note(self, sentence: str) -> None:
         if sentence:
             self._journal.add(PEER, sentence)
-
-
-def _kernel_statistics() -> str:
-    """Empty where this kernel has no IPVS (yet)."""
-    try:
-        return STATISTICS.read_text()
-    except OSError:
-        return ""

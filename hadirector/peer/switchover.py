@@ -19,9 +19,7 @@ from hadirector.peer.messages import RouterState, State
 from vrrp.packet import PRIORITY_OWNER
 
 SYNCED_PERCENT = 95
-"""Of the connections of the active director, those that the other must hold."""
-SYNCED_LEAVE_OUT = 5
-"""Connections that come and go while both look."""
+"""Of the connections that stand on the active director, those that the other must hold."""
 ACTIVE = "active"
 BACKUP = "backup"
 
@@ -122,16 +120,14 @@ def _of_sync(move: Move, new: State, old: State) -> list[Obstacle]:
         return [Obstacle(f"the kernel of {move.new} does not receive connections")]
     if ACTIVE not in old.sync.daemons:
         return [Obstacle(f"the kernel of {move.old} does not send its connections")]
-    known = max(0, old.sync.connections - old.sync.young)
-    if not is_synced(new.sync.connections, known, SYNCED_PERCENT):
-        sentence = f"{move.new} holds {new.sync.connections} of {known} connections"
-        return [Obstacle(sentence)]
     return []
 
 
-def is_synced(held: int, of: int, percent: float) -> bool:
-    """Whether one who holds so many active connections has those of the other, but a few."""
-    return held + SYNCED_LEAVE_OUT >= of * percent / 100
+def not_synced(move: Move, held: int, of: int) -> list[Obstacle]:
+    """What speaks against it in a sample of connections that stand on the old one."""
+    if held >= of * SYNCED_PERCENT / 100:
+        return []
+    return [Obstacle(f"{move.new} holds {held} of {of} connections that stand on {move.old}")]
 
 
 def caps(move: Move, states: Mapping[str, State]) -> dict[str, int]:

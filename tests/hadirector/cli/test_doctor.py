@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Mapping
+from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,6 +16,8 @@ from hadirector.cli.main import main
 from hadirector.config.loader import load
 from hadirector.config.model import Config
 from hadirector.doctor import Finding, Host, Purpose, State, examine
+from hadirector.peer.material import make, utc_now
+from hadirector.peer.settings import PeerSettings
 
 CONFIGS = Path(__file__).parent.parent.parent.parent / "configs"
 ROOT_CAPABILITIES = "CapEff:\t000001ffffffffff\n"
@@ -136,3 +141,31 @@ def test_the_command_prints_each_remedy_below_its_need(capsys: pytest.CaptureFix
     assert lines[0] == "to run the daemon (hadirector run)"
     [index] = [number for number, line in enumerate(lines) if "nobody is not in" in line]
     assert lines[index + 1].strip() == "-> give --node with one of lb1, lb2"
+
+
+def test_the_peer_channel_needs_its_certificates_and_somebody_at_the_other_end(
+    tmp_path: Path, quickstart: Config, unused_tcp_port: int
+) -> None:
+    peer = PeerSettings(
+        addresses={"lb1": ip_address("127.0.0.1"), "lb2": ip_address("127.0.0.2")},
+        port=unused_tcp_port,
+        certificate=f"{tmp_path}/{{node}}.pem",
+        key=f"{tmp_path}/{{node}}.key",
+        ca=f"{tmp_path}/ca.pem",
+    )
+    here, config = host(tmp_path / "host"), replace(quickstart, peer=peer)
+    found = by_name(examine(here, config))
+    assert found["peer channel"].state is State.MISSING
+    assert found["peer channel"].remedy == "make it with: hadirector peer init FILE"
+    assert found["peer"].state is State.WARN
+    assert f"127.0.0.2 port {unused_tcp_port}: Connection refused" in found["peer"].message
+    make(config.nodes, tmp_path, now=utc_now())
+    with socket.create_server(("127.0.0.2", unused_tcp_port)):
+        found = by_name(examine(here, config))
+    assert found["peer channel"].state is State.OK
+    assert found["peer"].state is State.OK
+    (tmp_path / "lb1.key").chmod(0o644)
+    found = by_name(examine(here, config))
+    assert "may be read by others" in found["peer channel"].message
+    assert found["peer channel"].remedy.startswith("chmod 600")
+    assert "peer" not in by_name(examine(here, config, "lb2"))  # it is dialled

@@ -17,6 +17,7 @@ from hadirector.peer.policies import (
     Arbiter,
     HealthYield,
     is_warm,
+    may_be_warm,
 )
 from tests.hadirector.peer.samples import ADDRESSES, router, state
 
@@ -26,19 +27,17 @@ from tests.hadirector.peer.samples import ADDRESSES, router, state
 @pytest.mark.parametrize(
     ("held", "of", "warm"), [(0, 0, True), (94, 100, False), (95, 100, True), (3, 4, False)]
 )
-def test_a_table_is_warm_with_its_share_of_the_peers_connections(
+def test_a_table_is_warm_with_its_share_of_what_stands_on_the_peer(
     held: int, of: int, warm: bool
 ) -> None:
-    theirs = state(connections=of, daemons=("active",))
-    assert is_warm(state(connections=held), theirs, 95) is warm
+    assert is_warm(held, of, 95) is warm
 
 
-def test_a_table_is_not_known_to_be_warm_by_a_peer_that_says_too_little() -> None:
-    ours = state(connections=100)
-    assert not is_warm(ours, None, 0)
-    assert not is_warm(ours, state(connections=-1, daemons=("active",)), 0)
-    assert not is_warm(ours, state(connections=100, daemons=("backup",)), 95)
-    assert not is_warm(ours, state(digest="d2", connections=100, daemons=("active",)), 95)
+def test_only_a_peer_that_sends_can_have_warmed_it() -> None:
+    assert may_be_warm(state(), state(daemons=("active",)))
+    assert not may_be_warm(state(), None)
+    assert not may_be_warm(state(), state(daemons=("backup",)))
+    assert not may_be_warm(state(digest="d2"), state(daemons=("active",)))
 
 
 # Split brain

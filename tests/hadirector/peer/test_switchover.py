@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hadirector.peer import mover
 from hadirector.peer.messages import Answer, State
 from hadirector.peer.mover import PeerGoneError, switch
-from hadirector.peer.switchover import Move, Obstacle, caps, direction, obstacles
+from hadirector.peer.switchover import Move, Obstacle, caps, direction, not_synced, obstacles
 from tests.hadirector.peer.samples import router, state
 
 A = {"front": router("active", 254)}
@@ -87,20 +87,20 @@ def test_what_would_make_two_active_or_none_is_final(
 
 
 def test_connection_sync_must_be_up_where_it_is_configured() -> None:
-    lb1 = state(routers=A, connections=100, daemons=("active",))
+    lb1 = state(routers=A, daemons=("active",))
     lb1 = replace(lb1, sync=replace(lb1.sync, duty="active"))
 
-    def against(connections: int, *daemons: str) -> list[str]:
-        lb2 = state(routers=B, connections=connections, daemons=daemons)
+    def against(*daemons: str) -> list[str]:
+        lb2 = state(routers=B, daemons=daemons)
         return [one.sentence for one in obstacles(MOVE, {"lb1": lb1, "lb2": lb2})]
 
-    assert against(100) == ["the kernel of lb2 does not receive connections"]
-    assert against(60, "backup") == ["lb2 holds 60 of 100 connections"]
-    assert not against(90, "backup")  # some come and go while both look
-    lb1 = replace(lb1, sync=replace(lb1.sync, young=40))
-    assert not against(60, "backup")  # the others are too young to be told of
+    assert against() == ["the kernel of lb2 does not receive connections"]
+    assert not against("backup")
     lb1 = replace(lb1, sync=replace(lb1.sync, daemons=()))
-    assert against(100, "backup") == ["the kernel of lb1 does not send its connections"]
+    assert against("backup") == ["the kernel of lb1 does not send its connections"]
+    assert not not_synced(MOVE, 95, 100)
+    [found] = not_synced(MOVE, 94, 100)
+    assert found == Obstacle("lb2 holds 94 of 100 connections that stand on lb1")
 
 
 @given(st.dictionaries(st.sampled_from("abc"), st.sampled_from(["active", "backup", "fault"])))
@@ -137,6 +137,9 @@ class Hands:
     async def until(self, true: Callable[[], bool], bound_s: float) -> bool:
         return true()
 
+    async def held(self, connections: Collection[str]) -> int:
+        return 0 if self.fails == "held" else len(connections)
+
     async def look_again(self) -> None:
         self.done.append("look here")
 
@@ -146,7 +149,9 @@ class Hands:
         self.done.append(f"{verb} {dict(routers)}" if routers else verb)
         if verb == self.fails:
             raise PeerGoneError(f"lb1 did not {verb}")
-        return Answer(number=1, done=verb != self.refuses, sentence="so it says")
+        stand = ("one", "another") if verb == "flush" else ()
+        done = verb != self.refuses
+        return Answer(number=1, done=done, sentence="so it says", notes=stand)
 
     def take_back(self, routers: Iterable[str]) -> None:
         self.done.append("take back")
@@ -193,6 +198,15 @@ async def test_a_peer_that_will_not_is_left_active(step: str) -> None:
     hands = Hands(refuses=step)
     assert not (await switched(hands)).done
     assert "promote" not in hands.done
+
+
+@pytest.mark.asyncio
+async def test_a_director_out_of_step_is_refused_after_the_sample_and_nothing_has_changed() -> None:
+    hands = Hands(fails="held")
+    outcome = await switched(hands)
+    assert outcome.missing == ("lb2 holds 0 of 2 connections that stand on lb1",)
+    assert hands.done[-1] == "flush"
+    assert (await switched(hands, force=True)).done
 
 
 @pytest.mark.asyncio
