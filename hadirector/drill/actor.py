@@ -157,9 +157,10 @@ class DirectorActor:
         said = (done.stdout + done.stderr).strip()
         return done.returncode == 0, said.partition("\n")[0]
 
-    def switchover(self, to: str) -> subprocess.Popen[str]:
+    def switchover(self, to: str, *options: str) -> subprocess.Popen[str]:
         """`hadirector switchover --to NODE`, as a user does it, under way."""
-        command = [*_program("switchover"), "--to", to, "--runtime-dir", str(self._runtime_dir)]
+        command = [*_program("switchover"), "--to", to, *options]
+        command += ["--runtime-dir", str(self._runtime_dir)]
         return subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )

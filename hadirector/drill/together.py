@@ -23,17 +23,19 @@ def _hears_its_peer(director: DirectorActor) -> bool:
     return bool(peer.get("routers")) and heard and not status["trouble"]
 
 
-def switchover(director: DirectorActor, *, to: str) -> tuple[bool, str]:
+def switchover(director: DirectorActor, *options: str, to: str) -> tuple[bool, str]:
     """`hadirector switchover` on a director: whether it was done, and what was said."""
-    with switchover_under_way(director, to=to) as command:
+    with switchover_under_way(director, *options, to=to) as command:
         said, _ = command.communicate(timeout=SWITCHOVER_BOUND_S)
     return command.returncode == 0, " ".join(said.split())
 
 
 @contextmanager
-def switchover_under_way(director: DirectorActor, *, to: str) -> Iterator[subprocess.Popen[str]]:
+def switchover_under_way(
+    director: DirectorActor, *options: str, to: str
+) -> Iterator[subprocess.Popen[str]]:
     """The same, while it goes on; it has ended afterwards."""
-    with director.switchover(to) as command:
+    with director.switchover(to, *options) as command:
         yield command
         if command.poll() is None:
             command.communicate(timeout=SWITCHOVER_BOUND_S)
@@ -43,4 +45,4 @@ def end_yielding(preferred: DirectorActor) -> None:
     """A switchover that went one way only is made good: its cap would last."""
     routers = preferred.status().get("routers", [])
     if any("at most" in router["arithmetic"] for router in routers):
-        switchover(preferred, to=preferred.name)
+        switchover(preferred, "--force", to=preferred.name)

@@ -13,10 +13,12 @@ CONNECTIONS = Path("/proc/thread-self/net/ip_vs_conn")
 
 
 async def that_stand() -> list[str]:
-    """A sample of the TCP connections here that have stood for a sync window; takes as long."""
-    first = await asyncio.to_thread(_established)
+    """A sample of the TCP connections here that live for a sync window; takes as long."""
+    first = await asyncio.to_thread(_established, steady.SAMPLED_MAX)
     await asyncio.sleep(SYNC_WINDOW_S)
-    return await those_held(first) if first else []
+    if not first:
+        return []
+    return steady.alive(first, await asyncio.to_thread(_established, steady.LINES_MAX))
 
 
 async def those_held(keys: Collection[str]) -> list[str]:
@@ -24,12 +26,12 @@ async def those_held(keys: Collection[str]) -> list[str]:
     return await asyncio.to_thread(_held, keys) if keys else []
 
 
-def _established() -> list[str]:
+def _established(most: int) -> dict[str, int]:
     try:
         with CONNECTIONS.open() as lines:
-            return steady.established(lines)
+            return steady.established(lines, most)
     except OSError:  # no IPVS in this kernel: no connections
-        return []
+        return {}
 
 
 def _held(keys: Collection[str]) -> list[str]:

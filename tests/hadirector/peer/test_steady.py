@@ -17,9 +17,15 @@ FIRST = "C0000201 C350 C0000264 0050"
 
 def test_established_tcp_connections_are_sampled_up_to_a_bound() -> None:
     found = steady.established(LINES)
-    assert found[0] == FIRST
+    assert found[FIRST] == 899
     assert len(found) == 2
-    assert steady.established(LINES, 1) == [FIRST]
+    assert steady.established(LINES, 1) == {FIRST: 899}
+
+
+def test_what_has_had_no_packet_meanwhile_may_have_ended_elsewhere() -> None:
+    first = {"flows": 890, "idle": 899, "gone": 899}
+    assert steady.alive(first, {"flows": 899, "idle": 896, "new": 899}) == ["flows"]
+    assert steady.alive({"flows": 899}, {"flows": 898}) == ["flows"]
 
 
 def test_those_held_are_found_whatever_their_state() -> None:
