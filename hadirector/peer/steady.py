@@ -3,8 +3,8 @@
 The problem: two numbers say little. Of connections that come and go within a second, the active
 director's kernel counts dozens that the other's has not been told of, and never needs. The
 approach: a sample of those that were there at two moments, a sync window apart, and had packets in
-between; whoever receives must hold these very ones. Lines are those of /proc/net/ip_vs_conn, and only their first words are
-looked at: there may be millions. Pure.
+between; whoever receives must hold these very ones. Lines are those of /proc/net/ip_vs_conn, and
+only their first words are looked at: there may be millions. Pure.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _KEY: Final = slice(1, 5)  # the client's address and port, and the virtual ones
 
 
 def established(lines: Iterable[str], most: int = SAMPLED_MAX) -> dict[str, int]:
-    """TCP connections that are established, the first ones of so many: in how many s each expires."""
+    """TCP connections that are established, the first so many: in how many s each expires."""
     found: dict[str, int] = {}
     for line in islice(lines, LINES_MAX):
         words = line.split(None, 9)
