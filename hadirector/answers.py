@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import cast
 
 from hadirector import __version__
+from hadirector.brakes import Told
 from hadirector.checks import ServerView
 from hadirector.config.addresses import format_listens
 from hadirector.config.model import Config
@@ -57,6 +58,7 @@ class Present:
     warming_s: float | None = None  # how long this director still listens before it preempts
     trouble: dict[str, str] = field(default_factory=dict)  # what is wrong here, by subject
     peer: Json | None = None  # `peer.told`; None: no channel is configured
+    brake: Told = field(default_factory=Told)
     trouble_of_pair: Mapping[str, str] = field(default_factory=dict)  # what is wrong between both
 
     @property
@@ -82,10 +84,12 @@ def status(present: Present) -> Json:
         "table": _table(present.turn),
         "sync": _sync(present),
         "peer": present.peer,
+        "brake_control": present.brake.control,
         "trouble": sorted(
             [
                 *present.trouble.values(),
                 *present.trouble_of_pair.values(),
+                *present.brake.trouble,
                 *rivals(present.routers),
             ]
         ),
@@ -116,6 +120,7 @@ def explain(present: Present, what: str) -> Json:
         raise UnknownSubjectError(f'nothing here is called "{what}"; there is: {known}')
     if not server:
         because = [pool.sentence, *(f"{m.server}: {m.reason}" for m in _members(pool))]
+        because += [each for each in present.brake.trouble if each.startswith(f"{service}: ")]
         return {"kind": "service", "name": service, "because": because, **_service(present, pool)}
     for member in _members(pool):
         if str(member.server) == server:
@@ -142,6 +147,7 @@ def _service(present: Present, pool: Pool) -> Json:
         "forward": str(service.forward),
         "sentence": pool.sentence,
         "up": pool.up,
+        "brake": present.brake.services.get(service.name),
         "quorum": {
             "needed": service.quorum.need,
             "unit": str(service.quorum.unit),
@@ -162,6 +168,7 @@ def _server(present: Present, pool: Pool, member: Member) -> Json:
         "weight": member.weight,
         "configured_weight": member.server.weight,
         "reason": member.reason,
+        "held": member.held,
         "state": str(view.state) if view else None,
         "since": view.since if view else None,
         "outlook": view.outlook if view else None,

@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass
 
 from hadirector import answers
 from hadirector.answers import Present, audited
+from hadirector.brakes import Brakes
 from hadirector.ipvs.dataplane import DataplaneError
 from hadirector.journal import Journal
-from hadirector.names import server_called
+from hadirector.names import server_called, service_called
 from hadirector.overrides import ENABLE, Command, OverrideStore
 from hadirector.pools import Pools
-from hadirector.reconciler import Turn
+from hadirector.reconciler import HEALTH, Turn
 from hadirector.router_answers import Json
 from hadirector.turns import AUDIT, TurnRequests
 from hadirector.verdicts import Verdicts
@@ -29,6 +30,7 @@ class ByHand:
     overrides: OverrideStore
     verdicts: Verdicts
     pools: Pools
+    brakes: Brakes
 
 
 class Desk:
@@ -87,6 +89,14 @@ class Desk:
         table, failures = await turn_told(self._turns, command.verb)
         told: Json = {"server": key, "changed": changed, "sentence": sentence, "table": table}
         return {**told, "failures": list(failures), "now": self.explain(key)}
+
+    async def believe(self, what: str, *, by: str) -> Json:
+        """Believe the failures of a service; raises UnknownSubjectError."""
+        service = service_called(self._present.config, what)
+        sentence = self._hand.brakes.believe(service, by=by)
+        table, failures = await turn_told(self._turns, HEALTH)
+        told: Json = {"service": service, "sentence": sentence, "table": table}
+        return {**told, "failures": list(failures), "now": self.explain(service)}
 
 
 async def turn_told(turns: TurnRequests[Turn], why: str) -> tuple[str, tuple[str, ...]]:

@@ -21,6 +21,7 @@ from checkers.health import State, Transition
 from hadirector import declared, limits, messages, pool
 from hadirector.answers import Present
 from hadirector.api.app import serve
+from hadirector.brakes import Brakes
 from hadirector.channel import Channel
 from hadirector.checks import CheckRegister, serving
 from hadirector.config.codec import config_from_json, digest_of
@@ -73,7 +74,8 @@ class Director:
         self._health = HealthStore(Path(told.state_dir), self._journal)
         self._verdicts = Verdicts(self._journal, self._health, self._transition, self._result)
         self._checks = CheckRegister()
-        self._pools = Pools(self._verdicts.view)  # its times are the loop's
+        self._brakes = Brakes(self._journal, self._unsettled, self._verdicts.is_up)
+        self._pools = Pools(self._verdicts.view, self._brakes.held)  # its times are the loop's
         self._dataplane = dataplane
         self._reconciler = Reconciler(dataplane, self._journal)
         self._on_stop = OnStop.KEEP
@@ -114,7 +116,7 @@ class Director:
             self._journal,
             turns=self._turns,
             reloads=self._reloads,
-            hand=ByHand(self._overrides, self._verdicts, self._pools),
+            hand=ByHand(self._overrides, self._verdicts, self._pools, self._brakes),
             refresh=self._refresh,
         )
 
@@ -128,6 +130,7 @@ class Director:
                 ("heartbeat", self._beat()),
                 ("checks", self._verdicts.scheduler.run()),
                 ("memory", self._verdicts.keep()),
+                ("brake", self._brakes.run()),
                 ("table", self._keep_the_table()),
                 ("reload", self._keep_the_configuration()),
                 ("peer", self._pair.run()),
@@ -177,6 +180,8 @@ class Director:
         self._overrides.keep_only(checks.keys())
         self._verdicts.update(checks, serving(fresh, actual, self._overrides.drained))
         self._pools.adopt(config.services, checks)
+        self._brakes.adopt(config.brake, config.services)
+        self._brakes.renewed(fresh)
 
     async def _say_when_ready(self) -> None:
         await self._verdicts.first_round.wait()
@@ -315,13 +320,20 @@ class Director:
     def _transition(self, key: str, transition: Transition) -> None:
         """The verdict on a server changed: let the table follow."""
         was_away = transition.before is State.DOWN or self._present.ready
-        came_back = transition.after is State.UP and was_away
+        was_held = self._brakes.turned(key, transition.after)
+        came_back = transition.after is State.UP and was_away and not was_held
         self._pools.returns.note(key, came_back=came_back, now=asyncio.get_running_loop().time())
+        self._unsettled(key)
+
+    def _unsettled(self, key: str) -> None:
+        """The service of this server is to be decided anew."""
         self._pools.touch(key)
         self._turns.ask(HEALTH)
 
     def _result(self, key: str, result: Result) -> None:
         """A server that is up may ask for another weight."""
+        if result.healthy:
+            self._brakes.passed(key)
         advised = self._pools.advice
         if not result.healthy or result.advice == advised.get(key):
             return
@@ -401,3 +413,4 @@ class Director:
             present.trouble.pop(about, None)
             if sentence:
                 present.trouble[about] = sentence
+        present.brake = self._brakes.told()

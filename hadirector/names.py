@@ -20,10 +20,8 @@ def servers_called(config: Config, what: str) -> dict[str, tuple[Service, Server
     changes: it serves when no other does.
     """
     name, slash, text = what.partition("/")
-    service = next((one for one in config.services if one.name == name), None)
-    if service is None:
-        names = [one.name for one in config.services]
-        raise UnknownSubjectError(f'no service is called "{name}"; {_instead(name, names)}')
+    service_called(config, name)
+    service = next(one for one in config.services if one.name == name)
     named = {server_key(service, server): (service, server) for server in service.servers}
     spare = {server_key(service, server): (service, server) for server in service.fallbacks}
     if not slash:
@@ -37,6 +35,14 @@ def servers_called(config: Config, what: str) -> dict[str, tuple[Service, Server
             f"{what} is a fallback server: it has no check, and serves when no other does"
         )
     raise UnknownSubjectError(f'"{name}" has no server "{text}"; {_instead(what, list(named))}')
+
+
+def service_called(config: Config, what: str) -> str:
+    """The name of a service that exists; raises UnknownSubjectError."""
+    names = [service.name for service in config.services]
+    if what not in names:
+        raise UnknownSubjectError(f'no service is called "{what}"; {_instead(what, names)}')
+    return what
 
 
 def server_called(config: Config, what: str) -> str:

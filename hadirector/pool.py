@@ -40,6 +40,7 @@ class Health:
     reason: str
     advice: Advice | None = None  # of a server that is up: the weight it asks for
     back_for_s: float | None = None  # since it came back, in seconds; None: it was never away
+    held: str = ""  # why it keeps its weight although it is down, by the brake; "": it does not
 
 
 class Order(StrEnum):
@@ -93,6 +94,7 @@ class Member:
     reason: str
     overrides: Overrides = ()
     grows_in_s: float | None = None  # when to decide again, by its slow start
+    held: bool = False  # it is down, and the brake does not believe that yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,14 +137,16 @@ def build(
         state = health.get(key, Health(None, "no check has run yet"))
         known.append((server, state, overrides.get(key, ())))
     members = tuple(_member(service, *one) for one in known)
+    # The brake holds weights alone: a director whose link is gone is to lose its quorum.
     due = [member.due for member in members if member.up]
+    held = sum(member.held for member in members)
     unknown = [orders for _, state, orders in known if state.up is None]
     quorum = service.quorum
     there = quorum.counted(due, len(members))
     quorum_met = quorum.is_met(there, quorum_before)
     # What will take no clients when it is up is not worth waiting for.
     awaited = sum(not any(order.takes_no_new_connections for order in o) for o in unknown)
-    given_up = not quorum_met and not awaited and quorum.when_lost is WhenLost.FALLBACK
+    given_up = not quorum_met and not awaited and not held and quorum.when_lost is WhenLost.FALLBACK
     usable = sum(member.weight > 0 for member in members)
     fallbacks = _fallbacks(service, health, usable=0 if given_up else usable, unknown=awaited)
     serving = next((one for one in fallbacks if one.in_table), None)
@@ -158,6 +162,8 @@ def build(
         sentence += f" ({quorum.turns(there, met=quorum_met)})"
     if unknown:
         sentence += f", {len(unknown)} not checked yet"
+    if held:
+        sentence += f", the weights of {held} held by the brake"
     if overridden := sum(bool(member.overrides) for member in members):
         sentence += f", {overridden} overridden by hand"
     if serving is not None:
@@ -211,11 +217,14 @@ def _member(
 ) -> Member:
     disabled = any(order.order is Order.DISABLE for order in orders)
     up = bool(state.up) and not disabled
-    stays = not state.up and not disabled and server.on_fail is OnFail.WEIGHT_0
-    due = ordered_weight(server.weight, state.advice, orders) if up else 0
+    held = state.up is False and bool(state.held) and not disabled
+    stays = not state.up and not held and not disabled and server.on_fail is OnFail.WEIGHT_0
+    due = ordered_weight(server.weight, state.advice, orders) if up or held else 0
     weight, grows_in_s, started = _slow_start(service, due, state, orders)
     reason = state.reason + started
-    if state.up and state.advice is not None:
+    if held:
+        reason = f"{state.held}; its check: {reason}"
+    if (state.up or held) and state.advice is not None:
         reason += f"; {describe(state.advice)}: weight {weight}, configured {server.weight}"
     if stays:
         reason += "; stays with weight 0 (on_fail)"
@@ -224,12 +233,13 @@ def _member(
     return Member(
         server=server,
         up=up,
-        in_table=up or stays,
+        in_table=up or held or stays,
         weight=weight,
         due=due,
         reason=reason,
         overrides=orders,
         grows_in_s=grows_in_s,
+        held=held,
     )
 
 

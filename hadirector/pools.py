@@ -11,6 +11,7 @@ Time (seconds of one monotonic clock) comes in as an argument. Never: I/O; a wor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from checkers.base import Advice
 from hadirector import pool
@@ -23,10 +24,16 @@ from hadirector.slow_start import Returns
 
 
 class Pools:
-    """What is decided about every service. `view` tells what the check of a server says."""
+    """What is decided about every service. `view` tells what the check of a server says.
 
-    def __init__(self, view: Callable[[str], ServerView]) -> None:
+    `held` tells why the brake holds the weight of a server; nothing where it does not.
+    """
+
+    def __init__(
+        self, view: Callable[[str], ServerView], held: Callable[[str], str] = lambda _: ""
+    ) -> None:
         self._view = view
+        self._held = held
         self._services: dict[str, Service] = {}
         self._touched: dict[str, None] = {}  # names of services, in the order they were touched
         self._gone: set[ServiceKey] = set()
@@ -81,7 +88,7 @@ class Pools:
 
     def _decide(self, service: Service, overrides: Mapping[str, Overrides], now: float) -> Pool:
         health = {
-            key: health_of(self._view(key), self.advice.get(key), self.returns.back_for_s(key, now))
+            key: self._health(key, now)
             for key in (pool.server_key(service, server) for server in service.checked)
         }
         before = self.quorums.get(service.name)
@@ -90,6 +97,12 @@ class Pools:
         if (grows_in_s := pool.growth_in_s([decided])) is not None:
             self._grows_at[service.name] = now + grows_in_s
         return decided
+
+    def _health(self, key: str, now: float) -> pool.Health:
+        advice, back_for_s = self.advice.get(key), self.returns.back_for_s(key, now)
+        health = health_of(self._view(key), advice, back_for_s)
+        held = self._held(key)
+        return replace(health, held=held) if held else health
 
     def _keep(self, decided: Iterable[Pool]) -> None:
         fresh = {one.service.name: one for one in decided}

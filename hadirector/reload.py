@@ -83,6 +83,8 @@ def difference(before: Config, after: Config) -> str:
     if before.connection_sync != after.connection_sync:
         parts.append(f"connection sync {after.connection_sync or 'taken out'}")
     parts += _changes("setting", dict(before.settings), dict(after.settings))
+    if before.brake != after.brake:
+        parts.append("brake taken out" if after.brake is None else "brake changed")
     if before.audit != after.audit:
         parts.append(f"audit every {after.audit:g} s")
     if not parts:

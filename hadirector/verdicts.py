@@ -108,6 +108,11 @@ class Verdicts:
             parts=parts,
         )
 
+    def is_up(self, key: str) -> bool:
+        """Whether this server is up. Raises KeyError if there is no such server."""
+        together = self._together.get(key)
+        return (self.scheduler.view(key) if together is None else together).state is State.UP
+
     @property
     def views(self) -> Mapping[str, ServerView]:
         """All of them, each made when it is looked at."""

@@ -199,6 +199,10 @@ class VrrpAlone:
         """There is no server; raises UnknownSubjectError."""
         raise UnknownSubjectError(f'nothing is called "{what}": {self._told.file} has no services')
 
+    async def believe(self, what: str, *, by: str) -> Json:
+        """There is no service; raises UnknownSubjectError."""
+        raise UnknownSubjectError(f'nothing is called "{what}": {self._told.file} has no services')
+
     async def reload(self, asked_by: str) -> Json:
         """Read the configuration again; what is wrong with it changes nothing."""
         async with self._reloading:

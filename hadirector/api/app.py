@@ -49,6 +49,9 @@ class Answers(Protocol):
     async def override(self, what: str, command: Command, *, by: str) -> Json:
         """Take an administrator's order for one server; raises UnknownSubjectError."""
 
+    async def believe(self, what: str, *, by: str) -> Json:
+        """Hold the weights of a service no longer; raises UnknownSubjectError."""
+
 
 class PairAnswers(Protocol):
     """What the API needs of whoever has to do with the other director."""
@@ -121,6 +124,15 @@ async def _override(request: web.Request) -> web.Response:
         return web.json_response({"error": str(error)}, status=404)
 
 
+async def _believe(request: web.Request) -> web.Response:
+    by = _who(request, request.query.get("for", ""))
+    try:
+        told = await request.app[ANSWERS].believe(request.query.get("what", ""), by=by)
+        return web.json_response(told)
+    except UnknownSubjectError as error:
+        return web.json_response({"error": str(error)}, status=404)
+
+
 async def _switchover(request: web.Request) -> web.Response:
     asked, pair = request.query, request.app[PAIR]
     by, at = _who(request, asked.get("for", "")), asked.get("at", "")
@@ -188,6 +200,7 @@ def make_app(answers: Answers, pair: PairAnswers | None = None) -> web.Applicati
     app.router.add_post("/reload", _reload)
     app.router.add_post("/audit", _audit)
     app.router.add_post("/override", _override)
+    app.router.add_post("/believe", _believe)
     app.router.add_post("/switchover", _switchover)
     app.router.add_post("/switchover/cancel", _cancel)
     app.router.add_post("/pause", _pause)

@@ -44,6 +44,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "disable": "take a server out of the table until it is enabled again",
         "enable": "end the drain or disablement of a server",
         "weight": "give a server another weight while it is up",
+        "believe": "hold no weight of a service any longer: its servers really failed",
         "switchover": "give the active role to the other director, without losing a connection",
         "pause": "for maintenance: go on checking, but write nothing to the kernel",
         "resume": "end a pause: the kernel is made what it should be",

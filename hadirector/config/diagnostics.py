@@ -114,6 +114,7 @@ class Rule(StrEnum):
     SYNC_MIXED_FAMILIES = "sync-mixed-families"
     SYNC_BACKUP_ONLY = "sync-backup-only"
     PEER_PAIR = "peer-pair"
+    CONTROL_IS_SERVER = "control-is-server"
     # warnings
     SAME_PRIORITY = "same-priority"
     SINGLE_NODE = "single-node"

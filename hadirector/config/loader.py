@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from hadirector.config import codec
 from hadirector.config.balancing import flags_of, persistence_of, tunnel_of
+from hadirector.config.brake_rules import brake_of
 from hadirector.config.diagnostics import Diagnostic, Severity, render
 from hadirector.config.draft import Draft
 from hadirector.config.include import KEY, Files
@@ -161,6 +162,7 @@ def _build(top: FileDraft) -> Config:
         settings=_settings(top),
         connection_sync=sync_of(top),
         peer=peer_of(top),
+        brake=brake_of(top.brake),
         on_stop=_value(top.draft, "on_stop", OnStop),
     )
 

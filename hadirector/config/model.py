@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hadirector.brake import Limits
 from hadirector.config.addresses import join
 from hadirector.connection_sync import ConnectionSync
 from hadirector.drift import Drift
@@ -38,7 +39,7 @@ if TYPE_CHECKING:  # the codec resolves these two when it needs them
     from checkers.base import CheckOptions, Timing
     from vrrp.config import RouterSettings, VirtualRouter
 
-__all__ = ["Checks", "Config", "HealthCheck", "Node", "Server", "Service"]
+__all__ = ["BrakeSettings", "Checks", "Config", "HealthCheck", "Node", "Server", "Service"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,14 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BrakeSettings:
+    """The health-collapse brake. `control` has an address of its own: it is of no server."""
+
+    limits: Limits
+    control: HealthCheck
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """The whole pair. `audit`: seconds between two comparisons of the kernel with this.
 
@@ -188,6 +197,7 @@ class Config:
     drain_removed: float = 30.0
     connection_sync: ConnectionSync | None = None
     peer: PeerSettings | None = None
+    brake: BrakeSettings | None = None
     on_stop: OnStop = OnStop.KEEP
 
     @property

@@ -17,6 +17,7 @@ from checkers.registry import KINDS
 from hadirector.config import check_shape, shape
 from hadirector.config.adapter import model_from
 from hadirector.config.balancing import PersistenceShape, TunnelShape
+from hadirector.config.brake_shape import BrakeShape
 from hadirector.config.draft import fields_of
 from hadirector.config.durations import PATTERN
 from hadirector.config.explain import Bounds
@@ -76,6 +77,7 @@ _TITLES: Mapping[str, str] = {
     "ConnectionSyncShape": "`connection_sync`: connections survive",
     "SyncOfNode": "`connection_sync.nodes.NAME`: what differs on a director",
     "PeerShape": "`peer`: the channel between the two directors",
+    "BrakeShape": "`brake`: when much of a pool fails at once",
     "ServiceShape": "`services[]`: a virtual service",
     "QuorumShape": "`services[].quorum`: what must be up",
     "FallbackShape": "`services[].fallback`: a fallback server with a check",
@@ -88,6 +90,7 @@ _LINKS = {
     "ConnectionSync": "[connection sync](#connection_sync-connections-survive)",
     "SyncOfNode": "[a mapping](#connection_syncnodesname-what-differs-on-a-director)",
     "Peer": "[the peer channel](#peer-the-channel-between-the-two-directors)",
+    "Brake": "[the brake](#brake-when-much-of-a-pool-fails-at-once)",
     "Defaults": "[defaults](#defaults)",
     "Ipvs": "[settings](#ipvs-settings-of-the-kernel)",
     "Node": "[a director](#nodesname-a-director)",
@@ -119,6 +122,7 @@ def reference_text() -> str:
         ConnectionSyncShape,
         model_from(SyncOfNode, name="SyncOfNode"),
         PeerShape,
+        BrakeShape,
         model_from(Tracker, name="Tracker"),
         model_from(Hook, name="Hook"),
         model_from(Route, name="Route"),

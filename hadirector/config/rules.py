@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 
 from hadirector.config.addresses import format_listen
 from hadirector.config.balancing_rules import check_balancing
+from hadirector.config.brake_rules import check_brake
 from hadirector.config.diagnostics import Rule, choices, did_you_mean
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Node, Sequence
@@ -226,5 +227,6 @@ _RULES: tuple[Callable[[FileDraft, Findings], None], ...] = (
     check_sync,
     check_peer,
     check_on_fail,
+    check_brake,
     _single_node,
 )

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from hadirector.config import shape
+from hadirector.config.brake_draft import BrakeDraft, walk_brake
 from hadirector.config.checks import Layer, add_layer, construct, default_layer, resolve
 from hadirector.config.diagnostics import Rule, choices
 from hadirector.config.draft import Draft, check_field, check_fields, check_keys, fields_of
@@ -44,8 +45,8 @@ _PLAIN_SECTIONS: dict[str, type[BaseModel]] = {
     "connection_sync": ConnectionSyncShape,
     "peer": PeerShape,
 }
-_FILE_SECTIONS = frozenset({"nodes", "virtual_routers", "defaults", "services", "include"}).union(
-    _PLAIN_SECTIONS
+_FILE_SECTIONS = frozenset(
+    {"nodes", "virtual_routers", "defaults", "services", "include", "brake", *_PLAIN_SECTIONS}
 )
 _SERVICE_SECTIONS = POOL_SECTIONS | {
     "listen",
@@ -136,6 +137,7 @@ class FileDraft:
     ipvs: Draft | None = None
     sync: Draft | None = None
     peer: Draft | None = None
+    brake: BrakeDraft | None = None
     others: tuple[Service, ...] = ()
 
 
@@ -148,6 +150,7 @@ def walk(root: Mapping, findings: Findings) -> FileDraft:
         top.routers.append(_router(node, path, top.nodes, findings))
     plain = dict(_plain_sections(root, findings))
     top.ipvs, top.sync, top.peer = (plain.get(name) for name in _PLAIN_SECTIONS)
+    top.brake = walk_brake(root.entries.get("brake"), findings)
     walker = _Services(root, findings)
     for path, node in _items(root, "services", "", findings):
         top.services.append(walker.service(node, path))

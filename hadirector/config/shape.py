@@ -28,6 +28,7 @@ from hadirector.config.balancing import (
     TunnelShape,
     WholeSeconds,
 )
+from hadirector.config.brake_shape import BrakeShape
 from hadirector.config.check_shape import CHECK_REF, CHECKS_MAX, REQUIRE, OneCheck, Require
 from hadirector.config.diagnostics import Rule, UnfitError, choices
 from hadirector.config.endpoints import EndpointText, as_text
@@ -367,5 +368,10 @@ class FileShape(BaseModel):
         default=UNWRITTEN,
         description="The channel between the two directors; without it, they know of each other "
         "what VRRP says.",
+    )
+    brake: BrakeShape = Field(
+        default=UNWRITTEN,
+        description="What is not believed at once when much of a pool fails; without it, "
+        "everything is.",
     )
     services: list[ServiceShape] = Field(default=[], description="The virtual services.")

@@ -13,7 +13,7 @@ from hadirector import pool
 from hadirector.config import model as config
 from hadirector.ipvs import model as ipvs
 from hadirector.on_fail import OnFail
-from hadirector.quorum import Quorum
+from hadirector.quorum import Quorum, WhenLost
 
 CHECK = config.HealthCheck(kind="tcp", options=TcpOptions(), timing=Timing())
 UP = pool.Health(True, "2 passes in a row")
@@ -248,3 +248,26 @@ def test_the_fallback_does_not_wait_for_who_is_drained_or_disabled() -> None:
 def test_a_service_without_active_servers_has_its_fallback() -> None:
     built = pool.build(WEB, {FIRST: UP, SECOND: UP}, {FIRST: (DRAIN,), SECOND: (DISABLE,)})
     assert weights(built) == {"198.51.100.21:80": 0, "198.51.100.29:80": 1}
+
+
+def test_what_the_brake_holds_keeps_its_weight_and_counts_for_no_quorum() -> None:
+    web = service(server(21, 3), server(22), fallback=server(29))
+    web = replace(web, quorum=Quorum(need=1, when_lost=WhenLost.FALLBACK))
+    held = replace(DOWN, held="its weight is held", advice=Advice(percent=200 // 3))
+    built = pool.build(web, {"web/198.51.100.21:80": held, "web/198.51.100.22:80": DOWN})
+    first, second = built.members
+    assert (first.held, first.in_table, first.weight, first.up) == (True, True, 2, False)
+    assert first.reason.startswith("its weight is held; its check: connection refused")
+    assert not second.in_table
+    assert not built.quorum_met
+    assert not built.fallbacks[0].in_table
+    assert "the weights of 1 held by the brake" in built.sentence
+
+
+def test_an_order_by_hand_goes_before_the_brake() -> None:
+    web, held = service(server(21)), replace(DOWN, held="its weight is held")
+    order = pool.Override(order=pool.Order.DISABLE, by="root", since=1.0)
+    [member] = pool.build(
+        web, {"web/198.51.100.21:80": held}, {"web/198.51.100.21:80": (order,)}
+    ).members
+    assert (member.in_table, member.held) == (False, False)

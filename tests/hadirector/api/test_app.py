@@ -66,6 +66,9 @@ class Parrot:
             raise UnknownSubjectError('"web" has no such server; did you mean another?')
         return {"order": command.verb, "weight": command.weight, "by": by}
 
+    async def believe(self, what: str, *, by: str) -> Json:
+        return {"service": what, "by": by}
+
 
 @asynccontextmanager
 async def served(directory: Path) -> AsyncIterator[Parrot]:

@@ -23,6 +23,7 @@ class Prepared:
     reloaded: Json = field(default_factory=dict)
     overridden: Json = field(default_factory=dict)
     audited: Json = field(default_factory=dict)
+    believed: Json = field(default_factory=dict)
     ordered: tuple[str, Command, str] | None = None
     what: str = ""
     count: int = -1
@@ -51,6 +52,12 @@ class Prepared:
         if not self.overridden:
             raise UnknownSubjectError(f'"web" has no server "{what}"')
         return self.overridden
+
+    async def believe(self, what: str, *, by: str) -> Json:
+        self.what = what
+        if not self.believed:
+            raise UnknownSubjectError(f'no service is called "{what}"; did you mean "web"?')
+        return self.believed
 
 
 @asynccontextmanager
