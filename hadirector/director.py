@@ -335,6 +335,8 @@ class Director:
         if result.healthy:
             self._brakes.passed(key)
         advised = self._pools.advice
+        if result.healthy and self._pools.measured(key, result.latency_ms):
+            self._turns.ask(ADVICE)
         if not result.healthy or result.advice == advised.get(key):
             return
         if result.advice is None:

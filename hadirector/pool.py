@@ -30,6 +30,7 @@ from hadirector.ipvs import model as ipvs
 from hadirector.on_fail import OnFail
 from hadirector.quorum import Unit, WhenLost
 from hadirector.slow_start import ramped
+from hadirector.steering import Course
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class Health:
     advice: Advice | None = None  # of a server that is up: the weight it asks for
     back_for_s: float | None = None  # since it came back, in seconds; None: it was never away
     held: str = ""  # why it keeps its weight although it is down, by the brake; "": it does not
+    course: Course | None = None  # of a server whose weight is steered
+    mean_ms: float | None = None  # how quickly it answers, where its weight depends on that
 
 
 class Order(StrEnum):
@@ -220,12 +223,16 @@ def _member(
     held = state.up is False and bool(state.held) and not disabled
     stays = not state.up and not held and not disabled and server.on_fail is OnFail.WEIGHT_0
     due = ordered_weight(server.weight, state.advice, orders) if up or held else 0
+    if (up or held) and state.course is not None and not orders:
+        due = state.course.weight
     weight, grows_in_s, started = _slow_start(service, due, state, orders)
     reason = state.reason + started
     if held:
         reason = f"{state.held}; its check: {reason}"
     if (state.up or held) and state.advice is not None:
         reason += f"; {describe(state.advice)}: weight {weight}, configured {server.weight}"
+    if (up or held) and state.course is not None:
+        reason += _steered(service, state, state.course)
     if stays:
         reason += "; stays with weight 0 (on_fail)"
     if orders:
@@ -241,6 +248,15 @@ def _member(
         grows_in_s=grows_in_s,
         held=held,
     )
+
+
+def _steered(service: config.Service, state: Health, course: Course) -> str:
+    """What a server's weight depends on besides, and where it is going."""
+    told, rules = f"; steered: {course}", service.steering
+    if state.mean_ms is None or rules is None or rules.latency is None:
+        return told
+    full_ms = rules.latency * 1000
+    return f"{told}, answers in {state.mean_ms:.1f} ms (full weight up to {full_ms:g} ms)"
 
 
 def _given_up(member: Member, instead: Member) -> Member:

@@ -16,11 +16,12 @@ from dataclasses import replace
 from checkers.base import Advice
 from hadirector import pool
 from hadirector.checks import ServerView, health_of
-from hadirector.config.model import Service
+from hadirector.config.model import Server, Service
 from hadirector.ipvs.model import ServiceKey
-from hadirector.pool import Overrides, Pool
+from hadirector.pool import Health, Overrides, Pool
 from hadirector.reconciler import Changes
 from hadirector.slow_start import Returns
+from hadirector.steering import Courses, by_latency, differs, moves_at, steered
 
 
 class Pools:
@@ -40,6 +41,8 @@ class Pools:
         self._grows_at: dict[str, float] = {}  # services with a server in its slow start
         self.advice: dict[str, Advice] = {}  # of each server's last pass, where it carried any
         self.returns = Returns()
+        self._courses = Courses()
+        self._steered: dict[str, tuple[Service, Server]] = {}  # those whose weight is steered
         self.by_name: dict[str, Pool] = {}  # in the order of the configuration
         self.quorums: dict[str, bool] = {}
         self.swung: list[Pool] = []  # those whose quorum changed in the last `decide`
@@ -62,10 +65,37 @@ class Pools:
         for key in self.advice.keys() - servers.keys():
             del self.advice[key]
         self.returns.keep_only(servers.keys())
+        known = self._steered
+        self._steered = {
+            pool.server_key(service, server): (service, server)
+            for service in self._services.values()
+            if service.steering is not None
+            for server in service.servers
+        }
+        # Another configured weight is the operator's word, and holds at once.
+        weights = {key: server.weight for key, (_, server) in self._steered.items()}
+        self._courses.keep_only(
+            {key for key, (_, one) in known.items() if weights.get(key) == one.weight}
+        )
 
     def touch(self, key: str) -> None:
         """Something about this server (its `server_key`) changed."""
         self._touched[key.partition("/")[0]] = None
+
+    def measured(self, key: str, latency_ms: float) -> bool:
+        """A probe of this server has passed; whether that gives it another weight to go to."""
+        known = self._steered.get(key)
+        if known is None or known[0].steering is None or known[0].steering.latency is None:
+            return False
+        service, server = known
+        self._courses.measure(key, latency_ms)  # smoothed, and told on only where it matters
+        course = self._courses.course(key)
+        if course is None or not differs(
+            course, self._wanted(key, server, service), server.weight, known[0].steering
+        ):
+            return False
+        self.touch(key)
+        return True
 
     def decide(self, overrides: Mapping[str, Overrides], now: float) -> Changes:
         """Decide what was touched, or has grown; what that changed, for the table."""
@@ -91,11 +121,14 @@ class Pools:
             key: self._health(key, now)
             for key in (pool.server_key(service, server) for server in service.checked)
         }
+        moves = self._steer(service, health, now)
         before = self.quorums.get(service.name)
         decided = pool.build(service, health, overrides, quorum_before=before)
         self._grows_at.pop(service.name, None)
         if (grows_in_s := pool.growth_in_s([decided])) is not None:
-            self._grows_at[service.name] = now + grows_in_s
+            moves.append(now + grows_in_s)
+        if moves:
+            self._grows_at[service.name] = min(moves)
         return decided
 
     def _health(self, key: str, now: float) -> pool.Health:
@@ -103,6 +136,32 @@ class Pools:
         health = health_of(self._view(key), advice, back_for_s)
         held = self._held(key)
         return replace(health, held=held) if held else health
+
+    def _wanted(self, key: str, server: Server, service: Service) -> int:
+        """The weight that a server should have, by what it asks for and how quickly it answers."""
+        weight = pool.advised_weight(server.weight, self.advice.get(key))
+        if service.steering is None:
+            return weight
+        return by_latency(weight, self._courses.mean_ms(key), service.steering)
+
+    def _steer(self, service: Service, health: dict[str, Health], now: float) -> list[float]:
+        """Put the courses of a service's servers into their health; when they go on."""
+        rules, moves = service.steering, []
+        for server in service.servers if rules is not None else ():
+            assert rules is not None
+            key = pool.server_key(service, server)
+            if not health[key].up:
+                held = self._courses.leave(key, held=bool(health[key].held))
+                health[key] = replace(health[key], course=held)
+                continue
+            self._courses.enter(key)
+            wanted = self._wanted(key, server, service)
+            course = steered(self._courses.course(key), wanted, server.weight, rules=rules, now=now)
+            self._courses.keep(key, course)
+            health[key] = replace(health[key], course=course, mean_ms=self._courses.mean_ms(key))
+            if (at := moves_at(course, rules)) is not None:
+                moves.append(at)
+        return moves
 
     def _keep(self, decided: Iterable[Pool]) -> None:
         fresh = {one.service.name: one for one in decided}

@@ -58,6 +58,8 @@ PURE = (
     "hadirector.lab.spares",
     "hadirector.lab.world",
     "hadirector.drift",
+    "hadirector.quorum",
+    "hadirector.steering",
     "hadirector.impact",
     "hadirector.timed_drain",
     "hadirector.ipvs.hashing",

@@ -23,7 +23,7 @@ from hadirector.config.include import KEY, Files
 from hadirector.config.model import Config, Node, Server, Service
 from hadirector.config.nodes import Findings, Mapping
 from hadirector.config.peer_rules import peer_of
-from hadirector.config.pool_policy import quorum_of
+from hadirector.config.pool_policy import quorum_of, steering_of
 from hadirector.config.positions import read_yaml
 from hadirector.config.probe_marks import probe_mark
 from hadirector.config.rules import check_rules
@@ -209,6 +209,7 @@ def _service(service: ServiceDraft) -> Service:
         servers=servers,
         fallbacks=tuple(_fallback(spare, service) for spare in service.fallbacks),
         quorum=quorum_of(service.quorum),
+        steering=steering_of(service.dynamic_weight),
         persistence=_persistence(service.persistence, listen.version),
         drift=_value(draft, "drift", Drift),
         slow_start=draft.get("slow_start", float) or 0.0,

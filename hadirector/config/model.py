@@ -34,6 +34,7 @@ from hadirector.on_fail import OnFail
 from hadirector.peer.settings import PeerSettings
 from hadirector.plan import Undeclared
 from hadirector.quorum import ONE_SERVER, Quorum
+from hadirector.steering import Steering
 
 if TYPE_CHECKING:  # the codec resolves these two when it needs them
     from checkers.base import CheckOptions, Timing
@@ -137,6 +138,7 @@ class Service:
     flags: ServiceFlag = ServiceFlag.NONE
     drift: Drift = Drift.REPAIR
     slow_start: float = 0.0  # seconds
+    steering: Steering | None = None  # None: a weight that is asked for holds at once
     more_checks: Checks = ()
     require: int = 0
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from hadirector.config.draft import Draft
 from hadirector.quorum import ONE_SERVER, Quorum, Unit, WhenLost
+from hadirector.steering import Steering
+
+NAMES = tuple(item.name for item in fields(Steering))
 
 
 def quorum_of(draft: Draft | None) -> Quorum:
@@ -19,3 +24,10 @@ def quorum_of(draft: Draft | None) -> Quorum:
         hysteresis=draft.get("hysteresis", int) or 0,
         when_lost=draft.get("when_lost", WhenLost) or WhenLost.SERVE,
     )
+
+
+def steering_of(draft: Draft | None) -> Steering | None:
+    """How weights are steered, of a draft without errors; None where nothing is written."""
+    if draft is None:
+        return None
+    return Steering(**{name: draft.values[name] for name in NAMES})  # type: ignore[arg-type]

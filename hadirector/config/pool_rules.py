@@ -11,7 +11,7 @@ from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Mapping, Sequence
 from hadirector.config.pool_shape import UNITS
 from hadirector.config.sections import ServiceDraft
-from hadirector.config.service_rules import first_of, repeated
+from hadirector.config.service_rules import UNWEIGHTED, first_of, repeated
 from hadirector.ipvs.model import DestinationKey
 from hadirector.quorum import WhenLost
 
@@ -20,6 +20,7 @@ def check_pool(service: ServiceDraft, findings: Findings) -> None:
     """Apply every rule to one service."""
     _fallback_is_server(service, findings)
     _repeated_fallback(service, findings)
+    _unweighted(service, findings)
     if service.quorum is not None:
         _units(service.quorum, findings)
         _reach(service, service.quorum, findings)
@@ -64,6 +65,18 @@ def _repeated_fallback(service: ServiceDraft, findings: Findings) -> None:
             path=draft.path_of(name),
             message=f"{key} is a fallback server of this service twice",
             hint=first_of(earlier, draft, name),
+        )
+
+
+def _unweighted(service: ServiceDraft, findings: Findings) -> None:
+    scheduler = service.draft.get("scheduler", str)
+    if service.dynamic_weight is not None and scheduler in UNWEIGHTED:
+        findings.warning(
+            Rule.WEIGHT_IGNORED,
+            service.dynamic_weight.node,
+            path=service.dynamic_weight.path,
+            message=f"scheduler {scheduler} does not look at weights",
+            hint=f"write scheduler: {'wrr' if scheduler == 'rr' else 'wlc'}",
         )
 
 

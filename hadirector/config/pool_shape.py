@@ -10,13 +10,15 @@ from typing import Annotated
 from annotated_types import Ge, Le
 from pydantic import BaseModel, Field, Strict
 
-from hadirector.config.adapter import STRICT
+from hadirector.config.adapter import DURATION, STRICT
 from hadirector.config.balancing import UNWRITTEN
 from hadirector.config.check_shape import CHECK_REF
 from hadirector.config.endpoints import EndpointText
 from hadirector.quorum import Unit, WhenLost
+from hadirector.steering import Steering
 
 FIGURE_MAX = 2**31 - 1
+DEFAULT = Steering()
 UNITS = tuple(str(unit) for unit in Unit)
 
 
@@ -57,4 +59,36 @@ class FallbackShape(BaseModel):
         description="How it is checked; merged over the service's `check`, so that `{}` is that "
         "one. Without it, the server counts as up.",
         json_schema_extra=CHECK_REF,
+    )
+
+
+class DynamicWeightShape(BaseModel):
+    """How weights that servers ask for (agent, script, file), or earn by latency, are followed."""
+
+    model_config = STRICT
+
+    step: Annotated[int, Ge(1), Le(100)] = Field(
+        default=DEFAULT.step,
+        description="How far a weight moves at once, in percent of the configured one. A server "
+        "that asks for no clients is drained at once all the same.",
+    )
+    every: Annotated[float, Ge(0.1), Le(3600), *DURATION] = Field(
+        default=DEFAULT.every,
+        json_schema_extra={"default": "5s"},
+        description="Time between two steps.",
+    )
+    hysteresis: Annotated[int, Ge(0), Le(50)] = Field(
+        default=DEFAULT.hysteresis,
+        description="A weight that differs by less from the one gone for is passed over, in "
+        "percent of the configured one.",
+    )
+    latency: Annotated[float, Ge(0.0001), Le(60), *DURATION] = Field(
+        default=UNWRITTEN,
+        description="A server whose probes are answered within this time, in the mean, has its "
+        "full weight; one that takes twice as long has half, and so on. Unwritten: latency does "
+        "not matter.",
+    )
+    least: Annotated[int, Ge(1), Le(100)] = Field(
+        default=DEFAULT.least,
+        description="So many percent of its weight a server keeps however slow it is.",
     )

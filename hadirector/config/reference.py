@@ -23,7 +23,7 @@ from hadirector.config.durations import PATTERN
 from hadirector.config.explain import Bounds
 from hadirector.config.own_shape import RouterOfNodeShape
 from hadirector.config.peer_shape import PeerShape
-from hadirector.config.pool_shape import FallbackShape, QuorumShape
+from hadirector.config.pool_shape import DynamicWeightShape, FallbackShape, QuorumShape
 from hadirector.config.schema import schema
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
@@ -80,6 +80,7 @@ _TITLES: Mapping[str, str] = {
     "BrakeShape": "`brake`: when much of a pool fails at once",
     "ServiceShape": "`services[]`: a virtual service",
     "QuorumShape": "`services[].quorum`: what must be up",
+    "DynamicWeightShape": "`services[].dynamic_weight`: weights that servers ask for or earn",
     "FallbackShape": "`services[].fallback`: a fallback server with a check",
     "ServerShape": "`services[].servers[]`: a real server",
     "PersistenceShape": "`services[].persistence`: clients that come back",
@@ -103,6 +104,7 @@ _LINKS = {
     "Service": "[services](#services-a-virtual-service)",
     "Server": "[a mapping](#servicesservers-a-real-server)",
     "Quorum": "[a mapping](#servicesquorum-what-must-be-up)",
+    "DynamicWeight": "[a mapping](#servicesdynamic_weight-weights-that-servers-ask-for-or-earn)",
     "Fallback": "[a mapping](#servicesfallback-a-fallback-server-with-a-check)",
     "Persistence": "[a mapping](#servicespersistence-clients-that-come-back)",
     "Tunnel": "[a mapping](#tunnel-how-packets-are-wrapped)",
@@ -132,6 +134,7 @@ def reference_text() -> str:
         shape.ServerShape,
         QuorumShape,
         FallbackShape,
+        DynamicWeightShape,
         PersistenceShape,
         TunnelShape,
     ]

@@ -28,6 +28,7 @@ from hadirector.config.peer_shape import PeerShape
 from hadirector.config.service_parts import (
     POOL_SECTIONS,
     Listen,
+    dynamic_weight,
     fallback,
     fallbacks,
     listens,
@@ -86,6 +87,7 @@ class ServiceDraft:
     persistence: Draft | None = None
     tunnel: Draft | None = None
     quorum: Draft | None = None
+    dynamic_weight: Draft | None = None
     fallbacks: list[ServerDraft] = field(default_factory=list)
     listens: list[Listen] = field(default_factory=list)
 
@@ -287,6 +289,7 @@ class _Services:
             persistence=persistence(node, path, self._findings),
             tunnel=tunnel(node, path, self._findings),
             quorum=quorum(node, path, self._findings),
+            dynamic_weight=dynamic_weight(node, path, self._findings),
             listens=listens(node, path, self._findings),
         )
         for item, place in fallbacks(node, path):

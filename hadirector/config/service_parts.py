@@ -16,11 +16,11 @@ from hadirector.config.balancing import PersistenceShape, TunnelShape
 from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft, check_field, check_fields, fields_of
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence
-from hadirector.config.pool_shape import FallbackShape, QuorumShape
+from hadirector.config.pool_shape import DynamicWeightShape, FallbackShape, QuorumShape
 from hadirector.config.shape import ServiceShape
 from hadirector.ipvs.model import ServiceKey
 
-POOL_SECTIONS = frozenset({"quorum", "fallback"})
+POOL_SECTIONS = frozenset({"quorum", "fallback", "dynamic_weight"})
 _CHECK = frozenset({"check"})
 
 
@@ -79,6 +79,16 @@ def tunnel(parent: Mapping, path: str, findings: Findings) -> Draft | None:
         return None
     draft = Draft(node, f"{path}.tunnel")
     check_fields(draft, TunnelShape, findings)
+    return draft
+
+
+def dynamic_weight(service: Mapping, path: str, findings: Findings) -> Draft | None:
+    """How weights follow what servers ask for."""
+    node = service.entries.get("dynamic_weight")
+    if node is None:
+        return None
+    draft = Draft(node, f"{path}.dynamic_weight")
+    check_fields(draft, DynamicWeightShape, findings)
     return draft
 
 

@@ -21,7 +21,7 @@ from hadirector.ipvs.model import Address, DestinationKey, FirewallMark, Forward
 
 K = TypeVar("K", bound=Hashable)
 
-_UNWEIGHTED = ("rr", "lc", "dh")
+UNWEIGHTED = ("rr", "lc", "dh")
 """Schedulers that look at a weight only to see whether it is 0."""
 
 
@@ -272,7 +272,7 @@ def _weights(service: ServiceDraft, findings: Findings) -> None:
             message="every server has weight 0: the service never takes a connection",
         )
     scheduler = service.draft.get("scheduler", str)
-    if scheduler not in _UNWEIGHTED:
+    if scheduler not in UNWEIGHTED:
         return
     for server in service.servers:
         written = isinstance(server.draft.node, Mapping) and "weight" in server.draft.node.entries

@@ -34,7 +34,7 @@ from hadirector.config.diagnostics import Rule, UnfitError, choices
 from hadirector.config.endpoints import EndpointText, as_text
 from hadirector.config.own_shape import RouterOfNodeShape
 from hadirector.config.peer_shape import PeerShape
-from hadirector.config.pool_shape import FallbackShape, QuorumShape
+from hadirector.config.pool_shape import DynamicWeightShape, FallbackShape, QuorumShape
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.drift import Drift
@@ -273,6 +273,11 @@ class ServiceShape(BaseModel):
         default=UNWRITTEN,
         description="A server that comes back gets its weight little by little over this time, in "
         "20 steps. It shows with weights well above 1 only, such as 100. Unwritten: all at once.",
+    )
+    dynamic_weight: DynamicWeightShape = Field(
+        default=UNWRITTEN,
+        description="How weights follow what servers ask for, and their latency. It shows with "
+        "weights well above 1 only, such as 100. Unwritten: what is asked for holds at once.",
     )
     on_fail: Annotated[OnFail, Strict(False)] = Field(default=OnFail.REMOVE, description=_ON_FAIL)
     drift: Annotated[Drift, Strict(False)] = Field(

@@ -1,4 +1,4 @@
-"""Quorum and fallback servers, from the file to the configuration and through JSON."""
+"""Quorum, fallback servers, dynamic weights: from the file to the configuration, through JSON."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from hadirector.config.codec import config_from_json
 from hadirector.config.loader import load
 from hadirector.config.model import Service
 from hadirector.quorum import Quorum, Unit, WhenLost
+from hadirector.steering import Steering
 from tests.hadirector.config.samples import HEAD
 
 SERVERS = "servers: ['198.51.100.21:80', '198.51.100.22:80']"
@@ -44,3 +45,11 @@ def test_fallback_servers_are_in_order_and_may_have_checks(tmp_path: Path) -> No
     assert (http.check.kind, http.check.timing.interval) == ("http", 3.0)
     assert same.check == one.check
     assert one.checked == (*one.servers, http, same)
+
+
+def test_dynamic_weights_have_defaults(tmp_path: Path) -> None:
+    assert service(tmp_path, "quorum: 1").steering is None
+    assert service(tmp_path, "dynamic_weight: {}").steering == Steering()
+    assert service(
+        tmp_path, "dynamic_weight: {step: 5, every: 1s, hysteresis: 0, latency: 50ms, least: 20}"
+    ).steering == Steering(step=5, every=1.0, hysteresis=0, latency=0.05, least=20)
