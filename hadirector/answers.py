@@ -19,6 +19,7 @@ from hadirector.connection_sync import SETTINGS, SyncView
 from hadirector.elections import settings_on
 from hadirector.ipvs.dataplane import DataplaneError
 from hadirector.ipvs.model import Table
+from hadirector.layers import layers, undoings
 from hadirector.pool import Member, Pool, server_key
 from hadirector.reconciler import Turn
 from hadirector.router_answers import (
@@ -183,6 +184,7 @@ def _server(present: Present, pool: Pool, member: Member) -> Json:
             }
             for one in member.overrides
         ],
+        "advice": None if member.advice is None else asdict(member.advice),
         "connections": _connections(present, pool, member),
     }
 
@@ -204,8 +206,15 @@ def _connections(present: Present, pool: Pool, member: Member) -> Json | None:
 
 
 def _server_explained(present: Present, pool: Pool, member: Member) -> Json:
-    view = present.checks.get(server_key(pool.service, member.server))
-    because = [_weight_sentence(member), member.reason, *(why(view) if view else ())]
+    key = server_key(pool.service, member.server)
+    view = present.checks.get(key)
+    because = [
+        _weight_sentence(member),
+        member.reason,
+        layers(member, str(view.state) if view else None),
+        *(why(view) if view else ()),
+        *undoings(key, member),
+    ]
     return {
         "because": because,
         "results": results_told(view) if view else [],

@@ -96,6 +96,7 @@ class Member:
     due: int = 0  # the weight it has once its slow start is over
     reason: str
     overrides: Overrides = ()
+    advice: Advice | None = None  # what it asks for itself
     grows_in_s: float | None = None  # when to decide again, by its slow start
     held: bool = False  # it is down, and the brake does not believe that yet
 
@@ -245,6 +246,7 @@ def _member(
         due=due,
         reason=reason,
         overrides=orders,
+        advice=state.advice,
         grows_in_s=grows_in_s,
         held=held,
     )

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from checkers.limits import HISTORY_FAILURES_MAX, HISTORY_PASSES_MAX
 from hadirector.checks import Part, ServerView
 
 Json = dict[str, object]
-RESULTS_TOLD = 10
+RESULTS_TOLD = HISTORY_FAILURES_MAX + HISTORY_PASSES_MAX  # all that is kept
 
 
 def why(view: ServerView) -> list[str]:
@@ -62,6 +63,7 @@ def results_told(view: ServerView) -> list[Json]:
             "check": part.label or None,
             "at": result.at,
             "healthy": result.healthy,
+            "layer": result.reason.layer,
             "reason": str(result.reason),
             "sentence": result.sentence,
             "latency_ms": result.latency_ms,

@@ -60,6 +60,7 @@ PURE = (
     "hadirector.drift",
     "hadirector.quorum",
     "hadirector.steering",
+    "hadirector.layers",
     "hadirector.impact",
     "hadirector.timed_drain",
     "hadirector.ipvs.hashing",

@@ -45,8 +45,17 @@ def execute(args: argparse.Namespace) -> int:
         at = time.strftime("%Y-%m-%d %H:%M:%S", ordered)
         print(f"  {one['order']} was ordered at {at} by {one['by']}")
     for result in cast("list[dict[str, object]]", reply.get("results", [])):
-        at = time.strftime("%H:%M:%S", time.localtime(cast(float, result["at"])))
+        at = _moment(cast(float, result["at"]))
         verdict = "pass" if result["healthy"] else "FAIL"
+        took = f"{result['latency_ms']:.1f} ms"
         label = f"{result['check']}: " if result.get("check") else ""
-        print(f"    {at}  {verdict}  {result['reason']:<16} {label}{result['sentence']}")
+        found = f"{result['reason']:<16} {took:>9}  {label}{result['sentence']}"
+        print(f"    {at}  {verdict}  {found}")
     return EXIT_YES
+
+
+def _moment(at: float) -> str:
+    """The time; with its day where that is another one, since failures are kept for long."""
+    then, today = time.localtime(at), time.localtime()
+    is_today = (then.tm_year, then.tm_yday) == (today.tm_year, today.tm_yday)
+    return time.strftime("%H:%M:%S" if is_today else "%Y-%m-%d %H:%M:%S", then)

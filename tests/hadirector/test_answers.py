@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from checkers.base import Check, Reason, Result, Target
+from checkers.base import Advice, Check, Reason, Result, Target
 from checkers.health import State
 from checkers.tcp import TcpOptions
 from checkers.view import CheckView
@@ -29,7 +29,7 @@ from hadirector.ipvs.model import Counters, DestinationKey, Entry, Table
 from hadirector.reconciler import Turn
 from hadirector.router_answers import UnknownSubjectError
 from hadirector.told_checks import RESULTS_TOLD
-from tests.hadirector.test_pool import DOWN, FIRST, SECOND, UP, WEB
+from tests.hadirector.test_pool import DOWN, DRAIN, FIRST, SECOND, UP, WEB, WEIGHT
 from vrrp import events
 from vrrp.config import VirtualRouter
 from vrrp.messages import RouterReport, Timing
@@ -119,10 +119,29 @@ def test_a_server_that_is_down_says_why_and_what_would_bring_it_back(present: Pr
     assert answer["because"] == [
         "not in the table (its configured weight is 3)",
         "connection refused",
+        "layers: by hand: nothing; health: down; by itself: nothing",
         "check: tcp at 198.51.100.22:80",
         "up after 2 passes in a row, 0 so far",
     ]
     assert [result["at"] for result in answer["results"]] == [*range(20 - RESULTS_TOLD, 20)]
+
+
+def test_the_three_layers_are_told_apart_and_how_each_order_is_taken_back(
+    present: Present,
+) -> None:
+    orders = (DRAIN, WEIGHT)
+    asking = replace(UP, advice=Advice(percent=50))
+    present.pools = {"web": pool.build(WEB, {FIRST: asking, SECOND: DOWN}, {FIRST: orders})}
+    answer = cast("dict[str, Any]", explain(present, FIRST))
+    assert answer["because"][2] == (
+        "layers: by hand: drained by hand (root), weight 5 by hand (root); health: not checked; "
+        "by itself: it asks for 50 % of its weight"
+    )
+    assert answer["because"][-2:] == [
+        f"`hadirector enable {FIRST}` takes back: drained by hand (root)",
+        f"`hadirector weight {FIRST} default` takes back: weight 5 by hand (root)",
+    ]
+    assert answer["advice"] == {"weight": None, "percent": 50, "drain": False}
 
 
 def test_a_service_and_its_fallback(present: Present) -> None:

@@ -80,8 +80,8 @@ async def test_explain_shows_reasons_and_results(
             "server web/[2001:db8::1]:80 is down since 2023-11-14 22:13:20",
             "  not in the table (its configured weight is 3)",
             "  3 failures in a row",
-            "    22:13:20  pass  ok               connected",
-            "    22:13:20  FAIL  l4-refused       connection refused",
+            "    2023-11-14 22:13:20  pass  ok                  0.1 ms  connected",
+            "    2023-11-14 22:13:20  FAIL  l4-refused          0.3 ms  connection refused",
         ]
         assert await command(tmp_path, "explain", "web", "--json") == 0
         assert json.loads(capsys.readouterr().out) == SERVER
