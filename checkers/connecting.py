@@ -85,9 +85,9 @@ class Connecting:
         assert connection is not None
         try:
             if events & BROKEN:
-                check_connected(connection)
+                check_connected(connection, self._place.target.port)
             else:
-                check_others(connection)
+                check_others(connection, self._place.target.port)
         except Failure as failure:
             self._drop()
             self._failed(failure)

@@ -53,7 +53,7 @@ async def dial(target: Target, recording: Recording) -> socket.socket:
     connection = begin(target, socket_address(target))
     try:
         await _writable(connection)
-        check_connected(connection)
+        check_connected(connection, target.port)
     except BaseException:
         connection.close()
         raise
@@ -76,22 +76,23 @@ def begin(target: Target, address: SocketAddress) -> socket.socket:
     raise not_made(f"no connection to {target}", OSError(code, os.strerror(code)))
 
 
-def check_connected(connection: socket.socket) -> None:
-    """Raise Failure unless a connection that is decided was made."""
+def check_connected(connection: socket.socket, port: int) -> None:
+    """Raise Failure unless a connection to this port that is decided was made."""
     code = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise Failure(*_ANSWERS.get(code, (Reason.L4_UNREACHABLE, os.strerror(code).lower())))
-    check_others(connection)
+    check_others(connection, port)
 
 
-def check_others(connection: socket.socket) -> None:
-    """Raise Failure if the other end of a connection that was made is its own.
+def check_others(connection: socket.socket, port: int) -> None:
+    """Raise Failure if the other end of a connection that was made to this port is its own.
 
     On this very host, a closed port in the ephemeral range can be hit by the one socket whose own
     port it happens to be (TCP simultaneous open, RFC 9293 3.5): nobody answered.
     """
     try:
-        itself = connection.getsockname() == connection.getpeername()
+        ours = connection.getsockname()
+        itself = ours[1] == port and ours == connection.getpeername()
     except OSError as error:  # reset between connect and here
         raise Failure(Reason.L4_RESET, "connection reset") from error
     if itself:

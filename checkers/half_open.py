@@ -14,19 +14,20 @@ from __future__ import annotations
 from checkers.base import ANY_WAY, ProbeError, Reason
 from checkers.quick import Place
 from checkers.recording import Failure, Recording
-from checkers.segments import RST, Asked
+from checkers.segments import RST, Asked, Sender
 
 
 class HalfOpen:
     """Asks one target for a connection, and takes none."""
 
-    __slots__ = ("_asked", "_awaited", "_place", "_recording", "_where")
+    __slots__ = ("_asked", "_awaited", "_place", "_recording", "_sender", "_where")
 
     def __init__(self, place: Place) -> None:
         target = place.target
         self._place = place
         self._where = (target,) if target.way == ANY_WAY else (target, target.way)
         self._recording: Recording
+        self._sender: Sender | None = None
         self._asked: Asked | None = None  # looked up anew after a failure
         self._awaited: int | None = None
 
@@ -36,10 +37,11 @@ class HalfOpen:
         self._recording = Recording(keep_transcript=place.keep_transcript)
         self._recording.note("SYN to" + " %s" * len(self._where), *self._where)
         try:
-            sender = place.senders.towards(place.target)
+            if self._sender is None:
+                self._sender = place.senders.towards(place.target)
             if self._asked is None:
-                self._asked = sender.look_up(place.target)
-            self._awaited = sender.ask(self._asked, self._answered)
+                self._asked = self._sender.look_up(place.target)
+            self._awaited = self._sender.ask(self._asked, self._answered)
         except ProbeError as error:
             self._asked = None
             place.ended(error)
@@ -74,6 +76,6 @@ class HalfOpen:
         self._place.ended(self._recording.passed("SYN answered"))
 
     def _forget(self) -> None:
-        if self._awaited is not None:
-            self._place.senders.towards(self._place.target).forget(self._awaited)
+        if self._awaited is not None and self._sender is not None:
+            self._sender.forget(self._awaited)
             self._awaited = None

@@ -20,7 +20,7 @@ DEADLINE_LATE_S = 0.25
 PROBE_STARTS_PER_WAKE_MAX = 200
 """Probes started before the event loop gets its turn again: bounds the delay for everybody else."""
 
-TIMER_GRAIN_S = 0.005
+TIMER_GRAIN_S = 0.02
 """Probes due within this time are started together: wake-ups are no closer than that."""
 
 QUICK_STARTS_PER_POLL = 8

@@ -262,9 +262,9 @@ class Scheduler:
         if loop is None or turns is None:
             return
         now = loop.time()
-        # What was answered while this process slept is no failure.
-        turns.poller.poll()
-        turns.expire(now)
+        if len(turns):
+            turns.poller.poll()  # what was answered while this process slept is no failure
+            turns.expire(now)
         room = min(self._in_flight_max - self.in_flight, limits.PROBE_STARTS_PER_WAKE_MAX)
         soon = now + limits.TIMER_GRAIN_S
         runs = [self._runs[digest] for digest in self._timetable.take(soon, room)]

@@ -18,6 +18,7 @@ BENCHMARKS = {
     "reload": "what a reload costs that changes one server (keepalived)",
     "scale": "very large tables, and many connections (ipvsadm)",
     "failover": "what a failover costs clients (keepalived)",
+    "check_speed": "processor time of TCP and HTTP checks (keepalived)",
     "lateness": "how late adverts are beside 5,000 checks (keepalived)",
     "many_routers": "processor time and memory of many virtual routers (keepalived)",
 }
