@@ -21,7 +21,10 @@ PROBE_STARTS_PER_WAKE_MAX = 200
 """Probes started before the event loop gets its turn again: bounds the delay for everybody else."""
 
 TIMER_GRAIN_S = 0.02
-"""Probes due within this time are started together: wake-ups are no closer than that."""
+"""Probes due within this time are started together, a wake-up for all of them; it is the most."""
+
+TIMER_GRAIN_SHARE = 0.02
+"""The same as a share of the shortest interval, which is what bounds it for quick checks."""
 
 QUICK_STARTS_PER_POLL = 8
 """Quick probes begun before their sockets are looked at: what they measure is no later than that.

@@ -266,7 +266,7 @@ class Scheduler:
             turns.poller.poll()  # what was answered while this process slept is no failure
             turns.expire(now)
         room = min(self._in_flight_max - self.in_flight, limits.PROBE_STARTS_PER_WAKE_MAX)
-        soon = now + limits.TIMER_GRAIN_S
+        soon = now + self._timetable.grain_s
         runs = [self._runs[digest] for digest in self._timetable.take(soon, room)]
         for run in runs:
             run.under_way = True

@@ -49,9 +49,15 @@ class Timetable:
         self._slots: dict[str, _Slot] = {}
         self._heap: list[tuple[float, int, str]] = []
         self._serial = 0
+        self._shortest_s = math.inf  # of the intervals there were
 
     def __len__(self) -> int:
         return len(self._slots)
+
+    @property
+    def grain_s(self) -> float:
+        """How much earlier than due a check may be taken together with others."""
+        return min(limits.TIMER_GRAIN_S, limits.TIMER_GRAIN_SHARE * self._shortest_s)
 
     def add(
         self, key: str, interval_s: float, now: float, *, spread_s: float | None = None
@@ -65,6 +71,7 @@ class Timetable:
         due = now + share * min(interval_s, limits.FIRST_ROUND_S, spread_s)
         slot = _Slot(interval_s, share, spread_s, due, _TAKEN)
         self._slots[key] = slot
+        self._shortest_s = min(self._shortest_s, interval_s)
         self._push(key, slot)
 
     def remove(self, key: str) -> None:
@@ -93,6 +100,7 @@ class Timetable:
             raise ValueError(f"check {key!r} was not taken")
         if interval_s is not None:
             slot.interval_s = interval_s
+            self._shortest_s = min(self._shortest_s, interval_s)
         phase_s = slot.share * min(slot.interval_s, slot.spread_s)
         after = max(now, slot.due + slot.interval_s / 2)
         steps = math.floor((after - phase_s) / slot.interval_s) + 1
