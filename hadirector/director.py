@@ -31,6 +31,7 @@ from hadirector.drains import Drains
 from hadirector.elections import told_to_worker
 from hadirector.health_store import HealthStore
 from hadirector.hearing import hear_processes, hear_vrrp
+from hadirector.hook_caller import HookCaller
 from hadirector.ipvs.dataplane import Dataplane, DataplaneError
 from hadirector.ipvs.model import Table
 from hadirector.journal import Journal
@@ -110,6 +111,7 @@ class Director:
             to_vrrp=self._to_vrrp,
             gather=self._gather,
         )
+        self._hooks = HookCaller(told.node, self._journal, self._pools, self._verdicts.views)
         self._pair = PeerRoom(self._present, self._journal, reach)
         self._desk = Desk(
             self._present,
@@ -131,6 +133,7 @@ class Director:
                 ("checks", self._verdicts.scheduler.run()),
                 ("memory", self._verdicts.keep()),
                 ("brake", self._brakes.run()),
+                ("hooks", self._hooks.run()),
                 ("table", self._keep_the_table()),
                 ("reload", self._keep_the_configuration()),
                 ("peer", self._pair.run()),
@@ -182,6 +185,7 @@ class Director:
         self._pools.adopt(config.services, checks)
         self._brakes.adopt(config.brake, config.services)
         self._brakes.renewed(fresh)
+        self._hooks.adopt(config.hooks)
 
     async def _say_when_ready(self) -> None:
         await self._verdicts.first_round.wait()
@@ -190,6 +194,7 @@ class Director:
                 turn = await self._turns.ask_and_wait("first round of checks")
                 break
         self._present.ready = True
+        self._hooks.ready()
         self._tell_quorums()
         if self._told.adopting and self._present.digest == digest_of(self._told.config):
             self._tell_adopted(self._present.config, self._told.config)
@@ -260,6 +265,7 @@ class Director:
         self._grow = None if due is None else loop.call_at(due, self._turns.ask, HEALTH)
 
     def _journal_quorum(self) -> None:
+        self._hooks.swung(self._pools.swung)
         for now in self._pools.swung:
             name, verb = now.service.name, "has" if now.quorum_met else "has lost"
             self._journal.add("quorum", f"{name} {verb} its quorum: {now.sentence}", subject=name)
@@ -321,6 +327,7 @@ class Director:
         """The verdict on a server changed: let the table follow."""
         was_away = transition.before is State.DOWN or self._present.ready
         was_held = self._brakes.turned(key, transition.after)
+        self._hooks.turned(key, transition)
         came_back = transition.after is State.UP and was_away and not was_held
         self._pools.returns.note(key, came_back=came_back, now=asyncio.get_running_loop().time())
         self._unsettled(key)

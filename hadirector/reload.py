@@ -85,6 +85,8 @@ def difference(before: Config, after: Config) -> str:
     parts += _changes("setting", dict(before.settings), dict(after.settings))
     if before.brake != after.brake:
         parts.append("brake taken out" if after.brake is None else "brake changed")
+    if before.hooks != after.hooks:
+        parts.append("hooks changed")
     if before.audit != after.audit:
         parts.append(f"audit every {after.audit:g} s")
     if not parts:

@@ -24,17 +24,14 @@ import signal
 import socket
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
 
 from vrrp import command
 from vrrp.events import State
 from vrrp.file_watch import FileWatch
-from vrrp.hooks import Change, Hook
+from vrrp.hook_queue import HookQueue
 from vrrp.line import Line
 from vrrp.looks import look
 from vrrp.messages import Assign, Event, RunHooks, Seen
@@ -43,19 +40,13 @@ from vrrp.steady import Streak
 from vrrp.tracked import Tracker
 from vrrp.turn import FAREWELL_S, Turn
 
-WAITING_MAX: Final = 64
-"""Changes of one virtual router that wait for its hooks; beyond, the oldest are left out."""
-RETRY_FIRST_S: Final = 1.0
-RETRY_MAX_S: Final = 30.0
-
 
 @dataclass(slots=True)
 class _Hooks:
     """The hooks of one virtual router at work."""
 
     last: RunHooks
-    waiting: deque[RunHooks] = field(default_factory=deque)
-    task: asyncio.Task[None] | None = None
+    queue: HookQueue
 
 
 class Chores:
@@ -160,52 +151,26 @@ class Chores:
     # ------------------------------------------------------------------- hooks
 
     def _enqueue(self, told: RunHooks) -> None:
-        name = told.change.router
-        hooks = self._hooks.setdefault(name, _Hooks(told))
+        name, change = told.change.router, told.change
+        hooks = self._hooks.get(name)
+        if hooks is None:
+            queue = HookQueue(partial(self._complain, name), ready=self._take_turn)
+            hooks = self._hooks[name] = _Hooks(told, queue)
         hooks.last = told
-        hooks.waiting.append(told)
-        if len(hooks.waiting) > WAITING_MAX:
-            left_out = hooks.waiting.popleft().change
-            self._complain(left_out, f"the change to {left_out.new} is left out: too many wait")
-        if hooks.task is None or hooks.task.done():
-            hooks.task = asyncio.create_task(self._work_off(hooks))
+        hooks.queue.put([hook for hook in told.hooks if hook.wants(change.new)], change)
 
     async def _wait_for_turn(self) -> None:
         """Let the hooks of a worker that was here before come to their end."""
         await self._turn.take()
         self._may_run_hooks.set()
 
-    async def _work_off(self, hooks: _Hooks) -> None:
+    async def _take_turn(self) -> None:
         if self._waiting_for_turn is None:
             self._waiting_for_turn = asyncio.create_task(self._wait_for_turn())
         await self._may_run_hooks.wait()
-        while hooks.waiting:
-            told = hooks.waiting.popleft()
-            for hook in told.hooks:
-                if hook.wants(told.change.new):
-                    await self._try(hook, told.change, hooks)
 
-    async def _try(self, hook: Hook, change: Change, hooks: _Hooks) -> None:
-        """Run a hook, and again if it fails and nothing newer waits."""
-        delay_s = RETRY_FIRST_S
-        for attempt in range(hook.retries + 1):
-            outcome = await command.run(
-                _work_of(hook, change),
-                timeout_s=hook.timeout,
-                user=hook.user,
-                given=change.to_json(),
-                variables=change.variables(),
-            )
-            if outcome.well:
-                return
-            self._complain(change, f"{hook.name} for {change.new}: {outcome.sentence}")
-            if hooks.waiting or attempt == hook.retries:
-                return
-            await asyncio.sleep(delay_s)
-            delay_s = min(2 * delay_s, RETRY_MAX_S)
-
-    def _complain(self, change: Change, sentence: str) -> None:
-        self._line.tell(Event(kind="hook-failed", router=change.router, sentence=sentence))
+    def _complain(self, router: str, sentence: str) -> None:
+        self._line.tell(Event(kind="hook-failed", router=router, sentence=sentence))
 
     async def _say_farewell(self) -> None:
         """Tell the hooks that nobody takes part here any more, within a bounded time."""
@@ -217,7 +182,8 @@ class Chores:
                     last, old=last.new, new=State.INIT, reason=text, at=time.time(), replayed=False
                 )
                 self._enqueue(replace(hooks.last, change=end))
-        tasks = [hooks.task for hooks in self._hooks.values() if hooks.task is not None]
+        running = (hooks.queue.task for hooks in self._hooks.values())
+        tasks = [task for task in running if task is not None]
         _, late = await asyncio.wait(tasks, timeout=FAREWELL_S) if tasks else (set(), set())
         for task in late:
             task.cancel()
@@ -225,16 +191,6 @@ class Chores:
             self._waiting_for_turn.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         self._turn.let_go()
-
-
-def _work_of(hook: Hook, change: Change) -> Sequence[str] | Callable[[], int]:
-    """Return what to run for a hook."""
-    if hook.command is not None:
-        return hook.command
-    assert hook.webhook is not None
-    from vrrp import webhook  # large, and not needed by most
-
-    return partial(webhook.post, hook.webhook, change.to_json(), hook.timeout)
 
 
 async def _main(descriptor: int) -> None:

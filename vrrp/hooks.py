@@ -1,7 +1,7 @@
 """What an operator has done when a virtual router changes its state: a command, or a webhook.
 
 This module only holds what is written in the configuration, and what a program is told. `chores`
-runs it.
+runs it, through `hook_queue`. The director process has hooks of its own, built on `Action`.
 """
 
 from __future__ import annotations
@@ -21,23 +21,20 @@ _TEXT: Final = ("router", "interface", "group", "reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hook:
-    """What is done when a virtual router changes its state: a command, or a webhook."""
+class Action:
+    """What is done when something happens: a command, or a webhook."""
 
     command: Annotated[
         tuple[str, ...] | None,
         MinLen(1),
         doc(
             "A program with its arguments, by its whole path. The event is its standard input, as"
-            " JSON, and its environment (`VRRP_ROUTER`, `VRRP_STATE`, ...)."
+            " JSON, and its environment."
         ),
     ] = None
     webhook: Annotated[
         str | None, doc("An http or https URL, to which the event is posted as JSON.")
     ] = None
-    states: Annotated[
-        tuple[State, ...], doc("Only on becoming one of these; without it, on every change.")
-    ] = ()
     user: Annotated[
         str | None, MinLen(1), doc("Who runs it. Without it `nobody`; root if you must.")
     ] = None
@@ -72,6 +69,15 @@ class Hook:
         """How people call it."""
         return self.command[0] if self.command else str(self.webhook)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hook(Action):
+    """What is done when a virtual router changes its state: a command, or a webhook."""
+
+    states: Annotated[
+        tuple[State, ...], doc("Only on becoming one of these; without it, on every change.")
+    ] = ()
+
     def wants(self, state: State) -> bool:
         """Tell whether it is to be run on a change to `state`."""
         return not self.states or state in self.states
@@ -94,6 +100,10 @@ class Change:
     """Unix time."""
     replayed: bool = False
     """Nothing has changed just now: this is how things are, for a program that starts."""
+
+    def __str__(self) -> str:
+        """Return the state it became."""
+        return str(self.new)
 
     def to_json(self) -> bytes:
         """Return the event as programs get it."""

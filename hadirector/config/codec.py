@@ -292,11 +292,13 @@ def _scalar_decoder(hint: object) -> _Decoder:
 @cache
 def _hints(kind: type) -> Mapping[str, object]:
     from checkers.base import CheckOptions, Timing
+    from hadirector.hooks import ServiceHook
     from vrrp.config import RouterSettings, VirtualRouter
 
     names = {
         "CheckOptions": CheckOptions,
         "RouterSettings": RouterSettings,
+        "ServiceHook": ServiceHook,
         "Timing": Timing,
         "VirtualRouter": VirtualRouter,
     }

@@ -163,6 +163,7 @@ def _build(top: FileDraft) -> Config:
         connection_sync=sync_of(top),
         peer=peer_of(top),
         brake=brake_of(top.brake),
+        hooks=top.draft.get("hooks", tuple) or (),
         on_stop=_value(top.draft, "on_stop", OnStop),
     )
 

@@ -36,8 +36,9 @@ from hadirector.plan import Undeclared
 from hadirector.quorum import ONE_SERVER, Quorum
 from hadirector.steering import Steering
 
-if TYPE_CHECKING:  # the codec resolves these two when it needs them
+if TYPE_CHECKING:  # the codec resolves these when it needs them
     from checkers.base import CheckOptions, Timing
+    from hadirector.hooks import ServiceHook
     from vrrp.config import RouterSettings, VirtualRouter
 
 __all__ = ["BrakeSettings", "Checks", "Config", "HealthCheck", "Node", "Server", "Service"]
@@ -200,6 +201,7 @@ class Config:
     connection_sync: ConnectionSync | None = None
     peer: PeerSettings | None = None
     brake: BrakeSettings | None = None
+    hooks: tuple[ServiceHook, ...] = ()
     on_stop: OnStop = OnStop.KEEP
 
     @property

@@ -28,6 +28,7 @@ from hadirector.config.schema import schema
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.connection_sync import SyncOfNode
+from hadirector.hooks import ServiceHook
 from vrrp.hooks import Hook
 from vrrp.paths import PolicyRule, Route
 from vrrp.tracked import Tracker
@@ -78,6 +79,7 @@ _TITLES: Mapping[str, str] = {
     "SyncOfNode": "`connection_sync.nodes.NAME`: what differs on a director",
     "PeerShape": "`peer`: the channel between the two directors",
     "BrakeShape": "`brake`: when much of a pool fails at once",
+    "ServiceHook": "`hooks[]`: what is run when servers and services change",
     "ServiceShape": "`services[]`: a virtual service",
     "QuorumShape": "`services[].quorum`: what must be up",
     "DynamicWeightShape": "`services[].dynamic_weight`: weights that servers ask for or earn",
@@ -92,6 +94,7 @@ _LINKS = {
     "SyncOfNode": "[a mapping](#connection_syncnodesname-what-differs-on-a-director)",
     "Peer": "[the peer channel](#peer-the-channel-between-the-two-directors)",
     "Brake": "[the brake](#brake-when-much-of-a-pool-fails-at-once)",
+    "ServiceHook": "[a mapping](#hooks-what-is-run-when-servers-and-services-change)",
     "Defaults": "[defaults](#defaults)",
     "Ipvs": "[settings](#ipvs-settings-of-the-kernel)",
     "Node": "[a director](#nodesname-a-director)",
@@ -125,6 +128,7 @@ def reference_text() -> str:
         model_from(SyncOfNode, name="SyncOfNode"),
         PeerShape,
         BrakeShape,
+        model_from(ServiceHook, name="ServiceHook"),
         model_from(Tracker, name="Tracker"),
         model_from(Hook, name="Hook"),
         model_from(Route, name="Route"),

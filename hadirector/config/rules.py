@@ -19,6 +19,7 @@ from hadirector.config.balancing_rules import check_balancing
 from hadirector.config.brake_rules import check_brake
 from hadirector.config.diagnostics import Rule, choices, did_you_mean
 from hadirector.config.draft import Draft
+from hadirector.config.hook_rules import check_hooks
 from hadirector.config.nodes import Findings, Node, Sequence
 from hadirector.config.on_fail_rules import check_on_fail
 from hadirector.config.pair_rules import address_of, check_pair, networks_of
@@ -228,5 +229,6 @@ _RULES: tuple[Callable[[FileDraft, Findings], None], ...] = (
     check_peer,
     check_on_fail,
     check_brake,
+    check_hooks,
     _single_node,
 )

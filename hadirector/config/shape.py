@@ -14,7 +14,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import BaseModel, Field, PlainValidator, Strict
 from pydantic.json_schema import WithJsonSchema
 
-from hadirector.config.adapter import DURATION, STRICT, model_from
+from hadirector.config.adapter import DURATION, STRICT, model_from, translate
 from hadirector.config.addresses import (
     LISTEN_PATTERN,
     parse_address,
@@ -38,6 +38,7 @@ from hadirector.config.pool_shape import DynamicWeightShape, FallbackShape, Quor
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.drift import Drift
+from hadirector.hooks import ServiceHook
 from hadirector.ipvs.model import Address, Forward, ServiceKey
 from hadirector.leaving import OnStop
 from hadirector.on_fail import OnFail
@@ -378,5 +379,10 @@ class FileShape(BaseModel):
         default=UNWRITTEN,
         description="What is not believed at once when much of a pool fails; without it, "
         "everything is.",
+    )
+    hooks: translate(tuple[ServiceHook, ...]) = Field(  # type: ignore[valid-type]
+        default=(),
+        description="What is run when a server goes up or down, or a service has or loses its "
+        "quorum.",
     )
     services: list[ServiceShape] = Field(default=[], description="The virtual services.")

@@ -31,12 +31,12 @@ def check_tracking(top: FileDraft, findings: Findings) -> None:
             _unknown_service(top, tracker, node, path, findings)
             _weight_without_effect(top, router, tracker, node, path, findings)
             if tracker.script is not None:
-                at, program = _at(node, "script"), tracker.script[0]
-                _check_program(program, tracker.user, at, f"{path}.script", findings)
+                at, program = at_key(node, "script"), tracker.script[0]
+                check_program(program, tracker.user, at, f"{path}.script", findings)
         for hook, node, path in _items(router, "hooks", Hook):
             if hook.command is not None:
-                at, program = _at(node, "command"), hook.command[0]
-                _check_program(program, hook.user, at, f"{path}.command", findings)
+                at, program = at_key(node, "command"), hook.command[0]
+                check_program(program, hook.user, at, f"{path}.command", findings)
 
 
 def _trackers(router: RouterDraft) -> Iterator[tuple[Tracker, Node, str]]:
@@ -57,7 +57,8 @@ def _items(router: RouterDraft, name: str, kind: type[T]) -> Iterator[tuple[T, N
                 yield item, node, f"{path}[{index}]"
 
 
-def _at(node: Node, name: str) -> Node:
+def at_key(node: Node, name: str) -> Node:
+    """Where a key of a section is written, or the section."""
     return node.entries.get(name, node) if isinstance(node, Mapping) else node
 
 
@@ -72,7 +73,7 @@ def _unknown_service(
         return  # a name that was reported may be the one
     findings.error(
         Rule.UNKNOWN_SERVICE,
-        _at(node, "service"),
+        at_key(node, "service"),
         path=f"{path}.service",
         message=f'no service is called "{tracker.service}"',
         hint=choices(tracker.service, [name for name in names if name]) if names else "",
@@ -93,7 +94,7 @@ def _weight_without_effect(
     if why is not None:
         findings.warning(
             Rule.WEIGHT_WITHOUT_EFFECT,
-            _at(node, "weight"),
+            at_key(node, "weight"),
             path=f"{path}.weight",
             message=f"this weight never moves the addresses: {why}",
             hint="leave the weight out to take no part while it fails, or change the numbers",
@@ -113,7 +114,7 @@ def _why(top: FileDraft, router: RouterDraft, tracker: Tracker) -> str | None:
     return why_without_effect(tracker, list(dict.fromkeys(counted)), known)
 
 
-def _check_program(
+def check_program(
     program: str, user: str | None, node: Node, path: str, findings: Findings
 ) -> None:
     """A program that cannot be run, or that others could replace, is an error where it is seen."""
