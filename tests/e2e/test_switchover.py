@@ -141,3 +141,31 @@ def test_there_and_back_without_an_outage(tmp_path: Path, router: str) -> None:
             assert "at most" not in front["arithmetic"]
     for name in ADDRESSES:
         assert "Traceback" not in (tmp_path / f"{name}.log").read_text()
+
+
+@pytest.mark.timeout(120)
+def test_a_channel_that_fails_is_told_by_its_cause_and_changes_no_role(tmp_path: Path) -> None:
+    require(namespaces=True)
+    with World() as world:
+        pair = Pair(tmp_path, world, "")
+        pair.settles("lb1")
+        make(ADDRESSES, tmp_path / "others", now=utc_now())
+        for kind in ("pem", "key"):  # from the next connection on
+            (tmp_path / "others" / f"lb2.{kind}").replace(tmp_path / "peer" / f"lb2.{kind}")
+        director = pair.ask("lb2", "status")["processes"]["director"]["pid"]
+        pair.hosts["lb2"].run("kill", "-9", str(director))
+
+        def refusals() -> dict[str, int]:
+            peer = pair.ask("lb1", "status").get("peer") or {}
+            return dict(peer.get("refused", {}))
+
+        eventually(lambda: "certificate" in refusals(), "lb1 tells of the certificate", 20.0)
+        refused = pair.ask("lb1", "switchover")
+        assert not refused["done"]
+        assert refused["missing"][0].startswith("lb2 is not heard on the peer channel")
+        [trouble] = pair.ask("lb1", "status")["trouble"]
+        assert "certificate" in trouble
+        assert pair.active() == ["lb1"]
+        lines = pair.hosts["lb1"].run(*PROGRAM, "events", "--json").splitlines()
+        changes = [one for one in map(json.loads, lines) if one["kind"] == "transition"]
+        assert changes[-1]["sentence"].startswith("backup to active")
