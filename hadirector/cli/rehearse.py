@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hadirector.cli.errors import EXIT_CANNOT, EXIT_INVALID, EXIT_NO, EXIT_YES, CliError
+from hadirector.cli.errors import EXIT_CANNOT, EXIT_INVALID, EXIT_YES, CliError
+from hadirector.cli.verdicts import add_report, refuse_odd_reports, show_report, show_result
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
 
     from hadirector.config.model import Config
     from hadirector.drill.scenarios import Scenario
@@ -37,7 +36,8 @@ examples:
   hadirector rehearse configs/quickstart.yaml
   hadirector rehearse FILE --list                       the scenarios, and which the file can show
   hadirector rehearse FILE --scenario power-loss --scenario director-returns
-  hadirector rehearse FILE --json report.json           the report for programs too
+  hadirector rehearse FILE --report out.html --report out.xml    a page to look at, and JUnit
+  hadirector rehearse FILE --scenario-file mine.yaml    scenarios of your own
 
 exit codes: 0 every verdict passed; 1 one failed; 2 the file is not valid; 3 no kernel for it"""
 
@@ -54,8 +54,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="play this one only; may be given several times (default: all that the file can show)",
     )
     parser.add_argument("--list", action="store_true", help="list the scenarios and end")
+    add_report(parser)
     parser.add_argument(
-        "--json", metavar="OUT", help="write the report to OUT as JSON; - prints it"
+        "--scenario-file",
+        metavar="FILE",
+        help="scenarios of your own (docs/drills.md); all of them, unless --scenario names some",
     )
     parser.add_argument("--keep", metavar="DIR", help="keep the directors' logs and files in DIR")
 
@@ -63,43 +66,62 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Rehearse, show, and judge."""
     from hadirector.cli.loading import load_or_fail
-    from hadirector.drill.scenarios import SCENARIOS
 
+    refuse_odd_reports(args.report)
     config = load_or_fail(args.file)
+    scenarios = _scenarios(args, config)
     if args.list:
-        return _list(config)
-    chosen = _choose(config, args.scenario)
-    for name in args.scenario or SCENARIOS:
-        why_not = SCENARIOS[name].needs(config)
+        return _list(config, scenarios)
+    chosen = _choose(config, scenarios, args.scenario)
+    for name in args.scenario or scenarios:
+        why_not = scenarios[name].needs(config)
         if why_not is not None:
             print(f"{name} is left out: {why_not}", file=sys.stderr)
     return _rehearse(args, chosen)
 
 
-def _choose(config: Config, asked: list[str] | None) -> list[Scenario]:
-    from hadirector.config.diagnostics import choices
+def _scenarios(args: argparse.Namespace, config: Config) -> Mapping[str, Scenario]:
+    """What may be played: hadirector's own scenarios, or those of the user's file beside them.
+
+    With a file and no name, only those of the file are meant.
+    """
+    from hadirector.drill.scenario_file import load_scenarios
     from hadirector.drill.scenarios import SCENARIOS
 
+    if args.scenario_file is None:
+        return SCENARIOS
+    read = load_scenarios(Path(args.scenario_file), config)
+    if read.diagnostics:
+        print(read.render(), file=sys.stderr)
+    if not read.scenarios:
+        sentence = f"{args.scenario_file} is not valid"
+        raise CliError(sentence, "correct it and try again", EXIT_INVALID)
+    return {**SCENARIOS, **read.scenarios} if args.scenario else read.scenarios
+
+
+def _choose(
+    config: Config, scenarios: Mapping[str, Scenario], asked: list[str] | None
+) -> list[Scenario]:
+    from hadirector.config.diagnostics import choices
+
     for name in asked or ():
-        if name not in SCENARIOS:
+        if name not in scenarios:
             raise CliError(
-                f'no scenario is called "{name}"', choices(name, SCENARIOS), EXIT_INVALID
+                f'no scenario is called "{name}"', choices(name, scenarios), EXIT_INVALID
             )
     if not config.services:
         raise CliError("the file has no services to rehearse", "add one", EXIT_INVALID)
     # In the order of the table, whatever the order asked: some begin where another ends.
-    wanted = [SCENARIOS[name] for name in SCENARIOS if not asked or name in asked]
+    wanted = [scenarios[name] for name in scenarios if not asked or name in asked]
     chosen = [scenario for scenario in wanted if scenario.needs(config) is None]
     if not chosen:
         raise CliError("the file can show none of the scenarios", "see --list", EXIT_INVALID)
     return chosen
 
 
-def _list(config: Config) -> int:
-    from hadirector.drill.scenarios import SCENARIOS
-
-    width = max(map(len, SCENARIOS))
-    for scenario in SCENARIOS.values():
+def _list(config: Config, scenarios: Mapping[str, Scenario]) -> int:
+    width = max(map(len, scenarios))
+    for scenario in scenarios.values():
         why_not = scenario.needs(config)
         budget = f"budget {scenario.budget_ms(config):.0f} ms" if why_not is None else why_not
         print(f"{scenario.name:<{width}}  {scenario.title} ({budget})")
@@ -114,23 +136,25 @@ def _rehearse(args: argparse.Namespace, chosen: list[Scenario]) -> int:
     from hadirector.lab.place import run_lab
 
     console = Console(highlight=False, stderr=args.json == "-")
+    left_out: list[str] = []
     names = [scenario.name for scenario in chosen]
     bound_s = BOOT_BOUND_S + SCENARIO_BOUND_S * len(names)
     try:
         with _workdir(args.keep) as workdir:
-            arguments = [str(Path(args.file).resolve()), str(workdir), *names]
+            own = str(Path(args.scenario_file).resolve()) if args.scenario_file else ""
+            arguments = [str(Path(args.file).resolve()), str(workdir), own, *names]
             with run_lab("hadirector.drill.inside", arguments, timeout_s=bound_s) as lab:
                 kernel = KERNELS[lab.place.value]
                 console.print(f"rehearsing {args.file} on {kernel}, {len(names)} scenarios")
-                results = _follow(lab, console, len(names))
-                if len(results) < len(names):
+                results = _follow(lab, console, len(names), left_out)
+                if len(results) + len(left_out) < len(names):
                     raise LabError(f"it ended after {len(results)} scenarios\n{lab.traces()}")
     except LabUnavailable as error:
         raise CliError(error.message, error.remedy, EXIT_CANNOT) from error
     except LabError as error:
         raise CliError(f"the rehearsal failed: {error}", code=EXIT_CANNOT) from error
-    _report(args, result.report(results, file=args.file, kernel=kernel), console)
-    return EXIT_YES if all(each["verdict"] == "pass" for each in results) else EXIT_NO
+    document = result.report(results, file=args.file, kernel=kernel)
+    return show_report(document, console, json_to=args.json, files=args.report)
 
 
 @contextmanager
@@ -150,24 +174,10 @@ def _workdir(keep: str | None) -> Iterator[Path]:
     yield directory
 
 
-def _report(args: argparse.Namespace, report: dict[str, Any], console: Console) -> None:
-    results = report["scenarios"]
-    if args.json == "-":
-        print(json.dumps(report, indent=2))
-    else:
-        console.print(_table(results))
-        if args.json:
-            Path(args.json).write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-            console.print(f"report written to {args.json}")
-    failed = [result["name"] for result in results if result["verdict"] != "pass"]
-    summary = f"{len(results) - len(failed)} of {len(results)} scenarios passed"
-    console.print(summary + (f"; failed: {', '.join(failed)}" if failed else ""))
-
-
-def _follow(events: Iterable[dict[str, Any]], console: Console, total: int) -> list[dict[str, Any]]:
+def _follow(
+    events: Iterable[dict[str, Any]], console: Console, total: int, left_out: list[str]
+) -> list[dict[str, Any]]:
     """Show what happens as it happens; return the results. Raises CliError on an error event."""
-    from rich.markup import escape
-
     results: list[dict[str, Any]] = []
     with console.status("booting") as status:
         for event in events:
@@ -183,16 +193,12 @@ def _follow(events: Iterable[dict[str, Any]], console: Console, total: int) -> l
                         console.print(f"       {name}: {', '.join(sizes)} resident", style="dim")
                 case "scenario":
                     status.update(f"{len(results) + 1} of {total}: {event['title']}")
+                case "left-out":
+                    left_out.append(event["name"])
+                    console.print(f"{event['name']} is left out: {event['why']}")
                 case "result":
-                    result = event["result"]
-                    results.append(result)
-                    good = result["verdict"] == "pass"
-                    mark = "[green]pass[/]" if good else "[red]FAIL[/]"
-                    console.print(f"{mark} {escape(result['title'])}")
-                    for sentence in result["notes"]:
-                        console.print(f"       {escape(sentence)}", style="dim")
-                    for sentence in result["faults"]:
-                        console.print(f"       [red]{escape(sentence)}[/]")
+                    results.append(event["result"])
+                    show_result(event["result"], console)
                 case "evidence":
                     _show_logs(console, event["logs"])
                 case "error":
@@ -207,33 +213,3 @@ def _show_logs(console: Console, logs: dict[str, str]) -> None:
     for name, text in logs.items():
         console.print(f"[bold]last words of {name}[/]")
         console.print(escape(text), style="dim")
-
-
-def _table(results: list[dict[str, Any]]) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(
-        box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), caption="outage and budget in ms"
-    )
-    table.add_column("scenario", no_wrap=True)
-    table.add_column("outage", justify="right")
-    table.add_column("budget", justify="right")
-    table.add_column("lost", justify="right")
-    table.add_column("kept", justify="right")
-    table.add_column("active", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
-    for result in results:
-        connections = result["connections"]
-        kept = f"{connections['kept']}/{connections['opened']}" if connections["opened"] else "–"
-        before, after = result["active_before"] or "nobody", result["active_after"] or "nobody"
-        table.add_row(
-            result["name"],
-            f"{result['outage_ms']:.0f}",
-            f"{result['budget_ms']:.0f}",
-            f"{result['requests_lost']}/{result['requests']}",
-            kept,
-            before if before == after else f"{before} → {after}",
-            "[green]pass[/]" if result["verdict"] == "pass" else "[red]FAIL[/]",
-        )
-    return table

@@ -8,6 +8,7 @@ measures the clients all the while. How long the clients may wait stands in `sce
 from __future__ import annotations
 
 from hadirector.drill import budgets
+from hadirector.drill.ipvsadm import ipvsadm_names
 from hadirector.drill.stage import Stage
 
 
@@ -212,7 +213,7 @@ def weight_changed(stage: Stage) -> None:
     """Somebody changes a server's weight with ipvsadm."""
     active, service, server = stage.active(), stage.service, stage.service.servers[0]
     table = stage.table(active)
-    stage.run(active, "ipvsadm", "-e", *stage.ipvsadm_names(service, server), "-w", "77")
+    stage.run(active, "ipvsadm", "-e", *ipvsadm_names(service, server), "-w", "77")
     stage.expect(stage.table(active) != table, "ipvsadm changed nothing")
     took_ms = stage.within(
         budgets.audit_ms(stage.config),
@@ -275,3 +276,18 @@ def reload_broken(stage: Stage) -> None:
     stage.expect(stage.journaled("reload"), "the refusal is not in the journal")
     stage.note(f"refused: {said}")
     stage.nothing_lost("requests are lost by a refused reload")
+
+
+def sync_daemon_lost(stage: Stage) -> None:
+    """Somebody stops the active's sync daemon: it runs again, as the role asks."""
+    active = stage.active()
+    before = stage.sync_daemons(active)
+    stage.expect(bool(before), f"no sync daemon runs on {active}")
+    stage.stop_sync(active)
+    took_ms = stage.within(
+        budgets.audit_ms(stage.config),
+        f"the sync daemon of {active} runs again",
+        lambda: stage.sync_daemons(active) == before,
+    )
+    stage.note(f"sync daemon of {active} stopped, runs again after {took_ms:.0f} ms")
+    stage.nothing_lost("requests are lost although only the sync daemon was stopped")

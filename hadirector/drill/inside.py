@@ -1,9 +1,9 @@
-"""The rehearsal itself, run where there is IPVS: `python -m hadirector.drill.inside FILE WORKDIR
-NAME...`.
+"""The rehearsal itself, run where there is IPVS:
+`python -m hadirector.drill.inside FILE WORKDIR SCENARIO-FILE NAME...`.
 
-It builds the world of a file, starts the pair in it, plays the named scenarios and emits what
-happens, event by event, for whoever shows it (`hadirector rehearse`). It knows nothing of
-terminals.
+It builds the world of a file, starts the pair in it, plays the named scenarios (of hadirector, or
+of the scenario file; "" is none) and emits what happens, event by event, for whoever shows it
+(`hadirector rehearse`). It knows nothing of terminals.
 """
 
 from __future__ import annotations
@@ -19,11 +19,15 @@ from pathlib import Path
 from hadirector.config.loader import load
 from hadirector.config.model import Config
 from hadirector.connection_sync import SYNC_WINDOW_S
+from hadirector.drill import timeline
 from hadirector.drill.actor import DirectorActor
 from hadirector.drill.clients import Clients, Experience
+from hadirector.drill.links import NO_NETEM, has_netem
 from hadirector.drill.result import Result
+from hadirector.drill.scenario_file import load_scenarios
 from hadirector.drill.scenarios import SCENARIOS, Scenario
-from hadirector.drill.stage import BrokenPromiseError, Stage
+from hadirector.drill.scene import BrokenPromiseError
+from hadirector.drill.stage import Stage
 from hadirector.drill.world_file import WorldFile, with_extra_server
 from hadirector.ipvs.model import FirewallMark, Protocol, ServiceKey, VirtualAddress
 from hadirector.lab.actors import Actor, start_actors
@@ -42,19 +46,23 @@ REFERENCE_TARGET = ProbeTarget(Protocol.TCP, "127.0.0.1", 1024)
 
 def main() -> int:
     """Play what the command line says; the file was checked before."""
-    file, workdir, *names = sys.argv[1:]
-    rehearse(Path(file), Path(workdir), names, prefix=os.environ[PREFIX_VARIABLE])
+    file, workdir, scenario_file, *names = sys.argv[1:]
+    config = load(file).config
+    assert config is not None, f"{file} is not valid"
+    scenarios = dict(SCENARIOS)
+    if scenario_file:
+        scenarios |= load_scenarios(Path(scenario_file), config).scenarios
+    chosen = [scenarios[name] for name in names]
+    rehearse(Path(file), config, Path(workdir), chosen=chosen)
     return 0
 
 
-def rehearse(file: Path, workdir: Path, names: list[str], *, prefix: str) -> None:
+def rehearse(file: Path, config: Config, workdir: Path, *, chosen: list[Scenario]) -> None:
     """Build the world and play the scenarios; what cannot be done is an `error` event."""
-    config = load(file).config
-    assert config is not None, f"{file} is not valid"
     try:
         with ExitStack() as exits:
             _tell("phase", text="building the world")
-            stage, clients = _set_up(exits, file, config, workdir, prefix)
+            stage, clients = _set_up(exits, file, config, workdir)
             _tell("phase", text="starting the directors")
             for director in stage.directors.values():
                 director.start()
@@ -62,12 +70,15 @@ def rehearse(file: Path, workdir: Path, names: list[str], *, prefix: str) -> Non
             started_at = time.monotonic()
             stage.heal()
             _tell("ready", seconds=time.monotonic() - started_at, memory=_memory(stage))
-            for name in names:
-                _tell("scenario", name=name, title=SCENARIOS[name].title)
-                result = _play(SCENARIOS[name], stage, clients)
+            for scenario in chosen:
+                if scenario.netem and not has_netem():
+                    _tell("left-out", name=scenario.name, why=NO_NETEM)
+                    continue
+                _tell("scenario", name=scenario.name, title=scenario.title)
+                result = _play(scenario, stage, clients)
                 _tell("result", result=result.to_json())
                 if result.faults:
-                    _tell("evidence", name=name, logs=_tails(workdir))
+                    _tell("evidence", name=scenario.name, logs=_tails(workdir))
             _tell("phase", text="taking the world down")
     except (LabError, BrokenPromiseError) as error:
         _tell("error", text=str(error), logs=_tails(workdir))
@@ -77,11 +88,11 @@ def _tell(event: str, **facts: object) -> None:
     emit({"event": event, "at": time.time(), **facts})
 
 
-def _set_up(
-    exits: ExitStack, file: Path, config: Config, workdir: Path, prefix: str
-) -> tuple[Stage, Clients]:
+def _set_up(exits: ExitStack, file: Path, config: Config, workdir: Path) -> tuple[Stage, Clients]:
     working = WorldFile(file, config, workdir)
-    world = build_world(with_extra_server(config, working.extra), prefix=prefix)
+    world = build_world(
+        with_extra_server(config, working.extra), prefix=os.environ[PREFIX_VARIABLE]
+    )
     built = exits.enter_context(BuiltWorld(world))
     servers = start_actors(world.servers, workdir)
     for actor in servers.values():
@@ -149,21 +160,33 @@ def _play(scenario: Scenario, stage: Stage, clients: Clients) -> Result:
     with _noting(faults):
         scenario.prepare(stage)
     promised = scenario.promises_connections(stage.config)
-    clients.begin(settle_s=SYNC_WINDOW_S if promised else 0.0)
+    settles = promised or scenario.settles
+    clients.begin(settle_s=SYNC_WINDOW_S if settles else 0.0)
     stage.begin()
+    began_at = time.monotonic()
     if not faults:
         before = stage.who_is_active()
         with _noting(faults):
             scenario.act(stage)
     after = stage.who_is_active()
+    ended_at = time.monotonic()
     experience = clients.finish()
+    summary = experience.summary
+    course = timeline.make(
+        began_at=began_at,
+        ended_at=ended_at,
+        moments=stage.moments,
+        active=stage.active_spans(),
+        outage=(summary.gap_began_at, (summary.longest_gap_ms + summary.stalled_ms) / 1000),
+    )
     return _result(
         scenario,
         stage,
         experience,
+        course=course,
         before=before,
         after=after,
-        faults=[*faults, *stage.faults, *experience.faults],
+        faults=[*faults, *stage.faults, *experience.faults, *scenario.judge(experience)],
         seconds=time.monotonic() - started_at,
     )
 
@@ -182,6 +205,7 @@ def _result(
     stage: Stage,
     experience: Experience,
     *,
+    course: timeline.Timeline,
     before: str | None,
     after: str | None,
     faults: list[str],
@@ -204,6 +228,7 @@ def _result(
         notes=tuple(stage.notes),
         faults=tuple(faults),
         seconds=seconds,
+        timeline=course,
     )
 
 

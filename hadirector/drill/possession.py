@@ -38,6 +38,16 @@ class Possession:
         histories = spans(self._changes).values()
         return max((overlap_ms(held, since=since, until=until) for held in histories), default=0.0)
 
+    def spans_of(
+        self, machine: str, addresses: Iterable[Address]
+    ) -> list[list[tuple[float, float | None]]]:
+        """For each of these addresses, since when and until when a machine held it (None: yet)."""
+        histories = spans(self._changes)
+        return [
+            [(each.since, each.until) for each in histories.get(a, ()) if each.machine == machine]
+            for a in addresses
+        ]
+
     def came_back(self, machine: str, address: Address, *, since: float) -> bool:
         """Whether a machine lost an address after `since` and has it again."""
         lost = any(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hadirector.drill.timeline import EMPTY, Timeline
+
 Json = dict[str, object]
 
 
@@ -32,6 +34,7 @@ class Result:
     notes: tuple[str, ...] = ()  # what was done and seen, in order
     faults: tuple[str, ...] = ()  # what was not as promised
     seconds: float = 0.0  # how long the scenario took
+    timeline: Timeline = EMPTY  # what happened when
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -70,6 +73,7 @@ class Result:
             "notes": list(self.notes),
             "faults": list(self.reasons),
             "seconds": round(self.seconds, 1),
+            "timeline": self.timeline.to_json(),
         }
 
 

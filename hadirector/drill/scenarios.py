@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from hadirector.config.model import Config
-from hadirector.drill import budgets, faults, moves
+from hadirector.drill import budgets, faults, link_faults, moves
+from hadirector.drill.clients import Experience
 from hadirector.drill.stage import Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One fault and its budget. `needs` says why a configuration cannot show it, or None."""
+    """One fault and its budget. `needs` says why a configuration cannot show it, or None.
+
+    `judge`: what of its promises the clients did not see kept. `settles`: connections are opened so
+    early that the other director can know them. `netem`: it takes a kernel that can disturb links.
+    """
 
     name: str
     title: str
@@ -22,6 +27,9 @@ class Scenario:
     prepare: Callable[[Stage], None] = Stage.heal
     needs: Callable[[Config], str | None] = lambda _config: None
     fails_over: bool = False
+    settles: bool = False
+    judge: Callable[[Experience], list[str]] = lambda _experience: []
+    netem: bool = False
 
     def promises_connections(self, config: Config) -> bool:
         """Whether long-lived connections must go on although the other director takes over."""
@@ -37,6 +45,12 @@ def _pair(config: Config) -> str | None:
 def _peers(config: Config) -> str | None:
     if config.peer is None:
         return "there is no peer channel in the file"
+    return _pair(config)
+
+
+def _sync(config: Config) -> str | None:
+    if config.connection_sync is None:
+        return "the file has no connection_sync"
     return _pair(config)
 
 
@@ -175,6 +189,44 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 budget_ms=lambda _config: budgets.LAST_WILL_MS,
                 needs=_peers,
                 fails_over=True,
+            ),
+            Scenario(
+                name="partition-heals",
+                title="the active is cut from the network; the cables come back",
+                act=link_faults.partition_heals,
+                budget_ms=budgets.takeover_ms,
+                needs=_pair,
+                fails_over=True,
+            ),
+            Scenario(
+                name="slow-links",
+                title="both directors' links get slow",
+                act=link_faults.slow_links,
+                budget_ms=_unharmed,
+                needs=_pair,
+                netem=True,
+            ),
+            Scenario(
+                name="lossy-links",
+                title="both directors' links lose packets",
+                act=link_faults.lossy_links,
+                budget_ms=_unharmed,
+                needs=_pair,
+                netem=True,
+            ),
+            Scenario(
+                name="sync-daemon-lost",
+                title="somebody stops the active's sync daemon",
+                act=faults.sync_daemon_lost,
+                budget_ms=_unharmed,
+                needs=_sync,
+            ),
+            Scenario(
+                name="both-lost",
+                title="both directors lose power; come back",
+                act=link_faults.both_lost,
+                budget_ms=link_faults.both_lost_ms,
+                needs=_pair,
             ),
         )
     }

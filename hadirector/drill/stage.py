@@ -9,7 +9,7 @@ their own API. One thread, no event loop: a scenario reads from top to bottom.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -19,27 +19,23 @@ from hadirector.config.model import Config, Server, Service
 from hadirector.drill import procfs, together
 from hadirector.drill.actor import DirectorActor
 from hadirector.drill.clients import Clients
+from hadirector.drill.links import Links, Netem
 from hadirector.drill.possession import Possession
+from hadirector.drill.scene import BrokenPromiseError, Scene
 from hadirector.drill.settled import holders, is_settled
+from hadirector.drill.timeline import all_held
 from hadirector.drill.world_file import WorldFile
-from hadirector.ipvs.model import FirewallMark
 from hadirector.lab.actors import Actor
 from hadirector.lab.namespaces import BuiltWorld
 from hadirector.lab.observe import Observer
 from hadirector.lab.spares import Interface
 from vrrp.config import VirtualRouter
 
-POLL_S = 0.05
 HEAL_S = 180.0
-WATCH_MS = 1000.0
 REFUSALS = frozenset({"refused", "reset", "closed"})
 
 
-class BrokenPromiseError(Exception):
-    """A promise was not kept, and the scenario cannot go on; the sentence says which."""
-
-
-class Stage:
+class Stage(Scene):
     """Everything a scenario may do and ask."""
 
     def __init__(
@@ -53,53 +49,20 @@ class Stage:
         clients: Clients,
         observer: Observer,
     ) -> None:
+        super().__init__()
         self.config = config
         self.service: Service = config.services[0]
         self.routers = elections.carriers(config, self.service)
         """What carries the service that the clients ask; who is active there is hit by faults."""
         self.directors = directors
-        self.notes: list[str] = []
-        self.faults: list[str] = []
+        self._dark: list[tuple[str, float]] = []
         self._file = file
         self._built = built
         self._servers = servers
+        self.links = Links(built, {name: each.machine for name, each in directors.items()})
         self._clients = clients
         self._observer = observer
         self._possession = Possession(frozenset(a.ip for a in self._addresses()))
-        self._began_at = 0.0
-        self._began_unix = 0.0
-
-    # The frame of a scenario
-
-    def begin(self) -> None:
-        """Forget the scenario before."""
-        self.notes, self.faults = [], []
-        self._began_at, self._began_unix = time.monotonic(), time.time()
-
-    def note(self, sentence: str) -> None:
-        """Say something that the report shall show."""
-        self.notes.append(sentence)
-
-    def expect(self, kept: bool, otherwise: str) -> None:
-        """Note a fault unless the promise is kept; the scenario goes on."""
-        if not kept:
-            self.faults.append(otherwise)
-
-    def within(self, bound_ms: float, what: str, is_true: Callable[[], bool]) -> float:
-        """Wait until something is true; return the ms it took; raises BrokenPromiseError."""
-        started = time.monotonic()
-        while True:
-            true = is_true()
-            took_ms = (time.monotonic() - started) * 1000
-            if true and took_ms <= bound_ms + POLL_S * 1000:
-                return took_ms
-            if took_ms > bound_ms:
-                raise BrokenPromiseError(f"not within {bound_ms:.0f} ms: {what}")
-            time.sleep(POLL_S)
-
-    def watch_clients(self, ms: float = WATCH_MS) -> None:
-        """Let the client go on asking for a while, so that what comes after is measured too."""
-        time.sleep(ms / 1000)
 
     # The clients
 
@@ -124,14 +87,20 @@ class Stage:
         if self._clients.connects:
             self._clients.judge_losses(since=self._began_at, otherwise=otherwise, excused=REFUSALS)
 
+    def answered_lately(self) -> bool:
+        """Whether the client had an answer in the last half second."""
+        return self._clients.answered_lately()
+
     # Real servers
 
     def kill_server(self, server: Server) -> None:
         """Kill the server's process."""
+        self._done(f"server {server} killed")
         self._servers[str(server.address)].kill()
 
     def start_server(self, server: Server) -> None:
         """Start the server's process again."""
+        self._done(f"server {server} started")
         self._servers[str(server.address)].start()
 
     def in_any(self, server: Server) -> bool:
@@ -197,14 +166,17 @@ class Stage:
 
     def kill(self, name: str, process: str) -> None:
         """`kill -9` one of a director's processes."""
+        self._done(f"{process} process of {name} killed")
         self.directors[name].signal(process, "SIGKILL")
 
     def stop(self, name: str) -> None:
         """Ask a director to stop, as a service manager does."""
+        self._done(f"{name} told to stop")
         self.directors[name].signal("supervisor", "SIGTERM")
 
     def freeze(self, name: str, process: str) -> int:
         """SIGSTOP one of a director's processes; return its pid."""
+        self._done(f"{process} process of {name} frozen")
         return self.directors[name].signal(process, "SIGSTOP")
 
     def lives(self, pid: int) -> bool:
@@ -217,15 +189,57 @@ class Stage:
 
     def power_off(self, name: str) -> None:
         """All cables out at once, then every process killed."""
+        self._done(f"{name} without power")
+        self._dark.append((name, time.monotonic()))
         self.directors[name].power_off()
 
     def power_on(self, name: str) -> None:
         """As after a reboot: no virtual addresses, an empty table, then `hadirector run`."""
+        self._done(f"{name} powered on")
         self.directors[name].power_on()
 
     def run(self, name: str, *argv: str) -> str:
         """Run a command on a director, as a colleague would."""
+        self._done(f"on {name}: {' '.join(argv)}")
         return self._built.run(self.directors[name].machine, argv)
+
+    def start(self, name: str) -> None:
+        """Start a director that was stopped."""
+        self._done(f"{name} started")
+        self.directors[name].start()
+
+    # Links and sync daemons
+
+    def cut(self, name: str) -> None:
+        """Pull all cables of a director."""
+        self._done(f"{name} cut off")
+        self.links.cut(name)
+
+    def plug(self, name: str) -> None:
+        """Plug them in again."""
+        self._done(f"cables of {name} plugged in")
+        self.links.plug(name)
+
+    def disturb(self, name: str, how: Netem) -> None:
+        """Slow down, or lossy: the links of a director."""
+        self._done(f"links of {name}: {how}")
+        self.links.disturb(name, how)
+
+    def clear(self, name: str) -> None:
+        """The links of a director as they should be."""
+        self._done(f"links of {name} undisturbed")
+        self.links.clear(name)
+
+    def sync_daemons(self, name: str) -> str:
+        """The kernel's sync daemons on a director, as ipvsadm tells of them."""
+        return self._built.run(self.directors[name].machine, ["ipvsadm", "-l", "--daemon"])
+
+    def stop_sync(self, name: str) -> None:
+        """Stop the sync daemons on a director, as a colleague would."""
+        self._done(f"sync daemon of {name} stopped")
+        for role in ("master", "backup"):
+            if role in self.sync_daemons(name):
+                self._built.run(self.directors[name].machine, ["ipvsadm", "--stop-daemon", role])
 
     def pids(self, name: str) -> Mapping[str, int]:
         """The director's processes."""
@@ -265,6 +279,16 @@ class Stage:
         """Whether each address is on its preferred director alone, as far as that may preempt."""
         self._look()
         return is_settled(self.config, self._holds)
+
+    def active_spans(self) -> list[tuple[str, float, float | None]]:
+        """When each director held all addresses that the clients' service needs."""
+        self._look()
+        wanted = [a.ip for router in self.routers for a in router.all_addresses]
+        by_name = {
+            name: self._possession.spans_of(director.machine.name, wanted)
+            for name, director in self.directors.items()
+        }
+        return all_held(by_name, now=time.monotonic(), dark=self._dark)
 
     def held_by_both_ms(self) -> float:
         """The longest time, in this scenario, in which two directors held the same address."""
@@ -327,26 +351,16 @@ class Stage:
 
     def reload(self, name: str, *, expect_accepted: bool) -> str:
         """`hadirector reload` on a director; return what it said."""
+        self._done(f"reload on {name}")
         accepted, said = self.directors[name].reload()
         self.expect(accepted == expect_accepted, f"reload on {name}: {said}")
         return said
 
-    def ipvsadm_names(self, service: Service, server: Server) -> list[str]:
-        """How ipvsadm is told of a server: `-t VIP:PORT -r SERVER:PORT` and the method."""
-        method = {"nat": "-m", "dr": "-g", "tun": "-i"}[str(service.forward)]
-        named = str(server.behind(service.listen))
-        if isinstance(service.listen, FirewallMark):
-            six = ["-6"] if service.listen.version == 6 else []
-            return ["-f", str(service.listen.mark), *six, "-r", named, method]
-        flag = {"tcp": "-t", "udp": "-u", "sctp": "--sctp-service"}[str(service.listen.protocol)]
-        address = service.listen.address
-        where = f"{address}" if address.version == 4 else f"[{address}]"
-        return [flag, f"{where}:{service.listen.port}", "-r", named, method]
-
     # Before a scenario
 
     def heal(self) -> None:
-        """Bring everything back: power, servers, file; the preferred director active."""
+        """Bring everything back: links, power, servers, file; the preferred director active."""
+        self.links.heal()
         for actor in self._servers.values():
             if not actor.runs:
                 actor.start()

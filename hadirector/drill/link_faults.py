@@ -1,0 +1,85 @@
+"""The faults of a rehearsal that strike links, or both directors at once; told as in `faults`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from hadirector.config.model import Config
+from hadirector.drill import budgets
+from hadirector.drill.links import Netem
+from hadirector.drill.stage import Stage
+
+SLOW = Netem(delay_ms=40, jitter_ms=10)
+LOSSY = Netem(loss_percent=3)
+DISTURBED_ADVERTS = 4
+"""How many intervals the links stay disturbed: long enough for a false failover."""
+DARK_MS = 1000.0
+START_MS = 30_000.0
+"""From a start to the first round of checks, on a slow machine."""
+
+
+def partition_heals(stage: Stage) -> None:
+    """The active is cut off: the peer serves. Then the cables come back, and one of them yields."""
+    cut, peer = stage.active(), stage.backup()
+    stage.cut(cut)
+    took_ms = stage.within(
+        budgets.takeover_ms(stage.config),
+        f"{peer} holds all addresses",
+        lambda: stage.holds_all(peer),
+    )
+    stage.note(f"{cut} cut off, {peer} holds all addresses after {took_ms:.0f} ms")
+    stage.watch_clients()
+    stage.plug(cut)
+    bound_ms = budgets.takeover_ms(stage.config) + budgets.advertise_ms(stage.config)
+    if stage.outranks(cut, peer):
+        # It listens first, where it cannot know that it was not missed: see `warming`.
+        bound_ms += START_MS
+    one_ms = stage.within(bound_ms, "each address is on one director alone", stage.is_settled)
+    stage.note(f"cables back, each address on one director alone after {one_ms:.0f} ms")
+    stage.expect(stage.journaled("transition"), "no change of roles is in the journal")
+    stage.watch_clients()
+
+
+def slow_links(stage: Stage) -> None:
+    """Every packet takes long, and not equally long: no reason to change sides."""
+    _disturbed(stage, SLOW)
+
+
+def lossy_links(stage: Stage) -> None:
+    """Some packets are lost: no reason to change sides."""
+    _disturbed(stage, LOSSY)
+
+
+def _disturbed(stage: Stage, how: Netem) -> None:
+    active = stage.active()
+    for name in stage.directors:
+        stage.disturb(name, how)
+    stage.watch_clients(DISTURBED_ADVERTS * budgets.advertise_ms(stage.config))
+    for name in stage.directors:
+        stage.clear(name)
+    stage.expect(stage.who_is_active() == active, f"{active} is no longer active")
+    for name in stage.directors:
+        times = stage.times_active(name)
+        stage.expect(times == 0, f"{name} became active {times} times because of {how}")
+    stage.note(f"links with {how}: {active} stayed active")
+
+
+def both_lost(stage: Stage) -> None:
+    """Nobody is left for a moment; then both return, and serve by themselves."""
+    names = list(stage.directors)
+    for name in names:
+        stage.power_off(name)
+    stage.watch_clients(DARK_MS)
+    for name in names:
+        stage.power_on(name)
+    took_ms = stage.within(START_MS, "the clients are answered", stage.answered_lately)
+    stage.note(f"both without power, both back; clients answered after {took_ms:.0f} ms")
+    for name in names:
+        stage.within(START_MS, f"{name} is ready", partial(stage.is_ready, name))
+    bound_ms = START_MS + budgets.takeover_ms(stage.config)
+    stage.within(bound_ms, "each address is on one director alone", stage.is_settled)
+
+
+def both_lost_ms(config: Config) -> float:
+    """Dark, then a start, an election, and the first checks."""
+    return DARK_MS + START_MS + budgets.takeover_ms(config)
