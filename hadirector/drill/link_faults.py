@@ -11,6 +11,8 @@ from hadirector.drill.stage import Stage
 
 SLOW = Netem(delay_ms=40, jitter_ms=10)
 LOSSY = Netem(loss_percent=3)
+PARTED = Netem(loss_percent=100)
+"""Carrier stays: as between two switches, where nobody sees it but by silence."""
 DISTURBED_ADVERTS = 4
 """How many intervals the links stay disturbed: long enough for a false failover."""
 DARK_MS = 1000.0
@@ -19,9 +21,9 @@ START_MS = 30_000.0
 
 
 def partition_heals(stage: Stage) -> None:
-    """The active is cut off: the peer serves. Then the cables come back, and one of them yields."""
+    """The active is cut off: the peer serves. Then the network heals, and one of them yields."""
     cut, peer = stage.active(), stage.backup()
-    stage.cut(cut)
+    stage.disturb(cut, PARTED)
     took_ms = stage.within(
         budgets.takeover_ms(stage.config),
         f"{peer} holds all addresses",
@@ -29,13 +31,13 @@ def partition_heals(stage: Stage) -> None:
     )
     stage.note(f"{cut} cut off, {peer} holds all addresses after {took_ms:.0f} ms")
     stage.watch_clients()
-    stage.plug(cut)
+    stage.clear(cut)
     bound_ms = budgets.takeover_ms(stage.config) + budgets.advertise_ms(stage.config)
     if stage.outranks(cut, peer):
         # It listens first, where it cannot know that it was not missed: see `warming`.
         bound_ms += START_MS
     one_ms = stage.within(bound_ms, "each address is on one director alone", stage.is_settled)
-    stage.note(f"cables back, each address on one director alone after {one_ms:.0f} ms")
+    stage.note(f"healed, each address on one director alone after {one_ms:.0f} ms")
     stage.expect(stage.journaled("transition"), "no change of roles is in the journal")
     stage.watch_clients()
 

@@ -192,11 +192,12 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             ),
             Scenario(
                 name="partition-heals",
-                title="the active is cut from the network; the cables come back",
+                title="the network parts between the directors; heals",
                 act=link_faults.partition_heals,
                 budget_ms=budgets.takeover_ms,
                 needs=_pair,
                 fails_over=True,
+                netem=True,
             ),
             Scenario(
                 name="slow-links",

@@ -41,7 +41,7 @@ def test_the_page_on_drills_explains_every_step() -> None:
     ("step", "wanted"),
     [
         ("kil: active/vrrp", ':5:9: error: scenarios[0].steps[0].kil: unknown key "kil"; did you'),
-        ("kill: actve/vrrp", 'kill: no director is called "actve"; did you mean "active"?'),
+        ("kill: activeX/vrrp", 'kill: no director is called "activeX"; did you mean "active"?'),
         ("kill: active", ":5:15: error: scenarios[0].steps[0].kill: the process is missing; write"),
         ("kill: active/vrr", '"active/vrr" names no process; write active/vrrp; did you mean'),
         ("stop: lb1/vrrp", "steps[0].stop: stop takes a whole director; write lb1"),
@@ -53,7 +53,7 @@ def test_the_page_on_drills_explains_every_step() -> None:
             "wait_for: {within: 2s}",
             ":5:19: error: scenarios[0].steps[0].wait_for: nothing is asked",
         ),
-        ("expect: {activ: lb1}", 'expect.activ: unknown key "activ"; did you mean "active"?'),
+        ("expect: {activeX: lb1}", 'expect.activeX: unknown key "activeX"; did you mean "active"?'),
         ("netem: {director: lb1}", "netem: nothing is disturbed; write delay or loss"),
         ("netem: {director: lb1, jitter: 2ms}", "netem.jitter: jitter without a delay"),
         ("netem: {director: lb1, loss: 101}", "scenarios[0].steps[0].netem.loss:"),
