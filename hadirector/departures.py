@@ -12,7 +12,7 @@ Time (seconds of one monotonic clock) comes in as an argument. Never: I/O; a ser
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from hadirector import limits
@@ -159,33 +159,26 @@ def awaited_of(steps: Iterable[Step], actual: Table, drain: Drain) -> int:
 
 def _leaving(wanted: Table, leave: Leave) -> Iterator[tuple[ServiceKey, list[Destination]]]:
     """What is ours, in the kernel, and in the file no more."""
-    members = _members(leave.pools)
-    for key, entry in leave.actual.items():
-        if key in wanted:
-            if key not in members:
-                continue  # what probes go through
-            named = members[key]
-        elif key in leave.declared:
-            named = set()
-        else:
+    pools = {key: pool for pool in leave.pools for key in pool.service.listens}
+    for key, entry in leave.actual.entries.items():
+        stays = wanted.entries.get(key)
+        if stays is None and key not in leave.declared:
             continue
+        found = entry.destinations
+        if stays is not None and found.keys() <= stays.destinations.keys():
+            continue  # the usual, and there may be thousands
+        pool = pools.get(key)
+        if stays is not None and pool is None:
+            continue  # what probes go through
+        named = set() if stays is None or pool is None else _members(pool, key)
         before = None if leave.left is None else leave.left.get(key)
-        ours = entry.destinations if before is None else before.destinations
-        servers = [
-            server
-            for place, server in entry.destinations.items()
-            if place not in named and place in ours
-        ]
+        ours = found if before is None else before.destinations
+        servers = [server for at, server in found.items() if at not in named and at in ours]
         if servers:
             yield key, servers
 
 
-def _members(pools: Iterable[Pool]) -> Mapping[ServiceKey, set[DestinationKey]]:
-    """The servers that the file has, in the table or not, by what their services listen on."""
-    found: dict[ServiceKey, set[DestinationKey]] = {}
-    for pool in pools:
-        servers = [*pool.service.servers]
-        servers += pool.service.fallbacks
-        for key in pool.service.listens:
-            found[key] = {server.behind(key) for server in servers}
-    return found
+def _members(pool: Pool, key: ServiceKey) -> set[DestinationKey]:
+    """The servers that the file has behind this key, in the table or not."""
+    service = pool.service
+    return {server.behind(key) for server in (*service.servers, *service.fallbacks)}

@@ -36,6 +36,7 @@ from hadirector.ipvs.dataplane import Dataplane, DataplaneError
 from hadirector.ipvs.model import Table
 from hadirector.journal import Journal
 from hadirector.leaving import OnStop, leave
+from hadirector.looking import Looks, may_wait
 from hadirector.overrides import ENABLE, OverrideStore
 from hadirector.peer.room import PeerRoom, Reach
 from hadirector.pool import Order
@@ -84,6 +85,7 @@ class Director:
         self._upkeep = Upkeep(
             told.node, self._runtime_dir, self._journal, again=self._turns.ask, kernel=kernel
         )
+        self._looks = Looks(self._turns, self._reconciler.read)
         departures = self._reconciler.departures
         self._drains = Drains(
             self._overrides, self._pools.touch, self._turns.ask, departures=departures
@@ -210,7 +212,10 @@ class Director:
         while True:
             asked = await self._turns.next(self._present.config.audit)
             try:
-                turn = await self._turn(asked)
+                looks = self._looks_ahead(asked)
+                if looks and not await self._looks.ahead(asked):
+                    continue
+                turn = await self._turn(asked, just_read=looks)
             except DataplaneError as error:
                 self._table_failed(error)
                 asked.fail(error)
@@ -219,6 +224,7 @@ class Director:
                 self._turns.ask("retry")
                 continue
             asked.done(turn)
+            self._looks.make_up()
             looked = not _KNOWN.issuperset(asked.reasons or [AUDIT])
             self._drains.look(self._present.config, self._reconciler.actual, fresh=looked)
             self._present.trouble.pop("table", None)
@@ -227,7 +233,12 @@ class Director:
                 # The kernel refused a step for good (an unknown scheduler); the audit tries again.
                 self._present.trouble["table"] = turn.failures[0]
 
-    async def _turn(self, asked: Asked[Turn]) -> Turn:
+    def _looks_ahead(self, asked: Asked[Turn]) -> bool:
+        if self._pair.orders.pause_sentence or not may_wait(asked):
+            return False
+        return self._reconciler.reads(self._pools.by_name, self._present.config.undeclared)
+
+    async def _turn(self, asked: Asked[Turn], *, just_read: bool) -> Turn:
         config, pools = self._present.config, self._pools
         looks = not _KNOWN.issuperset(asked.reasons or [AUDIT])
         changes = pools.decide(self._overrides.held, asyncio.get_running_loop().time())
@@ -250,6 +261,7 @@ class Director:
             changes=None if looks else changes,
             undeclared=config.undeclared,
             drain=drain_of(config),
+            just_read=just_read,
         )
         self._present.actual = self._reconciler.actual
         self._present.turn = turn

@@ -53,3 +53,4 @@ PEER_CAUSES_TOLD_MAX = 20  # refusals journaled one by one within that time; the
 DEPARTURE_LOOK_MAX_S = (
     10.0  # the same while a server that left the file is waited for, doubled up to this
 )
+AUDIT_PUT_OFF_MAX = 20  # readings of the table in a row that give way to news; the next does not

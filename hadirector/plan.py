@@ -91,8 +91,9 @@ def plan(
     gives: list[Step] = []
     lowers: list[Step] = []
     removals: list[Step] = []
-    for key, wanted in desired.items():
-        present = actual.get(key)
+    had = actual.entries
+    for key, wanted in desired.entries.items():  # plain dictionaries: there may be thousands
+        present = had.get(key)
         if present is None:
             gives += _whole_service(wanted)
         elif present != wanted:
@@ -100,8 +101,8 @@ def plan(
             lowers += _lowers(wanted, present)
             removals += _removals(wanted, present)
     kept: list[ServiceKey] = []
-    for key, present in actual.items():
-        if key in desired:
+    for key, present in had.items():
+        if key in desired.entries:
             continue
         if undeclared is Undeclared.REMOVE or key in declared_before:
             removals.append(DeleteService(present))

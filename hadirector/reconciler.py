@@ -15,7 +15,7 @@ by the policy of its service it is repaired in the same turn, left and journaled
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hadirector.departures import AT_ONCE, Departures, Drain, Leave
@@ -86,6 +86,7 @@ class Reconciler:
         self._clock = clock
         self._monotonic = monotonic
         self._left: Table | None = None  # the table as the last turn wanted it
+        self._built: dict[str, tuple[Pool, Mapping[ServiceKey, Entry]]] = {}
         self.departures = Departures()
         self.declared: set[ServiceKey] = set()  # by this configuration or an earlier one
         self.actual = Table()  # as last read, with counters, and what was done since
@@ -104,12 +105,13 @@ class Reconciler:
         changes: Changes | None = None,
         undeclared: Undeclared = Undeclared.REPORT,
         drain: Drain = AT_ONCE,
+        just_read: bool = False,
     ) -> Turn:
         """Bring the table to what the pools ask for; raises DataplaneError.
 
         `changes`: all that changed since the last turn; None where that is not known. `drain`: how
-        what is in no pool any more leaves. A step that the kernel refuses is in `failures`; the
-        other steps are done all the same.
+        what is in no pool any more leaves. `just_read`: the caller has just called `read`. A step
+        that the kernel refuses is in `failures`; the other steps are done all the same.
         """
         tried: tuple[str, ...] = ()
         if changes is not None and self._left is not None:
@@ -119,9 +121,9 @@ class Reconciler:
                 return self._finish(turn, undeclared)
             tried = turn.steps  # the table is not what it was: look, and plan again
         wanted = tuple(pools)
-        if not wanted and not self.declared and undeclared is not Undeclared.REMOVE:
+        if not self.reads(wanted, undeclared):
             return self._nothing_of_ours(why)
-        actual = await self.read()
+        actual = self.actual if just_read else await self.read()
         asked = _Asked(
             why=why,
             pools=wanted,
@@ -132,6 +134,7 @@ class Reconciler:
             drain=drain,
             fresh=True,
         )
+        self._built = {p.service.name: b for p in wanted if (b := self._built.get(p.service.name))}
         turn = await self._reach(asked, drift=self._drift(actual))
         return self._finish(replace(turn, steps=(*tried, *turn.steps)), undeclared)
 
@@ -153,6 +156,10 @@ class Reconciler:
             drain=drain,
             fresh=False,
         )
+
+    def reads(self, pools: Collection[object], undeclared: Undeclared) -> bool:
+        """Whether there is anything for which to read the table."""
+        return bool(pools or self.declared or undeclared is Undeclared.REMOVE)
 
     def _nothing_of_ours(self, why: str) -> Turn:
         """A director that only keeps addresses needs no table, and perhaps has no IPVS."""
@@ -178,7 +185,7 @@ class Reconciler:
         """Plan and apply; `known` has what was told of the services that this is not about."""
         services = [pool.service for pool in asked.pools]
         policies = {key: service.drift for service in services for key in service.kernel_keys}
-        wanted = self._with_departures(desired_table(asked.pools), asked)
+        wanted = self._with_departures(self._desired(asked.pools), asked)
         desired = wanted
         if asked.left is not None:
             desired = tolerate(wanted, left=asked.left, actual=asked.actual, policies=policies)
@@ -211,6 +218,17 @@ class Reconciler:
             oddities=asked.actual.oddities,
             sentence=_sentence(asked.why, ahead, len(failures)),
         )
+
+    def _desired(self, pools: Iterable[Pool]) -> Table:
+        """What the pools ask for; of those that are as they were, it is known."""
+        entries: dict[ServiceKey, Entry] = {}
+        for pool in pools:
+            name = pool.service.name
+            built = self._built.get(name)
+            if built is None or built[0] is not pool:
+                built = self._built[name] = (pool, desired_table([pool]).entries)
+            entries |= built[1]
+        return Table(entries)
 
     def _with_departures(self, wanted: Table, asked: _Asked) -> Table:
         leave = Leave(

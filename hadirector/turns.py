@@ -8,12 +8,14 @@ the table, one for reloads.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 AUDIT = "audit"
 
 T = TypeVar("T")
+W = TypeVar("W")
 
 
 @dataclass(slots=True)
@@ -60,6 +62,22 @@ class TurnRequests(Generic[T]):
         self._asked.waiting.append(future)
         self.ask(why)
         return await future
+
+    async def unless_asked(self, work: Coroutine[object, object, W]) -> W | None:
+        """What the work yields; None where somebody asks before it is done, which ends it.
+
+        Raises what the work raises.
+        """
+        task = asyncio.create_task(work)
+        news = asyncio.create_task(self._any.wait())
+        try:
+            await asyncio.wait((task, news), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended = task.done()
+            for each in (task, news):
+                each.cancel()
+            await asyncio.gather(task, news, return_exceptions=True)
+        return task.result() if ended else None
 
     async def next(self, audit_s: float | None = None) -> Asked[T]:
         """Wait until somebody asks, at most `audit_s` seconds: then it is an audit."""

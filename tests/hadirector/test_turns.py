@@ -45,3 +45,22 @@ async def test_who_has_stopped_waiting_is_passed_over() -> None:
     await asyncio.wait([gone])
     asked.done(DONE)
     assert await patient is DONE
+
+
+@pytest.mark.asyncio
+async def test_work_that_may_wait_ends_when_somebody_asks_and_its_error_is_told() -> None:
+    requests = TurnRequests[Turn]()
+
+    async def done() -> int:
+        return 7
+
+    async def broken() -> int:
+        raise ValueError("broken")
+
+    assert await requests.unless_asked(done()) == 7
+    with pytest.raises(ValueError, match="broken"):
+        await requests.unless_asked(broken())
+    endless = asyncio.Event()
+    asyncio.get_running_loop().call_soon(requests.ask, "health")
+    assert await requests.unless_asked(endless.wait()) is None
+    assert (await requests.next()).reasons == ["health"]
