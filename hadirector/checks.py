@@ -5,7 +5,7 @@ the verdict on a server means for a pool. Pure.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from checkers.base import Advice, Check, Target, Way
 from checkers.health import State
@@ -13,6 +13,7 @@ from checkers.view import CheckView
 from hadirector import pool
 from hadirector.config.model import HealthCheck, Server, Service, labels
 from hadirector.ipvs.model import Table, VirtualAddress
+from hadirector.slow_start import Back
 
 _SEPARATOR = " "  # between a server's key and a check's label; in no server key
 
@@ -41,6 +42,11 @@ class ServerView:
     sentence: str
     outlook: str
     parts: tuple[Part, ...]
+
+    @property
+    def counting(self) -> int:
+        """How many of its checks can take it out: at least one."""
+        return sum(part.counts for part in self.parts)
 
     @classmethod
     def of_one(cls, view: CheckView) -> ServerView:
@@ -161,11 +167,13 @@ def serving(services: Iterable[Service], actual: Table, drained: Collection[str]
 
 
 def health_of(
-    view: ServerView, advice: Advice | None = None, back_for_s: float | None = None
+    view: ServerView, advice: Advice | None = None, back: Back | None = None
 ) -> pool.Health:
     """What its checks say, in the words of the pool; `advice` is that of its last pass.
 
-    `back_for_s`: since it came back after it had been away, in seconds.
+    `back`: since it came back after it had been away; of several checks, a pass of each is one.
     """
     up = None if view.state is State.UNKNOWN else view.state is State.UP
-    return pool.Health(up, view.sentence, advice, back_for_s)
+    if back is not None:
+        back = replace(back, passes=back.passes // view.counting)
+    return pool.Health(up, view.sentence, advice, back)

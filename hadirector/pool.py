@@ -29,7 +29,7 @@ from hadirector.config import model as config
 from hadirector.ipvs import model as ipvs
 from hadirector.on_fail import OnFail
 from hadirector.quorum import Unit, WhenLost
-from hadirector.slow_start import ramped
+from hadirector.slow_start import Back, Grown, grown
 from hadirector.steering import Course
 
 
@@ -40,7 +40,7 @@ class Health:
     up: bool | None
     reason: str
     advice: Advice | None = None  # of a server that is up: the weight it asks for
-    back_for_s: float | None = None  # since it came back, in seconds; None: it was never away
+    back: Back | None = None  # None: it was never away
     held: str = ""  # why it keeps its weight although it is down, by the brake; "": it does not
     course: Course | None = None  # of a server whose weight is steered
     mean_ms: float | None = None  # how quickly it answers, where its weight depends on that
@@ -226,12 +226,12 @@ def _member(
     due = ordered_weight(server.weight, state.advice, orders) if up or held else 0
     if (up or held) and state.course is not None and not orders:
         due = state.course.weight
-    weight, grows_in_s, started = _slow_start(service, due, state, orders)
-    reason = state.reason + started
+    start = _slow_start(service, due, state, orders)
+    reason = state.reason + start.told
     if held:
         reason = f"{state.held}; its check: {reason}"
     if (state.up or held) and state.advice is not None:
-        reason += f"; {describe(state.advice)}: weight {weight}, configured {server.weight}"
+        reason += f"; {describe(state.advice)}: weight {start.weight}, configured {server.weight}"
     if (up or held) and state.course is not None:
         reason += _steered(service, state, state.course)
     if stays:
@@ -242,12 +242,12 @@ def _member(
         server=server,
         up=up,
         in_table=up or held or stays,
-        weight=weight,
+        weight=start.weight,
         due=due,
         reason=reason,
         overrides=orders,
         advice=state.advice,
-        grows_in_s=grows_in_s,
+        grows_in_s=start.next_in_s,
         held=held,
     )
 
@@ -269,18 +269,12 @@ def _given_up(member: Member, instead: Member) -> Member:
     return replace(member, weight=0, grows_in_s=None, reason=member.reason + why)
 
 
-def _slow_start(
-    service: config.Service, due: int, state: Health, orders: Overrides
-) -> tuple[int, float | None, str]:
-    """The weight for now, in how many seconds it grows, and a word on it; by hand goes before."""
+def _slow_start(service: config.Service, due: int, state: Health, orders: Overrides) -> Grown:
+    """What it gets of its weight for now; a weight by hand is given at once."""
     by_hand = any(order.order is Order.WEIGHT for order in orders)
-    if state.back_for_s is None or by_hand:
-        return due, None, ""
-    weight, next_s = ramped(due, over_s=service.slow_start, elapsed_s=state.back_for_s)
-    if next_s is None:
-        return due, None, ""
-    told = f"; slow start over {service.slow_start:g} s: weight {weight} of {due} for now"
-    return weight, next_s - state.back_for_s, told
+    if state.back is None or by_hand:
+        return Grown(due)
+    return grown(due, service.slow_start, state.back)
 
 
 def ordered_weight(configured: int, advice: Advice | None, orders: Overrides) -> int:

@@ -45,6 +45,7 @@ class Pools:
         self._steered: dict[str, tuple[Service, Server]] = {}  # those whose weight is steered
         self.by_name: dict[str, Pool] = {}  # in the order of the configuration
         self.quorums: dict[str, bool] = {}
+        self._spoken: set[str] = set()  # the services whose quorum can be lost
         self.swung: list[Pool] = []  # those whose quorum changed in the last `decide`
 
     def adopt(self, services: Iterable[Service], servers: Mapping[str, object]) -> None:
@@ -61,6 +62,7 @@ class Pools:
             kept = [name for name in self._services if name in self.by_name]
             self.by_name = {name: self.by_name[name] for name in kept}
             self.quorums = {name: self.quorums[name] for name in kept}
+        self._spoken &= self.quorums.keys() & self._services.keys()
         self._grows_at = {n: at for n, at in self._grows_at.items() if n in self._services}
         for key in self.advice.keys() - servers.keys():
             del self.advice[key]
@@ -84,18 +86,32 @@ class Pools:
 
     def measured(self, key: str, latency_ms: float) -> bool:
         """A probe of this server has passed; whether that gives it another weight to go to."""
+        moves = self._moves(key, latency_ms)
+        if not self._grows(key) and not moves:
+            return False
+        self.touch(key)
+        return True
+
+    def _grows(self, key: str) -> bool:
+        """Count the pass; whether its slow start goes by that."""
+        service = self._services.get(key.partition("/")[0])
+        if service is None or not service.slow_start.passes:
+            return False
+        needed = service.slow_start.passes * self._view(key).counting
+        return self.returns.passed(key, at_most=needed)
+
+    def _moves(self, key: str, latency_ms: float) -> bool:
+        """Count the latency; whether that is another weight to go to."""
         known = self._steered.get(key)
         if known is None or known[0].steering is None or known[0].steering.latency is None:
             return False
         service, server = known
         self._courses.measure(key, latency_ms)  # smoothed, and told on only where it matters
         course = self._courses.course(key)
-        if course is None or not differs(
-            course, self._wanted(key, server, service), server.weight, known[0].steering
-        ):
+        if course is None:
             return False
-        self.touch(key)
-        return True
+        wanted = self._wanted(key, server, service)
+        return differs(course, wanted, server.weight, known[0].steering)
 
     def decide(self, overrides: Mapping[str, Overrides], now: float) -> Changes:
         """Decide what was touched, or has grown; what that changed, for the table."""
@@ -122,8 +138,11 @@ class Pools:
             for key in (pool.server_key(service, server) for server in service.checked)
         }
         moves = self._steer(service, health, now)
-        before = self.quorums.get(service.name)
+        # Until it is met, or all its checks have spoken, there is no "before": nothing was lost.
+        before = self.quorums[service.name] if service.name in self._spoken else None
         decided = pool.build(service, health, overrides, quorum_before=before)
+        if decided.quorum_met or all(state.up is not None for state in health.values()):
+            self._spoken.add(service.name)
         self._grows_at.pop(service.name, None)
         if (grows_in_s := pool.growth_in_s([decided])) is not None:
             moves.append(now + grows_in_s)
@@ -132,8 +151,8 @@ class Pools:
         return decided
 
     def _health(self, key: str, now: float) -> pool.Health:
-        advice, back_for_s = self.advice.get(key), self.returns.back_for_s(key, now)
-        health = health_of(self._view(key), advice, back_for_s)
+        advice, back = self.advice.get(key), self.returns.back(key, now)
+        health = health_of(self._view(key), advice, back)
         held = self._held(key)
         return replace(health, held=held) if held else health
 

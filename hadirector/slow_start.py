@@ -2,7 +2,8 @@
 
 The problem: a server that has just started has cold caches, and a scheduler that counts connections
 gives it every new client at once. The approach: from its return on, its weight grows in equal steps
-from a twentieth of what it is due to all of it. Time comes in as an argument.
+from a twentieth of what it is due to all of it: with time, or with the checks that it passes, so
+that one which answers haltingly gets its clients haltingly. Time comes in as an argument.
 
 Must never give a server that is due clients the weight 0, nor more than it is due.
 """
@@ -10,8 +11,50 @@ Must never give a server that is due clients the weight 0, nor more than it is d
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import dataclass
 
 STEPS = 20  # so many writes to the kernel for one return, at most
+
+
+@dataclass(frozen=True, slots=True)
+class SlowStart:
+    """How a server grows: over so many seconds, or with so many passes; at most one is above 0."""
+
+    over_s: float = 0.0
+    passes: int = 0
+
+
+AT_ONCE = SlowStart()
+
+
+@dataclass(frozen=True, slots=True)
+class Back:
+    """A server that was away: how long ago it came back, and how many checks it passed since."""
+
+    for_s: float
+    passes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """A weight for now, in how many seconds it grows (None: by no time), and a word on it."""
+
+    weight: int
+    next_in_s: float | None = None
+    told: str = ""
+
+
+def grown(due: int, how: SlowStart, back: Back) -> Grown:
+    """What a server gets of the weight that it is due."""
+    over, done = (how.passes, back.passes) if how.passes else (how.over_s, back.for_s)
+    weight, next_at = ramped(due, over_s=over, elapsed_s=done)
+    if next_at is None:
+        return Grown(due)
+    if how.passes:
+        by = f"with {how.passes} passes, {back.passes} so far"
+        return Grown(weight, None, f"; slow start {by}: weight {weight} of {due} for now")
+    told = f"; slow start over {how.over_s:g} s: weight {weight} of {due} for now"
+    return Grown(weight, next_at - back.for_s, told)
 
 
 def ramped(weight: int, *, over_s: float, elapsed_s: float) -> tuple[int, float | None]:
@@ -29,22 +72,33 @@ def ramped(weight: int, *, over_s: float, elapsed_s: float) -> tuple[int, float 
 
 
 class Returns:
-    """When each server came back that had been away."""
+    """When each server came back that had been away, and what it has passed since."""
 
     def __init__(self) -> None:
         self._at: dict[str, float] = {}
+        self._passes: dict[str, int] = {}
 
     def note(self, key: str, *, came_back: bool, now: float) -> None:
         """The verdict on a server has changed: it came back, or it did not."""
         self._at.pop(key, None)
+        self._passes.pop(key, None)
         if came_back:
             self._at[key] = now
+            self._passes[key] = 0
 
-    def back_for_s(self, key: str, now: float) -> float | None:
-        """Seconds since it came back; None: it was never away, or is away now."""
+    def passed(self, key: str, *, at_most: int) -> bool:
+        """A check of a server was passed; whether that counts, which so many do at most."""
+        if self._passes.get(key, at_most) >= at_most:
+            return False
+        self._passes[key] += 1
+        return True
+
+    def back(self, key: str, now: float) -> Back | None:
+        """How long it has been back; None: it was never away, or is away now."""
         at = self._at.get(key)
-        return None if at is None else now - at
+        return None if at is None else Back(now - at, self._passes[key])
 
     def keep_only(self, keys: Collection[str]) -> None:
         """Forget the servers that are not configured any more."""
         self._at = {key: at for key, at in self._at.items() if key in keys}
+        self._passes = {key: count for key, count in self._passes.items() if key in keys}

@@ -96,6 +96,7 @@ class Rule(StrEnum):
     TIMEOUT_ABOVE_INTERVAL = "timeout-above-interval"
     QUORUM_ABOVE_SERVERS = "quorum-above-servers"
     QUORUM_UNIT = "quorum-unit"
+    SLOW_START_UNIT = "slow-start-unit"
     QUORUM_HYSTERESIS = "quorum-hysteresis"
     QUORUM_FALLBACK = "quorum-fallback"
     NOTHING_TO_CHECK = "nothing-to-check"

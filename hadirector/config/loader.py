@@ -23,7 +23,7 @@ from hadirector.config.include import KEY, Files
 from hadirector.config.model import Config, Node, Server, Service
 from hadirector.config.nodes import Findings, Mapping
 from hadirector.config.peer_rules import peer_of
-from hadirector.config.pool_policy import quorum_of, steering_of
+from hadirector.config.pool_policy import quorum_of, slow_start_of, steering_of
 from hadirector.config.positions import read_yaml
 from hadirector.config.probe_marks import probe_mark
 from hadirector.config.rules import check_rules
@@ -213,7 +213,7 @@ def _service(service: ServiceDraft) -> Service:
         steering=steering_of(service.dynamic_weight),
         persistence=_persistence(service.persistence, listen.version),
         drift=_value(draft, "drift", Drift),
-        slow_start=draft.get("slow_start", float) or 0.0,
+        slow_start=slow_start_of(service.slow_start),
         flags=flags_of(
             draft.get("scheduler_flags", list) or [],
             one_packet=_value(draft, "one_packet", bool),

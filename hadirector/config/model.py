@@ -34,6 +34,7 @@ from hadirector.on_fail import OnFail
 from hadirector.peer.settings import PeerSettings
 from hadirector.plan import Undeclared
 from hadirector.quorum import ONE_SERVER, Quorum
+from hadirector.slow_start import AT_ONCE, SlowStart
 from hadirector.steering import Steering
 
 if TYPE_CHECKING:  # the codec resolves these when it needs them
@@ -138,8 +139,8 @@ class Service:
     persistence: Persistence | None = None
     flags: ServiceFlag = ServiceFlag.NONE
     drift: Drift = Drift.REPAIR
-    slow_start: float = 0.0  # seconds
     steering: Steering | None = None  # None: a weight that is asked for holds at once
+    slow_start: SlowStart = AT_ONCE
     more_checks: Checks = ()
     require: int = 0
 

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from hadirector.config.draft import Draft
 from hadirector.quorum import ONE_SERVER, Quorum, Unit, WhenLost
+from hadirector.slow_start import AT_ONCE, SlowStart
 from hadirector.steering import Steering
 
 NAMES = tuple(item.name for item in fields(Steering))
@@ -31,3 +32,10 @@ def steering_of(draft: Draft | None) -> Steering | None:
     if draft is None:
         return None
     return Steering(**{name: draft.values[name] for name in NAMES})  # type: ignore[arg-type]
+
+
+def slow_start_of(draft: Draft | None) -> SlowStart:
+    """How a server that comes back grows, of a draft without errors; unwritten: not at all."""
+    if draft is None:
+        return AT_ONCE
+    return SlowStart(draft.get("over", float) or 0.0, draft.get("passes", int) or 0)

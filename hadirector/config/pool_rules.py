@@ -21,6 +21,8 @@ def check_pool(service: ServiceDraft, findings: Findings) -> None:
     _fallback_is_server(service, findings)
     _repeated_fallback(service, findings)
     _unweighted(service, findings)
+    if service.slow_start is not None:
+        _one_growth(service.slow_start, findings)
     if service.quorum is not None:
         _units(service.quorum, findings)
         _reach(service, service.quorum, findings)
@@ -78,6 +80,20 @@ def _unweighted(service: ServiceDraft, findings: Findings) -> None:
             message=f"scheduler {scheduler} does not look at weights",
             hint=f"write scheduler: {'wrr' if scheduler == 'rr' else 'wlc'}",
         )
+
+
+def _one_growth(start: Draft, findings: Findings) -> None:
+    """A slow start goes by one thing; by none it would be none."""
+    if not isinstance(start.node, Mapping) or len(start.node.entries) == 1:
+        return
+    both = bool(start.node.entries)
+    findings.error(
+        Rule.SLOW_START_UNIT,
+        start.at("passes") if both else start.node,
+        path=start.path_of("passes") if both else start.path,
+        message=f"a slow start by {'time and passes' if both else 'nothing'}",
+        hint="write over or passes",
+    )
 
 
 def _units(quorum: Draft, findings: Findings) -> None:

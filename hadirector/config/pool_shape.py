@@ -48,6 +48,21 @@ class QuorumShape(BaseModel):
     )
 
 
+class SlowStartShape(BaseModel):
+    """How a server that comes back grows to its weight: with time, or with what it passes."""
+
+    model_config = STRICT
+
+    over: Annotated[float, *DURATION, Ge(0), Le(3600)] = Field(
+        default=UNWRITTEN, description="Over this time; the same as the duration alone."
+    )
+    passes: Annotated[int, Ge(1), Le(1000)] = Field(
+        default=UNWRITTEN,
+        description="With so many passes of its check, the one that brought it back included. A "
+        "failure in between adds nothing. Of several checks, a pass of each is one.",
+    )
+
+
 class FallbackShape(BaseModel):
     """A fallback server with a check of its own."""
 

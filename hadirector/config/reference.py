@@ -23,7 +23,12 @@ from hadirector.config.durations import PATTERN
 from hadirector.config.explain import Bounds
 from hadirector.config.own_shape import RouterOfNodeShape
 from hadirector.config.peer_shape import PeerShape
-from hadirector.config.pool_shape import DynamicWeightShape, FallbackShape, QuorumShape
+from hadirector.config.pool_shape import (
+    DynamicWeightShape,
+    FallbackShape,
+    QuorumShape,
+    SlowStartShape,
+)
 from hadirector.config.schema import schema
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
@@ -81,6 +86,7 @@ _TITLES: Mapping[str, str] = {
     "BrakeShape": "`brake`: when much of a pool fails at once",
     "ServiceHook": "`hooks[]`: what is run when servers and services change",
     "ServiceShape": "`services[]`: a virtual service",
+    "SlowStartShape": "`services[].slow_start`: how a server grows",
     "QuorumShape": "`services[].quorum`: what must be up",
     "DynamicWeightShape": "`services[].dynamic_weight`: weights that servers ask for or earn",
     "FallbackShape": "`services[].fallback`: a fallback server with a check",
@@ -106,6 +112,7 @@ _LINKS = {
     "Hook": "[a mapping](#virtual_routershooks-what-is-run-on-a-change)",
     "Service": "[services](#services-a-virtual-service)",
     "Server": "[a mapping](#servicesservers-a-real-server)",
+    "SlowStart": "[a mapping](#servicesslow_start-how-a-server-grows)",
     "Quorum": "[a mapping](#servicesquorum-what-must-be-up)",
     "DynamicWeight": "[a mapping](#servicesdynamic_weight-weights-that-servers-ask-for-or-earn)",
     "Fallback": "[a mapping](#servicesfallback-a-fallback-server-with-a-check)",
@@ -137,6 +144,7 @@ def reference_text() -> str:
         shape.ServiceShape,
         shape.ServerShape,
         QuorumShape,
+        SlowStartShape,
         FallbackShape,
         DynamicWeightShape,
         PersistenceShape,

@@ -34,6 +34,7 @@ from hadirector.config.service_parts import (
     listens,
     persistence,
     quorum,
+    slow_start,
     tunnel,
 )
 from hadirector.config.several import ChecksDraft, check_combination
@@ -88,6 +89,7 @@ class ServiceDraft:
     tunnel: Draft | None = None
     quorum: Draft | None = None
     dynamic_weight: Draft | None = None
+    slow_start: Draft | None = None
     fallbacks: list[ServerDraft] = field(default_factory=list)
     listens: list[Listen] = field(default_factory=list)
 
@@ -290,6 +292,7 @@ class _Services:
             tunnel=tunnel(node, path, self._findings),
             quorum=quorum(node, path, self._findings),
             dynamic_weight=dynamic_weight(node, path, self._findings),
+            slow_start=slow_start(node, path, self._findings),
             listens=listens(node, path, self._findings),
         )
         for item, place in fallbacks(node, path):

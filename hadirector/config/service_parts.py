@@ -16,11 +16,16 @@ from hadirector.config.balancing import PersistenceShape, TunnelShape
 from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft, check_field, check_fields, fields_of
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence
-from hadirector.config.pool_shape import DynamicWeightShape, FallbackShape, QuorumShape
+from hadirector.config.pool_shape import (
+    DynamicWeightShape,
+    FallbackShape,
+    QuorumShape,
+    SlowStartShape,
+)
 from hadirector.config.shape import ServiceShape
 from hadirector.ipvs.model import ServiceKey
 
-POOL_SECTIONS = frozenset({"quorum", "fallback", "dynamic_weight"})
+POOL_SECTIONS = frozenset({"quorum", "fallback", "dynamic_weight", "slow_start"})
 _CHECK = frozenset({"check"})
 
 
@@ -70,6 +75,11 @@ def persistence(service: Mapping, path: str, findings: Findings) -> Draft | None
 def quorum(service: Mapping, path: str, findings: Findings) -> Draft | None:
     """What must be up; the short form is a number of servers."""
     return _short(service, f"{path}.quorum", QuorumShape, findings)
+
+
+def slow_start(service: Mapping, path: str, findings: Findings) -> Draft | None:
+    """How a server that comes back grows; the short form is the time alone."""
+    return _short(service, f"{path}.slow_start", SlowStartShape, findings)
 
 
 def tunnel(parent: Mapping, path: str, findings: Findings) -> Draft | None:

@@ -34,7 +34,12 @@ from hadirector.config.diagnostics import Rule, UnfitError, choices
 from hadirector.config.endpoints import EndpointText, as_text
 from hadirector.config.own_shape import RouterOfNodeShape
 from hadirector.config.peer_shape import PeerShape
-from hadirector.config.pool_shape import DynamicWeightShape, FallbackShape, QuorumShape
+from hadirector.config.pool_shape import (
+    DynamicWeightShape,
+    FallbackShape,
+    QuorumShape,
+    SlowStartShape,
+)
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
 from hadirector.drift import Drift
@@ -270,10 +275,11 @@ class ServiceShape(BaseModel):
         description="Servers that must be up for the service to count as working; or a mapping "
         "that says more.",
     )
-    slow_start: Annotated[Duration, Ge(0), Le(3600)] = Field(
+    slow_start: Annotated[Duration, Ge(0), Le(3600)] | SlowStartShape = Field(
         default=UNWRITTEN,
         description="A server that comes back gets its weight little by little over this time, in "
-        "20 steps. It shows with weights well above 1 only, such as 100. Unwritten: all at once.",
+        "20 steps; or, in a mapping, with the checks that it passes. It shows with weights well "
+        "above 1 only, such as 100. Unwritten: all at once.",
     )
     dynamic_weight: DynamicWeightShape = Field(
         default=UNWRITTEN,

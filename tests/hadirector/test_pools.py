@@ -11,6 +11,8 @@ from hadirector.checks import ServerView
 from hadirector.ipvs.model import Protocol, VirtualAddress
 from hadirector.pool import server_key
 from hadirector.pools import Pools
+from hadirector.quorum import Quorum
+from hadirector.slow_start import SlowStart
 from tests.hadirector.test_pool import WEB, server
 
 SERVICES = [
@@ -19,7 +21,7 @@ SERVICES = [
         name=f"w{port}",
         listen=VirtualAddress(Protocol.TCP, ip_address("192.0.2.100"), port),
         servers=(server(21, weight=100),),
-        slow_start=20.0,
+        slow_start=SlowStart(20.0),
     )
     for port in (1, 2, 3)
 ]
@@ -108,3 +110,45 @@ def test_a_server_in_its_slow_start_is_looked_at_when_its_weight_grows() -> None
     [last] = pools.decide({}, 40.0).pools
     assert (last.members[0].weight, pools.next_growth()) == (100, None)
     assert set(checks.asked) == {"w1"}
+
+
+def test_a_slow_start_by_passes_grows_with_what_is_passed_and_by_no_time() -> None:
+    pools, _ = make()
+    asked = replace(SERVICES[0], slow_start=SlowStart(passes=4))
+    pools.adopt([asked], keys())
+    pools.returns.note(key_of(0), came_back=True, now=10.0)
+    pools.touch(key_of(0))
+    pools.decide({}, 10.0)
+    seen = []
+    for _ in range(4):
+        assert pools.measured(key_of(0), 1.0)
+        [decided] = pools.decide({}, 99.0).pools
+        seen.append(decided.members[0].weight)
+    assert seen == [30, 55, 80, 100]
+    assert pools.next_growth() is None
+    assert not pools.measured(key_of(0), 1.0)
+
+
+def test_a_start_asks_for_no_hysteresis_and_a_loss_does() -> None:
+    pools, checks = make()
+    two = tuple(server(last) for last in (21, 22, 23))
+    asked = replace(SERVICES[0], servers=two, quorum=Quorum(need=2, hysteresis=1))
+    names = [server_key(asked, one) for one in two]
+    checks.states = dict.fromkeys(names, State.UNKNOWN)
+    pools.adopt([], {})
+    pools.decide({}, 0.0)
+    pools.adopt([asked], dict.fromkeys(names))
+
+    def met(*states: State) -> bool:
+        checks.states = dict(zip(names, states, strict=True))
+        pools.touch(names[0])
+        [decided] = pools.decide({}, 0.0).pools
+        return decided.quorum_met
+
+    up, down, unknown = State.UP, State.DOWN, State.UNKNOWN
+    assert not met(unknown, unknown, unknown)
+    assert not met(up, unknown, unknown)
+    assert met(up, up, unknown)
+    assert not met(down, down, down)
+    assert not met(up, up, down)
+    assert met(up, up, up)

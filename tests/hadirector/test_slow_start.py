@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hadirector import pool
-from hadirector.slow_start import STEPS, ramped
+from hadirector.slow_start import STEPS, Back, SlowStart, ramped
 from tests.hadirector.test_pool import DRAIN, FIRST, SECOND, UP, WEB, WEIGHT, server
 
-SLOW = replace(WEB, servers=(server(21, 100), server(22, 100)), slow_start=10.0)
-BACK = pool.Health(True, "2 passes in a row", back_for_s=4.9)
+SLOW = replace(WEB, servers=(server(21, 100), server(22, 100)), slow_start=SlowStart(10.0))
+BACK = pool.Health(True, "2 passes in a row", back=Back(4.9))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from checkers.base import Advice
 from checkers.health import State
 from hadirector import pool
 from hadirector.pools import Pools
+from hadirector.slow_start import AT_ONCE
 from hadirector.steering import Course, Courses, Steering, by_latency, differs, moves_at, steered
 from tests.hadirector.test_pool import DRAIN, WEIGHT
 from tests.hadirector.test_pools import SERVICES, Checks
@@ -108,7 +109,7 @@ def test_who_is_held_by_the_brake_keeps_the_weight_it_had() -> None:
     assert courses.course("web/1") == course
 
 
-SERVICE = replace(SERVICES[1], slow_start=0.0, steering=Steering(latency=0.05))
+SERVICE = replace(SERVICES[1], slow_start=AT_ONCE, steering=Steering(latency=0.05))
 KEY = pool.server_key(SERVICE, SERVICE.servers[0])
 
 

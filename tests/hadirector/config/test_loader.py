@@ -10,8 +10,10 @@ import pytest
 
 from checkers.http import HttpOptions
 from checkers.tcp import TcpOptions
+from hadirector.config.codec import config_from_json
 from hadirector.config.loader import load
 from hadirector.ipvs.model import FirewallMark, Forward, Persistence, Protocol, VirtualAddress
+from hadirector.slow_start import AT_ONCE, SlowStart
 from tests.hadirector.config.samples import HEAD, NODES, config_of, findings_of, load_text
 
 CONFIGS = Path(__file__).parent.parent.parent.parent / "configs"
@@ -65,12 +67,16 @@ def test_every_example_is_valid_without_a_warning(file: Path) -> None:
     assert load(file).diagnostics == ()
 
 
-def test_a_slow_start_is_a_duration_and_none_by_default(tmp_path: Path) -> None:
+def test_a_slow_start_goes_by_time_or_by_passes_and_is_none_by_default(tmp_path: Path) -> None:
     text = ISSUE_SHAPE.replace("fallback:", "slow_start: 30s\n    fallback:")
     slow, usual = load_text(tmp_path, text).config, load_text(tmp_path, ISSUE_SHAPE).config
     assert slow is not None
     assert usual is not None
-    assert (slow.services[0].slow_start, usual.services[0].slow_start) == (30.0, 0.0)
+    assert (slow.services[0].slow_start, usual.services[0].slow_start) == (SlowStart(30.0), AT_ONCE)
+    counted = load_text(tmp_path, text.replace("30s", "{passes: 10}"))
+    assert counted.config is not None
+    assert counted.config.services[0].slow_start == SlowStart(passes=10)
+    assert config_from_json(counted.json) == counted.config
 
 
 def test_defaults_fill_in_and_are_overridden(tmp_path: Path) -> None:
