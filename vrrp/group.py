@@ -27,7 +27,7 @@ This module never does I/O and never reads a clock.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -127,6 +127,17 @@ class Group:
         if was_down and others_stay:  # those that leave as well begin nothing any more
             effects += self._apply_interfaces(now)
         return _in_phases(effects)
+
+    def arrange(self, order: Iterable[str], now: float) -> None:
+        """Have the members in the order of the configuration, whatever was added when.
+
+        The first one decides between equal routers, so it has to be the same one on all directors.
+        `order` has the names of all members.
+        """
+        first = next(iter(self._members), None)
+        self._members = {name: self._members[name] for name in order}
+        if next(iter(self._members), None) != first:
+            self._first_heard_at = now  # not known of this one: let it listen first
 
     def stop(self, sentence: str, now: float) -> list[Effect]:
         """End the part of all members; they hand over in good order if active."""

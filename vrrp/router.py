@@ -97,6 +97,7 @@ class Router:
                     self._replay(known)
             self._members[settings.name].holding.managed.update(settings.all_addresses)
             self._members[settings.name].holding.managed_paths.update(settings.paths)
+        self._group.arrange([settings.name for settings in by_identity.values()], now)
         self._weigh(now)
         self._hands.wills_changed()
         self._work.set()

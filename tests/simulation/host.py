@@ -147,6 +147,7 @@ class Host:
                 elif (before := machine.settings) != settings:
                     group.configure(settings, self.clock())
                     check_reconfigured(self, machine, before.priority)
+            group.arrange([settings.name for settings in wanted.values()], self.clock())
             self._see_group(number)
             self._rearm(number)
         self.world.watch.configured(self)

@@ -146,6 +146,23 @@ def test_a_tie_only_the_second_member_can_see_is_decided_there() -> None:
     assert states(group) == [State.BACKUP, State.BACKUP]
 
 
+def test_who_decides_a_tie_does_not_depend_on_what_was_added_when() -> None:
+    # Found by the simulation: a reload without the first member and one with it left two directors
+    # with different first members, and each decided for the other one, for ever.
+    group = active_pair()
+    gone = group.remove("front", "not in the configuration any more", 1.0, others_stay=True)
+    assert "Release" not in kinds(gone)
+    group.add(settings("front", group="web"))
+    group.arrange(["front", "back"], 1.0)
+    group.handle("front", Up(FRONT_OURS), 1.0)
+    assert states(group) == [State.ACTIVE, State.ACTIVE]
+    # By address back would yield; but front, which has not listened for long, decides.
+    group.handle("back", heard(100, IPv4Address("198.51.100.99"), vrid=52), 1.5)
+    assert states(group) == [State.ACTIVE, State.ACTIVE]
+    on_front(group, 100, 1.6)
+    assert states(group) == [State.BACKUP, State.BACKUP]
+
+
 def test_a_goodbye_of_somebody_else_on_one_side_does_not_count_for_both() -> None:
     group = pair()
     on_front(group, 200, 1.0)

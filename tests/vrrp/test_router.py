@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
@@ -90,4 +90,14 @@ async def test_a_backup_has_nothing_to_leave() -> None:
     router.interface_changed("eth0")
     router.configure([])
     assert hands.left == []
+    router.stop()
+
+
+@pytest.mark.asyncio
+async def test_members_stand_as_in_the_configuration_whatever_came_when() -> None:
+    router = Router("web", Hands())
+    front, back = (replace(FRONT, name=name, vrid=vrid) for name, vrid in (("f", 51), ("b", 52)))
+    for wanted in ([front, back], [back], [front, back]):
+        router.configure(wanted)
+    assert list(router._group.members) == ["f", "b"]
     router.stop()
