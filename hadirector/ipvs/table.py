@@ -44,7 +44,7 @@ from hadirector.ipvs.model import (
     Traffic,
     VirtualAddress,
 )
-from hadirector.ipvs.modules import schedulers
+from hadirector.ipvs.modules import schedulers, told
 from hadirector.ipvs.netlink import (
     ANSWER_TIMEOUT_S,
     BATCH_MAX,
@@ -206,10 +206,9 @@ def _with_schedulers(failure: Failure) -> Failure:
     """A scheduler that is not there, with the list of those that are."""
     if failure.errno != errno.ENOENT or not isinstance(failure.step, AddService | SetService):
         return failure
-    known = schedulers()
-    if not known or failure.step.service.scheduler in known:
+    if failure.step.service.scheduler in schedulers():
         return failure
-    return replace(failure, detail=f"there are: {', '.join(known)}")
+    return replace(failure, detail=told())
 
 
 @contextmanager

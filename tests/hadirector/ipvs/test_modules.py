@@ -27,6 +27,12 @@ def test_loaded_and_loadable_modules_are_listed_once(
     monkeypatch.setattr(modules, "LOADED", loaded)
     monkeypatch.setattr(modules, "LIBRARY", tmp_path)
     assert modules.schedulers() == ("mh", "rr", "wlc")
+    assert modules.told() == "there are: mh, rr, wlc"
+    for listing in directory.iterdir():
+        listing.unlink()
+    assert modules.told() == (
+        f"loaded are: wlc; which others could be is not known, {directory} cannot be read"
+    )
 
 
 def test_where_nothing_tells_there_is_no_list(
@@ -35,3 +41,4 @@ def test_where_nothing_tells_there_is_no_list(
     monkeypatch.setattr(modules, "LOADED", tmp_path / "absent")
     monkeypatch.setattr(modules, "LIBRARY", tmp_path)
     assert modules.schedulers() == ()
+    assert modules.told() == ""
