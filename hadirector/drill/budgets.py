@@ -35,6 +35,18 @@ def all_down_ms(service: Service) -> float:
     return max(fall_ms(server.check or service.check) for server in service.servers)
 
 
+def held_ms(config: Config) -> float:
+    """From the loss of all servers and of the control probe to the weights being held."""
+    if config.brake is None:
+        return 0.0
+    return all_down_ms(config.services[0]) + 2 * config.brake.control.timing.timeout * 1000
+
+
+def cut_off_ms(config: Config) -> float:
+    """How long clients wait where all servers are cut off until that is seen, and then are back."""
+    return held_ms(config) + 3 * ALLOWANCE_MS
+
+
 def skew_ms(config: Config) -> float:
     """The longest skew of any backup: (256 - priority) / 256 of an interval (RFC 9568, 6.1)."""
     lowest = min(

@@ -42,6 +42,42 @@ def partition_heals(stage: Stage) -> None:
     stage.watch_clients()
 
 
+def servers_cut_off(stage: Stage) -> None:
+    """Nobody reaches the servers, nor the control probe: the weights are held until they are back.
+
+    While it lasts no client is answered; what is promised is that it ends with its cause.
+    """
+    names, table = list(stage.directors), stage.table(stage.active())
+    stage.cut_off_servers()
+    held_ms = stage.within(
+        budgets.held_ms(stage.config),
+        "the brakes of both directors hold",
+        lambda: all(stage.brake(name) == "holding" for name in names),
+    )
+    stage.within(
+        1000,
+        "the tables are as before",
+        lambda: all(stage.table(name) == table for name in names),
+    )
+    stage.note(f"servers and control probe cut off, all weights held after {held_ms:.0f} ms")
+    stage.note(f"why: {stage.reason_of(stage.service.servers[0])}")
+    stage.expect(not stage.quorum_met(), "the quorum is shown as met although no server is reached")
+    stage.reconnect_servers()
+    answered_by = stage.who_answers(within_ms=2000)
+    stage.note(f"reconnected, {answered_by} answers")
+    back_ms = stage.within(
+        max(
+            budgets.rise_ms(server.check or stage.service.check) for server in stage.service.servers
+        ),
+        "the brakes have let go",
+        lambda: all(stage.brake(name) == "ready" for name in names),
+    )
+    stage.note(f"the checks pass again, the brakes let go after {back_ms:.0f} ms")
+    stage.expect(
+        all(stage.table(name) == table for name in names), "the tables are not what they were"
+    )
+
+
 def slow_links(stage: Stage) -> None:
     """Every packet takes long, and not equally long: no reason to change sides."""
     _disturbed(stage, SLOW)

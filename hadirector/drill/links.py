@@ -47,13 +47,14 @@ class Netem:
 
 
 class Links:
-    """The cables of the directors by name; it knows which are not as they should be."""
+    """Cables of the directors by name, and of all servers; it knows what is not as it should be."""
 
     def __init__(self, built: BuiltWorld, machines: Mapping[str, Machine]) -> None:
         self._built = built
         self._machines = machines
         self._cut: set[str] = set()
         self._disturbed: set[str] = set()
+        self._servers_cut = False
 
     def cut(self, name: str) -> None:
         """Pull all cables of a director; its processes go on."""
@@ -79,8 +80,22 @@ class Links:
             self._on_both_ends(name, "qdisc del dev {} root")
             self._disturbed.discard(name)
 
+    def cut_servers(self) -> None:
+        """Pull the cables of all servers at once, as if the switch before them had died."""
+        self._servers_cut = True
+        for server in self._built.world.servers.values():
+            self._built.cut_cables(server.machine)
+
+    def plug_servers(self) -> None:
+        """Plug them in again."""
+        for server in self._built.world.servers.values():
+            self._built.plug_cables(server.machine)
+        self._servers_cut = False
+
     def heal(self) -> None:
         """All links as they should be."""
+        if self._servers_cut:
+            self.plug_servers()
         for name in sorted(self._cut):
             self.plug(name)
         for name in sorted(self._disturbed):

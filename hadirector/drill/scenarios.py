@@ -10,6 +10,7 @@ from hadirector.config.model import Config
 from hadirector.drill import budgets, faults, link_faults, moves
 from hadirector.drill.clients import Experience
 from hadirector.drill.stage import Stage
+from hadirector.lab.roles import server_addresses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +55,14 @@ def _sync(config: Config) -> str | None:
     return _pair(config)
 
 
+def _braked(config: Config) -> str | None:
+    if config.brake is None:
+        return "there is no brake in the file"
+    if config.brake.control.options.address not in server_addresses(config):
+        return "the lab has nothing at the address of the control probe but fallback servers"
+    return None
+
+
 def _unharmed(_config: Config) -> float:
     return budgets.UNHARMED_MS
 
@@ -87,6 +96,13 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 title="all servers die; come back",
                 act=faults.all_servers_die,
                 budget_ms=_all_down,
+            ),
+            Scenario(
+                name="servers-cut-off",
+                title="all servers and the control probe are cut off; come back",
+                act=link_faults.servers_cut_off,
+                budget_ms=budgets.cut_off_ms,
+                needs=_braked,
             ),
             Scenario(
                 name="director-killed",

@@ -103,6 +103,16 @@ class Stage(Scene):
         self._done(f"server {server} started")
         self._servers[str(server.address)].start()
 
+    def cut_off_servers(self) -> None:
+        """Pull the cables of all servers at once."""
+        self._done("all servers cut off")
+        self.links.cut_servers()
+
+    def reconnect_servers(self) -> None:
+        """Plug them in again."""
+        self._done("all servers reconnected")
+        self.links.plug_servers()
+
     def in_any(self, server: Server) -> bool:
         """Whether any director that has power has this server in its table."""
         return any(self._has(director, server) for director in self._powered())
@@ -307,6 +317,13 @@ class Stage(Scene):
         """Whether the active director shows the service's quorum as met."""
         services = self.directors[self.active()].status().get("services", [])
         return any(s["name"] == self.service.name and s["quorum"]["met"] for s in services)
+
+    def brake(self, name: str) -> str:
+        """What the brake of the service is doing on a director; empty where there is none."""
+        for service in self.directors[name].status().get("services", []):
+            if service["name"] == self.service.name and service["brake"]:
+                return str(service["brake"]["phase"])
+        return ""
 
     def reason_of(self, server: Server) -> str:
         """Why the active director has a server as it is."""
