@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hadirector.cli.client import RUNTIME_DIR
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_NO, EXIT_YES, CliError
+from hadirector.garbage import without_collection
 
 if TYPE_CHECKING:
     from hadirector.config.model import Config
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from hadirector.impact import Impact
     from hadirector.ipvs.control import Daemons
     from hadirector.ipvs.dataplane import Dataplane
+    from hadirector.ipvs.model import Table
     from hadirector.ipvs.steps import SetDestination
     from hadirector.ipvs.table import KernelTable
     from hadirector.ipvs.tuning import Change
@@ -145,17 +147,23 @@ def with_sync(ahead: Ahead, config: Config, node: str, running: Daemons) -> Ahea
 
 def look_ahead(config: Config, dataplane: Dataplane) -> Ahead:
     """Compare the file, all its servers up, with a table; raises CliError."""
-    from hadirector.departures import lowered
-    from hadirector.impact import Quorum, impact
     from hadirector.ipvs.dataplane import DataplaneError
-    from hadirector.plan import plan
-    from hadirector.pool import desired_table, everything_up, needed_servers
-    from hadirector.timed_drain import drain_of
 
     try:
         actual = asyncio.run(dataplane.read())
     except DataplaneError as error:
         raise CliError(str(error), error.remedy, EXIT_CANNOT) from error
+    with without_collection():
+        return _ahead(config, actual)
+
+
+def _ahead(config: Config, actual: Table) -> Ahead:
+    from hadirector.departures import lowered
+    from hadirector.impact import Quorum, impact
+    from hadirector.plan import plan
+    from hadirector.pool import desired_table, everything_up, needed_servers
+    from hadirector.timed_drain import drain_of
+
     desired = desired_table(everything_up(service) for service in config.services)
     ahead = plan(desired, actual, undeclared=config.undeclared)
     quorums = {
