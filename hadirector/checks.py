@@ -4,7 +4,7 @@ the verdict on a server means for a pool. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from checkers.base import Advice, Check, Target, Way
@@ -12,7 +12,7 @@ from checkers.health import State
 from checkers.view import CheckView
 from hadirector import pool
 from hadirector.config.model import HealthCheck, Server, Service, labels
-from hadirector.ipvs.model import Table, VirtualAddress
+from hadirector.ipvs.model import Destination, Table, VirtualAddress
 from hadirector.slow_start import Back
 
 _SEPARATOR = " "  # between a server's key and a check's label; in no server key
@@ -155,15 +155,36 @@ def serving(services: Iterable[Service], actual: Table, drained: Collection[str]
     Those of `drained` (server keys) have weight 0 by order, and were up when they were drained: to
     hold them for unknown after a restart would cut the connections that a drain is to spare.
     """
-    found: set[str] = set()
+    return {
+        key
+        for key, places in _in_table(services, actual)
+        if any(each.usable or key in drained for each in places)
+    }
+
+
+def quiet(services: Iterable[Service], actual: Table) -> set[str]:
+    """The servers of these services that the kernel has with weight 0.
+
+    Drained by their own wish, by `on_stop: drain`, by the file: nobody knows whether they are up,
+    but they may have connections, which they keep until their checks have spoken.
+    """
+    return {
+        key
+        for key, places in _in_table(services, actual)
+        if places and not any(each.usable for each in places)
+    }
+
+
+def _in_table(
+    services: Iterable[Service], actual: Table
+) -> Iterator[tuple[str, list[Destination]]]:
+    """Each server by its key, with the kernel's entries for it."""
     for service in services:
         entries = [(key, actual[key]) for key in service.listens if key in actual]
         for server in service.checked:
-            key = pool.server_key(service, server)
             places = (entry.destinations.get(server.behind(at)) for at, entry in entries)
-            if any(each is not None and (each.usable or key in drained) for each in places):
-                found.add(key)
-    return found
+            there = [each for each in places if each is not None]
+            yield pool.server_key(service, server), there
 
 
 def health_of(

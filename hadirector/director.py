@@ -23,7 +23,7 @@ from hadirector.answers import Present
 from hadirector.api.app import serve
 from hadirector.brakes import Brakes
 from hadirector.channel import Channel
-from hadirector.checks import CheckRegister, serving
+from hadirector.checks import CheckRegister, quiet, serving
 from hadirector.config.codec import config_from_json, digest_of
 from hadirector.config.model import Config
 from hadirector.desk import ByHand, Desk, turn_told
@@ -184,7 +184,7 @@ class Director:
         checks, fresh = self._checks.adopt(config.services)
         self._overrides.keep_only(checks.keys())
         self._verdicts.update(checks, serving(fresh, actual, self._overrides.drained))
-        self._pools.adopt(config.services, checks)
+        self._pools.adopt(config.services, checks, quiet(fresh, actual))
         self._brakes.adopt(config.brake, config.services)
         self._brakes.renewed(fresh)
         self._hooks.adopt(config.hooks)

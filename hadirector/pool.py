@@ -41,6 +41,7 @@ class Health:
     reason: str
     advice: Advice | None = None  # of a server that is up: the weight it asks for
     back: Back | None = None  # None: it was never away
+    quiet: bool = False  # while nothing is known: it was found in the table with weight 0
     held: str = ""  # why it keeps its weight although it is down, by the brake; "": it does not
     course: Course | None = None  # of a server whose weight is steered
     mean_ms: float | None = None  # how quickly it answers, where its weight depends on that
@@ -222,7 +223,7 @@ def _member(
     disabled = any(order.order is Order.DISABLE for order in orders)
     up = bool(state.up) and not disabled
     held = state.up is False and bool(state.held) and not disabled
-    stays = not state.up and not held and not disabled and server.on_fail is OnFail.WEIGHT_0
+    stays = not state.up and not held and not disabled and _stays(server, state)
     due = ordered_weight(server.weight, state.advice, orders) if up or held else 0
     if (up or held) and state.course is not None and not orders:
         due = state.course.weight
@@ -235,7 +236,8 @@ def _member(
     if (up or held) and state.course is not None:
         reason += _steered(service, state, state.course)
     if stays:
-        reason += "; stays with weight 0 (on_fail)"
+        by = "on_fail" if server.on_fail is OnFail.WEIGHT_0 else "as it was found"
+        reason += f"; stays with weight 0 ({by})"
     if orders:
         reason = f"{', '.join(map(str, orders))}; its check: {reason}"
     return Member(
@@ -250,6 +252,11 @@ def _member(
         grows_in_s=start.next_in_s,
         held=held,
     )
+
+
+def _stays(server: config.Server, state: Health) -> bool:
+    """Whether a server that is not up is kept in the table for the connections that it has."""
+    return server.on_fail is OnFail.WEIGHT_0 or (state.up is None and state.quiet)
 
 
 def _steered(service: config.Service, state: Health, course: Course) -> str:

@@ -10,7 +10,7 @@ Time (seconds of one monotonic clock) comes in as an argument. Never: I/O; a wor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from checkers.base import Advice
@@ -46,10 +46,20 @@ class Pools:
         self.by_name: dict[str, Pool] = {}  # in the order of the configuration
         self.quorums: dict[str, bool] = {}
         self._spoken: set[str] = set()  # the services whose quorum can be lost
+        self._quiet: set[str] = set()
         self.swung: list[Pool] = []  # those whose quorum changed in the last `decide`
 
-    def adopt(self, services: Iterable[Service], servers: Mapping[str, object]) -> None:
-        """Go by these services from now on; `servers` holds their server keys."""
+    def adopt(
+        self,
+        services: Iterable[Service],
+        servers: Mapping[str, object],
+        quiet: Collection[str] = (),
+    ) -> None:
+        """Go by these services from now on; `servers` holds their server keys.
+
+        `quiet`: those that are new, and found in the kernel's table with weight 0.
+        """
+        self._quiet = (self._quiet | set(quiet)) & servers.keys()
         before, self._services = self._services, {one.name: one for one in services}
         for name, service in before.items():
             if self._services.get(name) is not service:
@@ -153,8 +163,8 @@ class Pools:
     def _health(self, key: str, now: float) -> pool.Health:
         advice, back = self.advice.get(key), self.returns.back(key, now)
         health = health_of(self._view(key), advice, back)
-        held = self._held(key)
-        return replace(health, held=held) if held else health
+        held, quiet = self._held(key), key in self._quiet
+        return replace(health, held=held, quiet=quiet) if held or quiet else health
 
     def _wanted(self, key: str, server: Server, service: Service) -> int:
         """The weight that a server should have, by what it asks for and how quickly it answers."""

@@ -9,7 +9,7 @@ from checkers.base import Check, Target, Timing
 from checkers.health import State
 from checkers.tcp import TcpOptions
 from checkers.view import CheckView
-from hadirector.checks import CheckRegister, ServerView, checks_of, health_of, serving
+from hadirector.checks import CheckRegister, ServerView, checks_of, health_of, quiet, serving
 from hadirector.config.model import HealthCheck
 from hadirector.ipvs.model import Destination, DestinationKey, Table
 from hadirector.pool import desired_table, everything_up
@@ -39,6 +39,13 @@ def test_a_servers_own_check_goes_before_its_services() -> None:
 def test_what_the_kernel_serves_already_counts_as_up() -> None:
     assert serving([WEB], SERVED) == {FIRST, SECOND}
     assert serving([WEB], Table()) == set()
+
+
+def test_what_the_kernel_has_with_weight_zero_is_quiet() -> None:
+    first = DestinationKey(ip_address("198.51.100.21"), 80)
+    drained = Table.of((SERVED[WEB.listen].service, [Destination(first, weight=0)]))
+    assert quiet([WEB], drained) == {FIRST}
+    assert quiet([WEB], SERVED) == quiet([WEB], Table()) == set()
 
 
 def test_a_server_of_weight_zero_or_of_another_service_does_not() -> None:

@@ -2,6 +2,7 @@
 outlast a restart and a reload.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -10,6 +11,8 @@ import pytest
 from hadirector import messages
 from hadirector.cli.errors import CliError
 from hadirector.ipvs.memory import MemoryTable
+from hadirector.ipvs.model import Table
+from hadirector.ipvs.steps import DeleteDestination, Step
 from tests.hadirector.pair import write_pair
 from tests.hadirector.test_director import Daemon, Status, daemon, listening, port_of
 
@@ -69,6 +72,44 @@ async def test_a_drained_server_outlasts_a_restart_and_a_reload_without_a_write(
             write_pair(one.file, ports)
             await one.asked("/reload", "POST")
             await one.until(lambda _: one.weights() == {kept: 1, drained: 1})
+
+
+class Kept(MemoryTable):
+    """A table that notes which servers are taken out of it."""
+
+    def __init__(self, table: Table) -> None:
+        super().__init__(table)
+        self.removed: list[str] = []
+
+    def step(self, step: Step) -> int:
+        if isinstance(step, DeleteDestination):
+            self.removed.append(str(step.before.key))
+        return super().step(step)
+
+
+@pytest.mark.asyncio
+async def test_what_is_drained_by_nobodys_order_is_not_cut_off_by_a_restart(tmp_path: Path) -> None:
+    """As after `on_stop: drain`: weight 0 until its check has spoken, and never out."""
+    async with listening() as first, listening() as second:
+        ports = [port_of(first), port_of(second)]
+        table = MemoryTable()
+        async with daemon(tmp_path, ports, table) as one:
+            await one.hears(messages.Ready)
+        entries = {
+            key: replace(
+                entry,
+                destinations={
+                    name: replace(there, weight=0) for name, there in entry.destinations.items()
+                },
+            )
+            for key, entry in table.table.items()
+        }
+        (tmp_path / "health.json").unlink()  # what was found before is not known
+        kept = Kept(Table(entries))
+        async with daemon(tmp_path, ports, kept) as one:
+            await one.hears(messages.Ready)
+            await one.until(lambda _: [*one.weights().values()] == [1, 1])
+        assert kept.removed == []
 
 
 @pytest.mark.asyncio

@@ -83,6 +83,17 @@ def test_a_server_that_is_not_up_may_stay_with_weight_0(state: pool.Health) -> N
     assert (built.up, built.quorum_met, built.members[0].up) == (1, False, False)
 
 
+def test_what_was_found_with_weight_0_stays_so_until_its_checks_have_spoken() -> None:
+    built = pool.build(WEB, {FIRST: replace(UNKNOWN, quiet=True), SECOND: UP})
+    assert weights(built) == {"198.51.100.21:80": 0, "198.51.100.22:80": 3}
+    assert built.members[0].reason == "no result yet; stays with weight 0 (as it was found)"
+    assert built.up == 1
+    down = pool.build(WEB, {FIRST: replace(DOWN, quiet=True), SECOND: UP})
+    assert weights(down) == {"198.51.100.22:80": 3}
+    up = pool.build(WEB, {FIRST: replace(UP, quiet=True), SECOND: UP})
+    assert weights(up) == {"198.51.100.21:80": 1, "198.51.100.22:80": 3}
+
+
 def test_a_server_that_stays_keeps_no_fallback_out_and_nobody_from_disabling_it() -> None:
     asked = service(stays(21), fallback=server(29))
     assert weights(pool.build(asked, {FIRST: DOWN})) == {
