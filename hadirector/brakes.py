@@ -94,14 +94,14 @@ class Brakes:
     def passed(self, key: str) -> None:
         """A check of this server has passed."""
         name = _service(key)
-        serving = self._serving[name]
-        if key not in serving and key in self._servers[name] and self._is_up(key):
+        servers, serving = self._servers.get(name, set()), self._serving.get(name, set())
+        if key not in serving and key in servers and self._is_up(key):
             serving.add(key)
 
     def turned(self, key: str, state: State) -> bool:
         """The verdict on this server changed; whether it is held, or was until now."""
         name = _service(key)
-        if key not in self._servers[name]:
+        if key not in self._servers.get(name, ()):
             return False
         brake, serving = self._brakes.get(name), self._serving[name]
         served = key in serving

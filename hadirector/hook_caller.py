@@ -23,7 +23,7 @@ from hadirector.hooks import Happened, Occasion, ServiceHook
 from hadirector.journal import Journal
 from hadirector.pool import Pool, server_key
 from hadirector.pools import Pools
-from vrrp.typed_json import read_dataclass, read_line, write_line
+from vrrp.typed_json import MessageError, read_dataclass, read_line, write_line
 
 KIND: Final = "hook"
 RESTART_S: Final = 1.0
@@ -82,7 +82,7 @@ class HookCaller:
             await self._needed.wait()
             try:
                 await self._live_with_child()
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, MessageError) as error:
                 self._journal.add(KIND, f"the helper for hooks cannot be kept: {error}")
             await asyncio.sleep(RESTART_S)
 
@@ -103,8 +103,9 @@ class HookCaller:
         finally:
             self._writer = None
             writer.close()
-        child.kill()
-        child.wait()
+            if child.returncode is None:
+                child.kill()
+                child.wait()
         self._journal.add(KIND, "the helper for hooks has ended; another one is started")
 
     def _replay(self, hooks: tuple[ServiceHook, ...]) -> None:

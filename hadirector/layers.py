@@ -23,7 +23,10 @@ def layers(member: Member, state: str | None) -> str:
 
 
 def undoings(name: str, member: Member) -> Iterator[str]:
-    """What would take back each order that was given by hand."""
+    """What would end the brake's hold, and take back each order that was given by hand."""
+    if member.held:
+        service = name.partition("/")[0]
+        yield f"the brake lets go when the check passes, or by `hadirector believe {service}`"
     for one in member.overrides:
         command = _UNDOING.get(one.order, "enable {}").format(name)
         yield f"`hadirector {command}` takes back: {one}"

@@ -90,6 +90,7 @@ async def test_when_the_control_fails_too_the_weights_are_held_until_the_servers
         assert any("`hadirector believe web` ends it" in each for each in held["trouble"])
         explained = await now.one.asked(f"/explain?what=web/{next(iter(now.full))}")
         assert "its weight is held by the brake: the control probe fails" in str(explained)
+        assert "or by `hadirector believe web`" in str(explained["because"])
         port = port_of_text(now)
         async with await answering(port, "127.0.0.2"):
             await now.told("passes again: the servers have 10 s")
