@@ -31,6 +31,7 @@ FORWARDING = ("server-dies", "power-loss")
 BOTH = ("server-dies", *ELECTING)
 DIFFERENCES = {
     **dict.fromkeys(("dr", "tun", "tun6", "udp"), FORWARDING),
+    "pools": ("all-servers-die",),
     "brake": ("all-servers-die", "servers-cut-off"),
     "peer": ("switchover", "switchover-interrupted", "director-returns"),
     **dict.fromkeys(("trackers", "unicast", "v2", "vmac"), ELECTING),
