@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.prerequisites import require
-from tests.vrrp.world import World, eventually
+from tests.vrrp.world import World, eventually, open_place
 
 CONFIGURATION = """
 nodes:
@@ -111,21 +111,17 @@ def everybody(pid: int) -> list[int]:
     return found
 
 
-def test_hooks_for_the_end_are_not_cut_short_by_a_service_manager(tmp_path: Path) -> None:
+def test_hooks_for_the_end_are_not_cut_short_by_a_service_manager() -> None:
     """It signals all processes at once, and again what is left when the first one has ended."""
     require(namespaces=True)
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o755)
-    tmp_path.chmod(0o777)  # hooks run as nobody
-    told = tmp_path / "told"
-    script = f"test $VRRP_STATE != init || sleep 4; echo $VRRP_STATE >> {told}"
-    file = tmp_path / "vrrp.yaml"
-    hook = f"hooks: [{{command: [/bin/sh, -c, '{script}']}}]"
-    file.write_text(CONFIGURATION.replace("vrid: 51", f"vrid: 51, {hook}"))
-    with World() as world:
+    with open_place() as place, World() as world:
+        told, file = place / "told", place / "vrrp.yaml"
+        script = f"test $VRRP_STATE != init || sleep 4; echo $VRRP_STATE >> {told}"
+        hook = f"hooks: [{{command: [/bin/sh, -c, '{script}']}}]"
+        file.write_text(CONFIGURATION.replace("vrid: 51", f"vrid: 51, {hook}"))
         host, other = world.host("lb1"), world.host("lb2")
         world.link({host: "192.0.2.11/24", other: "192.0.2.12/24"})
-        run = ("run", str(file), "--node", "lb1", "--state-dir", str(tmp_path / "state"))
+        run = ("run", str(file), "--node", "lb1", "--state-dir", str(place / "state"))
         daemon = host.start(*PROGRAM, *run)
         eventually(lambda: told.exists() and "active" in told.read_text(), "the hook is told")
         for pid in everybody(daemon.pid):

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.prerequisites import require
-from tests.vrrp.world import Host, WorkerProcess, World, eventually
+from tests.vrrp.world import Host, WorkerProcess, World, eventually, open_place
 from vrrp.config import RouterSettings
 from vrrp.events import State
 from vrrp.hooks import Hook
@@ -53,13 +52,8 @@ def start(world: World) -> Iterator[StartWorker]:
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory that everybody may look into and write to.
-
-    Not below pytest's own, which every session on this host closes to other users again.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o777)
-        yield Path(name)
+    with open_place() as directory:
+        yield directory
 
 
 def front(priority: int, *track: Tracker, **more: Any) -> RouterSettings:

@@ -13,8 +13,10 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -44,6 +46,17 @@ def eventually(holds: Callable[[], bool], what: str, within_s: float = PATIENCE_
     while not holds():
         assert time.monotonic() < give_up, f"not within {within_s} s: {what}"
         time.sleep(0.01)
+
+
+@contextmanager
+def open_place() -> Iterator[Path]:
+    """A directory that everybody may look into and write to: hooks and scripts run as nobody.
+
+    Not below pytest's own, which every session on this host closes to other users again.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o777)
+        yield Path(name)
 
 
 class Host:
