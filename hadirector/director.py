@@ -16,14 +16,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from checkers.base import Result
-from checkers.health import State, Transition
-from hadirector import declared, limits, messages, pool
+from hadirector import declared, limits, messages
 from hadirector.answers import Present
 from hadirector.api.app import serve
-from hadirector.brakes import Brakes
+from hadirector.care import ADVICE, Care
 from hadirector.channel import Channel
-from hadirector.checks import CheckRegister, quiet, serving
 from hadirector.config.codec import config_from_json, digest_of
 from hadirector.config.model import Config
 from hadirector.desk import ByHand, Desk, turn_told
@@ -31,7 +28,6 @@ from hadirector.drains import Drains
 from hadirector.elections import told_to_worker
 from hadirector.health_store import HealthStore
 from hadirector.hearing import hear_processes, hear_vrrp
-from hadirector.hook_caller import HookCaller
 from hadirector.ipvs.dataplane import Dataplane, DataplaneError
 from hadirector.ipvs.model import Table
 from hadirector.journal import Journal
@@ -40,7 +36,6 @@ from hadirector.looking import Looks, may_wait
 from hadirector.overrides import ENABLE, OverrideStore
 from hadirector.peer.room import PeerRoom, Reach
 from hadirector.pool import Order
-from hadirector.pools import Pools
 from hadirector.reconciler import HEALTH, Reconciler, Turn
 from hadirector.rereading import Rereading
 from hadirector.router_answers import Json
@@ -48,10 +43,8 @@ from hadirector.sync_keeper import SyncKernel
 from hadirector.timed_drain import drain_of
 from hadirector.turns import AUDIT, Asked, TurnRequests
 from hadirector.upkeep import ROLE, SENT, Upkeep
-from hadirector.verdicts import Verdicts
 from vrrp import messages as vrrp_messages
 
-ADVICE = "advice"
 RELOAD = "reload"
 _KNOWN = frozenset({HEALTH, ADVICE, RELOAD, ROLE, SENT, *Order, ENABLE})
 """Reasons for a turn that come with what changed; for any other the table is read first."""
@@ -74,14 +67,12 @@ class Director:
         self._journal = Journal(Path(told.state_dir) / "journal.ndjson")
         self._overrides = OverrideStore(self._runtime_dir, self._journal)
         self._health = HealthStore(Path(told.state_dir), self._journal)
-        self._verdicts = Verdicts(self._journal, self._health, self._transition, self._result)
-        self._checks = CheckRegister()
-        self._brakes = Brakes(self._journal, self._unsettled, self._verdicts.is_up)
-        self._pools = Pools(self._verdicts.view, self._brakes.held)  # its times are the loop's
+        self._turns = TurnRequests[Turn]()
+        self._care = Care(told.node, self._journal, self._overrides, self._health, self._turns.ask)
+        self._pools = self._care.pools
         self._dataplane = dataplane
         self._reconciler = Reconciler(dataplane, self._journal)
         self._on_stop = OnStop.KEEP
-        self._turns = TurnRequests[Turn]()
         self._upkeep = Upkeep(
             told.node, self._runtime_dir, self._journal, again=self._turns.ask, kernel=kernel
         )
@@ -104,7 +95,7 @@ class Director:
             digest=digest_of(told.config),
             started_at=now,
             loaded_at=now,
-            checks=self._verdicts.views,
+            checks=self._care.verdicts.views,
         )
         reach = Reach(
             runtime_dir=self._runtime_dir,
@@ -113,14 +104,13 @@ class Director:
             to_vrrp=self._to_vrrp,
             gather=self._gather,
         )
-        self._hooks = HookCaller(told.node, self._journal, self._pools, self._verdicts.views)
         self._pair = PeerRoom(self._present, self._journal, reach)
         self._desk = Desk(
             self._present,
             self._journal,
             turns=self._turns,
             reloads=self._reloads,
-            hand=ByHand(self._overrides, self._verdicts, self._pools, self._brakes),
+            hand=ByHand(self._overrides, self._care.verdicts, self._pools, self._care.brakes),
             refresh=self._refresh,
         )
 
@@ -132,10 +122,10 @@ class Director:
             asyncio.create_task(task, name=name)
             for name, task in (
                 ("heartbeat", self._beat()),
-                ("checks", self._verdicts.scheduler.run()),
-                ("memory", self._verdicts.keep()),
-                ("brake", self._brakes.run()),
-                ("hooks", self._hooks.run()),
+                ("checks", self._care.verdicts.scheduler.run()),
+                ("memory", self._care.verdicts.keep()),
+                ("brake", self._care.brakes.run()),
+                ("hooks", self._care.hooks.run()),
                 ("table", self._keep_the_table()),
                 ("reload", self._keep_the_configuration()),
                 ("peer", self._pair.run()),
@@ -154,7 +144,7 @@ class Director:
             await asyncio.gather(listening, *work, return_exceptions=True)
             if not self._pair.orders.pause_sentence:
                 await asyncio.gather(self._upkeep.stop(), self._leave())
-            await self._verdicts.aclose()
+            await self._care.verdicts.aclose()
             await end_api()
 
     async def _leave(self) -> None:
@@ -176,27 +166,17 @@ class Director:
                 actual = await self._reconciler.read()
             except DataplaneError as error:
                 self._table_failed(error)
-        self._check(self._present.config, actual)
+        self._care.adopt(self._present.config, actual)
         self._turns.ask("start")
 
-    def _check(self, config: Config, actual: Table) -> None:
-        """Have the servers of this configuration checked; those in the table count as up."""
-        checks, fresh = self._checks.adopt(config.services)
-        self._overrides.keep_only(checks.keys())
-        self._verdicts.update(checks, serving(fresh, actual, self._overrides.drained))
-        self._pools.adopt(config.services, checks, quiet(fresh, actual))
-        self._brakes.adopt(config.brake, config.services)
-        self._brakes.renewed(fresh)
-        self._hooks.adopt(config.hooks)
-
     async def _say_when_ready(self) -> None:
-        await self._verdicts.first_round.wait()
+        await self._care.verdicts.first_round.wait()
         while True:
             with suppress(DataplaneError):  # told and tried again by the task that owns the table
                 turn = await self._turns.ask_and_wait("first round of checks")
                 break
         self._present.ready = True
-        self._hooks.ready()
+        self._care.ready()
         self._tell_quorums()
         if self._told.adopting and self._present.digest == digest_of(self._told.config):
             self._tell_adopted(self._present.config, self._told.config)
@@ -277,7 +257,7 @@ class Director:
         self._grow = None if due is None else loop.call_at(due, self._turns.ask, HEALTH)
 
     def _journal_quorum(self) -> None:
-        self._hooks.swung(self._pools.swung)
+        self._care.hooks.swung(self._pools.swung)
         for now in self._pools.swung:
             name, verb = now.service.name, "has" if now.quorum_met else "has lost"
             self._journal.add("quorum", f"{name} {verb} its quorum: {now.sentence}", subject=name)
@@ -330,42 +310,8 @@ class Director:
         present.config, present.digest, present.loaded_at = config, digest, time.time()
         for gone in present.routers.keys() - {router.name for router in config.virtual_routers}:
             del present.routers[gone]
-        self._check(config, self._reconciler.actual)
+        self._care.adopt(config, self._reconciler.actual)
         self._pair.adopt(config)
-
-    # Checks
-
-    def _transition(self, key: str, transition: Transition) -> None:
-        """The verdict on a server changed: let the table follow."""
-        was_away = transition.before is State.DOWN or self._present.ready
-        was_held = self._brakes.turned(key, transition.after)
-        self._hooks.turned(key, transition)
-        came_back = transition.after is State.UP and was_away and not was_held
-        self._pools.returns.note(key, came_back=came_back, now=asyncio.get_running_loop().time())
-        self._unsettled(key)
-
-    def _unsettled(self, key: str) -> None:
-        """The service of this server is to be decided anew."""
-        self._pools.touch(key)
-        self._turns.ask(HEALTH)
-
-    def _result(self, key: str, result: Result) -> None:
-        """A server that is up may ask for another weight."""
-        if result.healthy:
-            self._brakes.passed(key)
-        advised = self._pools.advice
-        if result.healthy and self._pools.measured(key, result.latency_ms):
-            self._turns.ask(ADVICE)
-        if not result.healthy or result.advice == advised.get(key):
-            return
-        if result.advice is None:
-            del advised[key]
-            self._journal.add("server", f"{key} asks for no other weight any more", subject=key)
-        else:
-            advised[key] = result.advice
-            self._journal.add("server", f"{key}: {pool.describe(result.advice)}", subject=key)
-        self._pools.touch(key)
-        self._turns.ask(ADVICE)
 
     # What the supervisor says
 
@@ -434,4 +380,4 @@ class Director:
             present.trouble.pop(about, None)
             if sentence:
                 present.trouble[about] = sentence
-        present.brake = self._brakes.told()
+        present.brake = self._care.brakes.told()
