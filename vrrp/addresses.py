@@ -104,11 +104,12 @@ class Interfaces:
 
     async def watch(self, names: frozenset[str]) -> None:
         """Watch exactly these interfaces; their snapshots are there when this returns."""
-        missing = [name for name in names if name not in self._snapshots]
-        for name in [name for name in self._snapshots if name not in names]:
-            del self._snapshots[name]
-        for name in missing:
-            self._snapshots[name] = Interface(name=name, problem=f"interface {name} is missing")
+        async with self._exclusive:  # not while they are read
+            missing = [name for name in names if name not in self._snapshots]
+            for name in [name for name in self._snapshots if name not in names]:
+                del self._snapshots[name]
+            for name in missing:
+                self._snapshots[name] = Interface(name=name, problem=f"interface {name} is missing")
         await self._try_reading()
 
     async def run(self) -> None:
