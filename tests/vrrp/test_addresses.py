@@ -61,14 +61,13 @@ async def test_what_is_watched_may_change_while_it_is_read() -> None:
     few = frozenset({"lo"})
     many = few | {f"none{number}" for number in range(20)}
 
-    async def read() -> None:
-        for _ in range(20):
-            await interfaces._try_reading()
-
-    reading = asyncio.create_task(read())
-    for names in (many, few) * 10:
-        await interfaces.watch(names)
-    await reading
+    for moment in range(30):  # of a reading
+        await interfaces.watch(many)
+        reading = asyncio.create_task(interfaces._try_reading())
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        await interfaces.watch(few)
+        await reading
     interfaces.close()
     assert trouble == []
     assert interfaces["lo"].index == 1
