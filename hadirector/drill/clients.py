@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass
 
 from hadirector.lab.probes import INTERVAL_S, PROBE_BOUND_S, Client, Kept
-from hadirector.lab.samples import Sample, Summary, summarise
+from hadirector.lab.samples import Sample, Summary, held_against_somebody, summarise
 
 POLL_S = 0.05
 ANSWERED_LATELY_S = 0.5
@@ -113,8 +113,9 @@ class Clients:
 
     def _faults(self, until: float) -> list[str]:
         faults = []
+        counting = held_against_somebody(self._samples, self._reference, tick_s=INTERVAL_S)
         for judgement in self._judgements:
-            summary = summarise(self._samples, since=judgement.since, until=until)
+            summary = summarise(counting, since=judgement.since, until=until)
             blamed = [
                 f"{count} {word}"
                 for word, count in summary.failures.items()

@@ -6,6 +6,7 @@ may take a probe that is still under way for a lost one: only finished probes ar
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,6 +91,23 @@ def summarise(
         failures=dict(Counter(s.failure for s in sent if s.answered_at is None)),
         latency_ms_median=latencies[len(latencies) // 2] * 1000 if latencies else None,
     )
+
+
+def held_against_somebody(
+    samples: Iterable[Sample], reference: Iterable[Sample], *, tick_s: float
+) -> list[Sample]:
+    """All samples but those that were lost because the whole machine stood still.
+
+    That is what it was where a probe of the reference, sent within a tick of it, was lost as well.
+    """
+    silent = sorted(sample.sent_at for sample in reference if sample.answered_at is None)
+
+    def is_excused(sample: Sample) -> bool:
+        nearest = bisect_left(silent, sample.sent_at - tick_s)
+        near = nearest < len(silent) and silent[nearest] <= sample.sent_at + tick_s
+        return sample.answered_at is None and near
+
+    return [sample for sample in samples if not is_excused(sample)]
 
 
 def _stalls(times: Sequence[float], tick_s: float | None) -> list[tuple[float, float]]:

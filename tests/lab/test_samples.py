@@ -1,6 +1,6 @@
 import pytest
 
-from hadirector.lab.samples import Sample, summarise
+from hadirector.lab.samples import Sample, held_against_somebody, summarise
 
 
 def answered(sent_at: float, answered_at: float, server: str = "one") -> Sample:
@@ -95,3 +95,10 @@ def test_a_server_beside_that_answers_all_along_takes_nothing_out() -> None:
         [*samples, answered(1.5, 1.501)], since=1.0, until=1.6, tick_s=0.01, reference=beside
     )
     assert spans.longest_gap_ms == pytest.approx(500)
+
+
+def test_what_was_lost_while_the_machine_stood_still_is_held_against_nobody() -> None:
+    samples = [answered(1.0, 1.001), lost(1.01), lost(1.02), lost(1.5), lost(1.51, "refused")]
+    beside = [answered(1.0, 1.001), lost(1.013), answered(1.02, 1.03), answered(1.5, 1.501)]
+    left = held_against_somebody(samples, beside, tick_s=0.01)
+    assert [sample.sent_at for sample in left] == [1.0, 1.5, 1.51]
