@@ -1,4 +1,5 @@
-"""A drain that ends by itself, and a stop that flushes, on a real kernel with real clients.
+"""A drain that ends by itself, a server that left the file, and a stop that flushes, on a real
+kernel with real clients.
 
 How it works: a director process whose table is this kernel's runs in a namespace that has clients,
 virtual address and servers on its loopback interface.
@@ -65,17 +66,25 @@ def rules() -> list[str]:
 
 
 class Speaker(asyncio.Protocol):
-    """Says its address to whoever connects, and keeps the connection until the client goes."""
+    """Says its address to whoever connects or says anything, until the client goes."""
 
     def __init__(self, address: str, present: dict[asyncio.Transport, asyncio.Event]) -> None:
         self._address = address
         self._present = present
         self._gone = asyncio.Event()
+        self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
         self._present[transport] = self._gone
-        transport.write(self._address.encode() + b"\n")
+        self._speak()
+
+    def data_received(self, _: bytes) -> None:
+        self._speak()
+
+    def _speak(self) -> None:
+        self._transport.write(self._address.encode() + b"\n")
 
     def connection_lost(self, _: Exception | None) -> None:
         self._gone.set()
@@ -99,10 +108,21 @@ async def hang_up(writer: asyncio.StreamWriter) -> None:
         await writer.wait_closed()
 
 
-async def connect(stack: AsyncExitStack) -> tuple[str, asyncio.StreamWriter]:
+async def hear(reader: asyncio.StreamReader) -> str:
+    return (await asyncio.wait_for(reader.readline(), 5)).decode().strip()
+
+
+async def open_to_web(
+    stack: AsyncExitStack,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     reader, writer = await asyncio.wait_for(asyncio.open_connection(VIP, 80), 5)
     stack.push_async_callback(hang_up, writer)
-    return (await asyncio.wait_for(reader.readline(), 5)).decode().strip(), writer
+    return reader, writer
+
+
+async def connect(stack: AsyncExitStack) -> tuple[str, asyncio.StreamWriter]:
+    reader, writer = await open_to_web(stack)
+    return await hear(reader), writer
 
 
 def first_of(status: Status) -> Status:
@@ -140,6 +160,44 @@ async def test_a_drain_waits_for_the_last_client_and_the_stop_flushes(tmp_path: 
             assert rules() == []
             journal = (tmp_path / "journal.ndjson").read_text()
             assert "stop: 1 services removed, and the table is empty" in journal
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_server_that_left_the_file_keeps_its_client(tmp_path: Path, waits: bool) -> None:
+    """It goes when the client has gone; where nobody is to be waited for, at once."""
+    settings = FILE + f"drain_removed: {'60s' if waits else '0s'}\n"
+    file = tmp_path / "pair.yaml"
+    file.write_text(settings)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(server(FIRST))
+        await stack.enter_async_context(server(SECOND))
+        with closing(KernelTable()) as table:
+            one = Daemon(tmp_path, MemoryTable(), table)
+            await one.start()
+            await one.hears(messages.Ready)
+            clients = [await open_to_web(stack) for _ in range(2)]
+            of = {await hear(reader): (reader, writer) for reader, writer in clients}
+            assert of.keys() == {FIRST, SECOND}
+            file.write_text(settings.replace(f'"{FIRST}:8080", ', ""))
+            reply = await one.asked("/reload", "POST")
+            assert reply["accepted"]
+            found = [rule for rule in rules() if f"{FIRST}:8080" in rule]
+            assert [" -w 0" in rule for rule in found] == ([True] if waits else [])
+            assert {(await connect(stack))[0] for _ in range(3)} == {SECOND}
+            if waits:
+                reader, writer = of[FIRST]
+                # Several readings of the table later, its client is still there, and so is it.
+                at = (await one.asked("/status"))["table"]["at"]
+                await one.until(lambda status: status["table"]["at"] > at + 2)
+                writer.write(b"still there?\n")
+                assert await hear(reader) == FIRST
+                assert any(f"{FIRST}:8080" in rule for rule in rules())
+                began = time.monotonic()
+                writer.close()
+                await one.until(lambda _: not any(f"{FIRST}:8080" in rule for rule in rules()))
+                print(f"removed {time.monotonic() - began:.1f} s after its last client")
+            await one.stop()
 
 
 @pytest.mark.asyncio
