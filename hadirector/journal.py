@@ -2,12 +2,15 @@
 
 Every transition, repair, refusal and fault becomes one event. The newest stay in memory for the
 API, those of the process before included; all are appended to a file of one JSON object a line,
-and shown on standard error for the host's own log. A full disk must never stop a director, so a
+and shown on standard error for the host's own log. Thousands of servers may change at once, so that
+within an event loop the lines of one turn of it are one write, made before the loop waits again; no
+event is left out. A full disk must never stop a director, so a
 file that cannot be written is noted (once, and on the journal itself) while everything goes on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -51,6 +54,7 @@ class Journal:
         self._clock = clock
         self._file_bytes_max = file_bytes_max
         self._log = Log()
+        self._waiting: list[bytes] = []  # lines of this turn of the event loop
         self._events = deque(_recall(path), maxlen=limits.JOURNAL_EVENTS_MAX)
         self.trouble: str | None = None  # why the file cannot be written, while it cannot
 
@@ -72,7 +76,8 @@ class Journal:
             details=details,
         )
         self._keep(event)
-        self._append(event)
+        if self._path is not None:
+            self._append(self._path, event)
         return event
 
     def newest(self, count: int) -> list[Event]:
@@ -84,35 +89,46 @@ class Journal:
         about = {"subject": event.subject} if event.subject else {}
         self._log.info(event.sentence, kind=event.kind, **about)
 
-    def _append(self, event: Event) -> None:
-        if self._path is None:
-            return
-        line = json.dumps(asdict(event), default=str) + "\n"
+    def _append(self, path: Path, event: Event) -> None:
+        self._waiting.append((json.dumps(asdict(event), default=str) + "\n").encode())
         try:
-            self._write(self._path, line.encode())
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nobody would come back to it
+            self._flush(path)
+            return
+        if len(self._waiting) >= limits.JOURNAL_LINES_AT_ONCE_MAX:
+            self._flush(path)
+        elif len(self._waiting) == 1:
+            loop.call_soon(self._flush, path)
+
+    def _flush(self, path: Path) -> None:
+        lines, self._waiting = b"".join(self._waiting), []
+        if not lines:
+            return  # they were too many to wait for the end of the turn
+        try:
+            self._write(path, lines)
         except OSError as error:
             if self.trouble is None:
-                self.trouble = f"{self._path} cannot be written: {error.strerror}"
+                self.trouble = f"{path} cannot be written: {error.strerror}"
                 self._keep(Event(kind="journal", sentence=self.trouble, at=self._clock()))
         else:
             if self.trouble is not None:
                 self.trouble = None
-                self._keep(
-                    Event(kind="journal", sentence=f"{self._path} is written again", at=event.at)
-                )
+                sentence = f"{path} is written again"
+                self._keep(Event(kind="journal", sentence=sentence, at=self._clock()))
 
-    def _write(self, path: Path, line: bytes) -> None:
-        """One line more; with few calls, for thousands of servers may come up at once."""
+    def _write(self, path: Path, lines: bytes) -> None:
+        """Open it anew each time, for somebody may have moved or removed it meanwhile."""
         file = os.open(path, _APPEND, 0o666)
         try:
-            is_full = os.fstat(file).st_size > max(self._file_bytes_max - len(line), 0)
-            if not is_full and os.write(file, line) < len(line):
+            is_full = os.fstat(file).st_size > max(self._file_bytes_max - len(lines), 0)
+            if not is_full and os.write(file, lines) < len(lines):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         finally:
             os.close(file)
         if is_full:
             path.replace(path.with_name(path.name + ".1"))
-            self._write(path, line)
+            self._write(path, lines)
 
 
 def _recall(path: Path | None) -> Iterator[Event]:

@@ -6,6 +6,7 @@ the supervisor, the director and the command line.
 
 JOURNAL_EVENTS_MAX = 1_000  # kept in memory for `status` and `events`
 JOURNAL_FILE_BYTES_MAX = 8 * 1024 * 1024  # then the file is renamed to .1 and begun again
+JOURNAL_LINES_AT_ONCE_MAX = 256  # of one turn of the event loop, in one write
 JOURNAL_RECALL_BYTES_MAX = 512 * 1024  # read back at a start, for the same
 HEALTH_FILE_BYTES_MAX = 64 * 1024 * 1024  # what checks found: 40,000 of them with their results
 HEALTH_AGE_MAX_S = 600.0  # what checks found longer ago says nothing of a server any more

@@ -1,5 +1,6 @@
 """The journal on a real file: order, bounds, and a disk that refuses."""
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -88,3 +89,23 @@ def test_what_is_told_late_keeps_its_time() -> None:
     journal = Journal(None, clock=lambda: 50.0)
     journal.add("process", "the director process was killed", at=12.5)
     assert journal.newest(1)[0].at == 12.5
+
+
+def test_the_lines_of_one_turn_are_written_before_the_next(tmp_path: Path) -> None:
+    path, count = tmp_path / "journal.ndjson", 2 * limits.JOURNAL_LINES_AT_ONCE_MAX + 5
+
+    async def turns() -> list[int]:
+        journal, written = Journal(path), []
+        for wave in range(2):
+            for number in range(count):
+                journal.add("server", f"event {wave * count + number}")
+            written.append(len(path.read_text().splitlines()))
+            await asyncio.sleep(0)
+            written.append(len(path.read_text().splitlines()))
+            path.rename(path.with_suffix(f".{wave}"))  # as logrotate does
+        return written
+
+    assert asyncio.run(turns()) == [count - 5, count] * 2
+    lines = [path.with_suffix(f".{wave}").read_text().splitlines() for wave in range(2)]
+    told = [json.loads(line)["sentence"] for line in (*lines[0], *lines[1])]
+    assert told == [f"event {number}" for number in range(2 * count)]
