@@ -5,14 +5,15 @@ one cuts off everybody who is being served. The approach: what we had put into t
 file no longer has stays in the desired table with weight 0, until the kernel counts no connection
 of it any more or its time is over. Nothing of this is kept on disk: an interrupted removal finds
 the server with weight 0 in the table and goes on. A server that a check or an order by hand takes
-out is still in the file, and goes at once as ever.
+out is still in the file, and goes at once as ever; so does one whose new clients would be turned
+away by its scheduler meanwhile (`Service.turns_away_from_drained`).
 
 Time (seconds of one monotonic clock) comes in as an argument. Never: I/O; a server of others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from hadirector import limits
@@ -26,7 +27,13 @@ from hadirector.ipvs.model import (
     ServiceKey,
     Table,
 )
-from hadirector.ipvs.steps import DeleteDestination, DeleteService, SetDestination, Step
+from hadirector.ipvs.steps import (
+    DeleteDestination,
+    DeleteService,
+    SetDestination,
+    SetService,
+    Step,
+)
 from hadirector.pool import Pool
 
 
@@ -120,12 +127,13 @@ def awaited(key: ServiceKey, counters: Counters | None, drain: Drain) -> int:
     return counters.active + persistent + (0 if states else counters.inactive)
 
 
-def lowered(steps: Iterable[Step], actual: Table) -> tuple[SetDestination, ...]:
+def lowered(steps: Sequence[Step], actual: Table) -> tuple[SetDestination, ...]:
     """What a plan's removals are to be preceded by: the weight of all that goes to 0."""
     found: list[SetDestination] = []
+    undrained = _undrained(steps, actual)
     for step in steps:
         if isinstance(step, DeleteDestination):
-            going: Iterable[Destination] = (step.before,)
+            going: Iterable[Destination] = () if step.key in undrained else (step.before,)
         elif isinstance(step, DeleteService) and step.key in actual:
             going = actual[step.key].destinations.values()
         else:
@@ -143,18 +151,28 @@ def parted(steps: Iterable[Step]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
     return tuple(first), tuple(last)
 
 
-def awaited_of(steps: Iterable[Step], actual: Table, drain: Drain) -> int:
+def awaited_of(steps: Sequence[Step], actual: Table, drain: Drain) -> int:
     """How many connections the servers that these steps remove still have."""
     total = 0
+    undrained = _undrained(steps, actual)
     for step in steps:
         entry = actual.get(step.key)
         if entry is None:
             continue
-        if isinstance(step, DeleteDestination):
+        if isinstance(step, DeleteDestination) and step.key not in undrained:
             total += awaited(step.key, entry.counters.get(step.before.key), drain)
         elif isinstance(step, DeleteService):
             total += sum(awaited(step.key, each, drain) for each in entry.counters.values())
     return total
+
+
+def _undrained(steps: Iterable[Step], actual: Table) -> set[ServiceKey]:
+    """The services whose servers are removed at once, by the scheduler that they will have."""
+    found = {key for key, entry in actual.items() if entry.service.turns_away_from_drained}
+    for step in steps:
+        if isinstance(step, SetService):
+            (found.add if step.service.turns_away_from_drained else found.discard)(step.key)
+    return found
 
 
 def _leaving(wanted: Table, leave: Leave) -> Iterator[tuple[ServiceKey, list[Destination]]]:
@@ -168,8 +186,8 @@ def _leaving(wanted: Table, leave: Leave) -> Iterator[tuple[ServiceKey, list[Des
         if stays is not None and found.keys() <= stays.destinations.keys():
             continue  # the usual, and there may be thousands
         pool = pools.get(key)
-        if stays is not None and pool is None:
-            continue  # what probes go through
+        if stays is not None and (pool is None or stays.service.turns_away_from_drained):
+            continue  # what probes go through; and clients must not wait for a server to drain
         named = set() if stays is None or pool is None else _members(pool, key)
         before = None if leave.left is None else leave.left.get(key)
         ours = found if before is None else before.destinations

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from hadirector.ipvs.model import (
+    HASHES,
     Counters,
     Destination,
     DestinationKey,
     Entry,
     Persistence,
-    ServiceFlag,
     ServiceKey,
     Table,
 )
@@ -33,8 +33,6 @@ from hadirector.ipvs.steps import (
 from hadirector.plan import Plan
 
 _NONE = Counters()
-_HASHES = {"sh", "mh", "dh"}
-"""Schedulers that bind a client, or an address, to a server; `dh` knows no fallback at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ def _moves(name: str, entry: Entry, wanted: Entry) -> Iterator[str]:
             yield f"the persistence of {name} has another time-out for new clients"
         else:
             yield f"persistence forgets {_count(persistent, 'client')} of {name}"
-    if before.scheduler != after.scheduler and _HASHES & {before.scheduler, after.scheduler}:
+    if before.scheduler != after.scheduler and HASHES & {before.scheduler, after.scheduler}:
         yield (
             f"clients of {name} go elsewhere: scheduler {after.scheduler}, no longer "
             f"{before.scheduler}"
@@ -140,7 +138,7 @@ def _moves(name: str, entry: Entry, wanted: Entry) -> Iterator[str]:
     share = moved(entry, wanted)
     if share:
         yield f"{share:.1%} of the clients of {name} go to another server ({after.scheduler})"
-    if after.scheduler in _HASHES and ServiceFlag.SCHEDULER_1 not in after.flags:
+    if after.turns_away_from_drained:
         closed = [key for key, server in wanted.destinations.items() if not server.usable]
         if any(key in entry.destinations and entry.destinations[key].usable for key in closed):
             yield (

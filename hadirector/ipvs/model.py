@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from ipaddress import IPv4Address, IPv6Address
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Address: TypeAlias = IPv4Address | IPv6Address
 Unknown: TypeAlias = tuple[tuple[int, bytes], ...]
@@ -177,6 +177,10 @@ class Persistence:
         return words + (f" engine {self.engine}" if self.engine else "")
 
 
+HASHES: Final = frozenset({"sh", "mh", "dh"})
+"""The schedulers that choose by a hash of the client's address, or of the one it goes to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A virtual service, without its real servers."""
@@ -196,6 +200,16 @@ class Service:
             # Said or not said, it is the same to the kernel.
             normal = Persistence(kept.timeout_s, None, kept.engine)
             object.__setattr__(self, "persistence", normal)
+
+    @property
+    def turns_away_from_drained(self) -> bool:
+        """Whether new clients of a server of weight 0 get no other one.
+
+        So do the schedulers that hash, without their fallback (``ip_vs_sh.c``, ``ip_vs_mh.c``;
+        ``ip_vs_dh.c`` has none).
+        """
+        has_fallback = self.scheduler != "dh" and ServiceFlag.SCHEDULER_1 in self.flags
+        return self.scheduler in HASHES and not has_fallback
 
     def __str__(self) -> str:
         words = [f"{self.key}", f"scheduler {self.scheduler}"]

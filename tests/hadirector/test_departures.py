@@ -8,7 +8,7 @@ from hypothesis import given
 from hadirector import pool
 from hadirector.departures import AT_ONCE, Drain, awaited_of, lowered, parted
 from hadirector.ipvs.memory import MemoryTable
-from hadirector.ipvs.model import Counters, Entry, ServiceKey, Table
+from hadirector.ipvs.model import Counters, Entry, ServiceFlag, ServiceKey, Table
 from hadirector.ipvs.steps import DeleteDestination, DeleteService
 from hadirector.journal import Journal
 from hadirector.plan import Undeclared, plan
@@ -104,6 +104,35 @@ def test_without_a_time_it_goes_at_once() -> None:
     assert scene.weight is None
 
 
+def test_a_server_whose_clients_would_be_turned_away_meanwhile_goes_at_once() -> None:
+    hashing = {"sh": ServiceFlag.NONE, "mh": ServiceFlag.NONE, "dh": ServiceFlag.SCHEDULER_1}
+    for scheduler, flags in hashing.items():
+        scene = Scene()
+        scene.kernel.counted = Counters(active=2)
+        whole, less = (replace(one, scheduler=scheduler, flags=flags) for one in (WEB, LESS))
+        scene.turn("reload", whole)
+        scene.turn("reload", less, known=True)
+        assert scene.weight is None
+    scene = Scene()
+    scene.kernel.counted = Counters(active=2)
+    falls_back = replace(LESS, scheduler="sh", flags=ServiceFlag.SCHEDULER_1)
+    scene.turn("reload", falls_back, known=True)
+    assert scene.weight == 0
+
+
+def test_an_apply_does_not_wait_for_them_either() -> None:
+    table = pool.desired_table([pool.everything_up(replace(WEB, scheduler="mh"))])
+    entry = table[WEB.listen]
+    counters = dict.fromkeys(entry.destinations, Counters(active=2))
+    actual = Table({WEB.listen: replace(entry, counters=counters)})
+    steps = plan(pool.desired_table([pool.everything_up(LESS)]), actual).steps  # to wlc again
+    assert len(lowered(steps, actual)) == 1
+    goal = pool.desired_table([pool.everything_up(replace(LESS, scheduler="mh"))])
+    steps = plan(goal, actual).steps
+    assert lowered(steps, actual) == ()
+    assert awaited_of(steps, actual, HALF_A_MINUTE) == 0
+
+
 def test_a_server_that_is_down_or_was_put_there_by_others_goes_at_once() -> None:
     scene = Scene()
     scene.kernel.counted = Counters(active=2)
@@ -178,7 +207,10 @@ def test_weights_are_0_before_removals_and_interrupted_anywhere_no_service_is_wi
     for step in last:
         match step:
             case DeleteDestination(key, before):
-                assert not drained[key].destinations[before.key].usable
+                drains = not drained[key].service.turns_away_from_drained
+                assert drained[key].destinations[before.key].usable is (
+                    before.usable and not drains
+                )
             case DeleteService():
                 assert not drained[step.key].usable
 
