@@ -2,8 +2,9 @@
 
 Each is one boot of a kernel with IPVS, and the real daemons in it. The quick start plays every
 scenario but those that all the others play (and two, see NOT_YET), and one of the example of users'
-own; the others play those in which they differ from it, by their way of forwarding, or of electing. Whether a verdict is
-right is the rehearsal's own affair; here all must pass, and the report must say what it promises.
+own; the others play those in which they differ from it, by their way of forwarding, or of
+electing. Whether a verdict is right is the rehearsal's own affair; here all must pass, and the
+report must say what it promises.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ REHEARSAL_BOUND_S = 300  # a busy machine may take three times as long as a quie
 QUICKSTART_BOUND_S = 600  # some 200 s on a quiet machine
 ELECTING = ("vrrp-killed", "power-loss", "director-returns")
 NOT_YET = ("slow-links", "lossy-links")
-"""They passed in all runs but one, in which nothing came through a link while it was disturbed. Why,
-is not known yet; until then they are played by hand, as a part of `make demo`."""
+"""They passed in all runs but one, in which nothing came through a link while it was disturbed.
+Why, is not known yet; until then they are played by hand, as a part of `make demo`."""
 OWN = "backup-is-cut-off"
 FORWARDING = ("server-dies", "power-loss")
 BOTH = ("server-dies", *ELECTING)
