@@ -88,7 +88,14 @@ class PeerLeaving:
     sentence: str
 
 
-Event = Up | Down | Heard | Tick | Stop | Lead | Follow | PeerLeaving
+@dataclass(frozen=True, slots=True)
+class PeerInferior:
+    """Another member of the group heard a weaker active router."""
+
+    sentence: str
+
+
+Event = Up | Down | Heard | Tick | Stop | Lead | Follow | PeerLeaving | PeerInferior
 
 
 # ----------------------------------------------------------------------------------------- effects

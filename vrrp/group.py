@@ -12,6 +12,8 @@ The approach. A group is in one state. Its rules, each of them against one way o
   active director, that one still serves both sides.
 * A goodbye (priority 0) heard by one member shortens the wait of all: the peer leaves as a group,
   although its other link may not be able to carry the message.
+* A weaker active router heard by one member has all announce their addresses again: it was active
+  on every side.
 * When one member yields to a better router or notices that it is late, all step back.
 * Two actives of equal priority are told apart by address, and the order of addresses may be the
   other way round on the other link. So the first member decides; another one only when the first
@@ -45,6 +47,7 @@ from vrrp.events import (
     Late,
     Lead,
     LocalProtocolError,
+    PeerInferior,
     PeerLeaving,
     Release,
     Rival,
@@ -220,10 +223,14 @@ class Group:
             return []
         leaves = machine.is_left_by(heard)
         effects = machine.handle(heard, now)
-        if leaves:
-            news = f"{router} heard priority 0 from {heard.source}"
-            for other in self._others(machine):
+        announces = any(isinstance(effect, Announce) for effect in effects)
+        for other in self._others(machine):
+            if leaves:
+                news = f"{router} heard priority 0 from {heard.source}"
                 effects += other.handle(PeerLeaving(news), now)
+            if announces and machine.state is State.ACTIVE:
+                news = f"{router} heard {heard.source}, active as well"
+                effects += other.handle(PeerInferior(news), now)
         return effects
 
     def _is_undecided_tie(self, machine: Machine, heard: Heard, now: float) -> bool:

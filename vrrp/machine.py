@@ -3,9 +3,9 @@
 The problem. Several hosts could hold an address and exactly one shall. The one that does, the
 *active* router, says so at every interval. The others, the *backups*, wait: three intervals plus a
 *skew* that is shorter the higher their priority, so that the best backup speaks first and the
-others hear it. An active router that hears a better one steps back; equal priorities are decided by
-the higher source address. An active router that leaves says priority 0, and then only the skew is
-waited for.
+others hear it. An active router that hears a better one steps back, with a last advertisement: the
+better one may not have known that there were two. Equal priorities are decided by the higher source
+address. An active router that leaves says priority 0, and then only the skew is waited for.
 
 The states
     init     not taking part: before the start and after the stop
@@ -51,6 +51,7 @@ from vrrp.events import (
     Late,
     Lead,
     LocalProtocolError,
+    PeerInferior,
     PeerLeaving,
     Release,
     Send,
@@ -200,13 +201,15 @@ class Machine:
         if isinstance(event, Up):
             self.source = event.source
         trigger = self._trigger_of(event, now)
-        was_active = self.state is State.ACTIVE
+        was = self.state
         if trigger is not None:
             reason = self._waiting.explain(trigger, event, self.settings, now)
             effects += self._follow_table(trigger, reason, now)
         if self.state is not State.ACTIVE:
             self.rivalry.step_back()
-        elif was_active and trigger in (Trigger.INFERIOR, Trigger.LEAVING):
+        elif was is not State.ACTIVE:
+            self.rivalry.begin(now)
+        elif trigger in (Trigger.INFERIOR, Trigger.LEAVING):
             assert isinstance(event, Heard)
             effects += self.rivalry.hear(event, now, self.settings.advertise)
         effects += self.rivalry.tick(now)
@@ -263,6 +266,8 @@ class Machine:
             case PeerLeaving():
                 taking_part = self.state in (State.BACKUP, State.ACTIVE)
                 return Trigger.PEER_LEAVING if taking_part else None
+            case PeerInferior():
+                return Trigger.PEER_INFERIOR if self.state is State.ACTIVE else None
             case Follow():
                 return Trigger.FOLLOW if self.state is State.ACTIVE else None
             case Lead():

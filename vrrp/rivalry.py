@@ -4,8 +4,9 @@ The problem. A weaker active router that hears us steps back at once. One that g
 us, or throws away what it hears, and its clients see two hosts with one address. Operators find out
 by complaints, unless somebody writes down who it was and since when.
 
-The approach. An active router notes whom it hears. The first advertisement tells that there were
-two (a partition has just healed, say); one more after longer than an interval tells that there
+The approach. An active router notes whom it hears, once it has been active for an interval: sooner,
+that is the last word of the one it has replaced. The first advertisement tells that there were two
+(a partition has just healed, say); one more after longer than an interval tells that there
 still are; and when the other one has been silent for as long as would make it dead, or has said
 goodbye, the survivor announces its addresses again, for the other's announcements may have been the
 last ones.
@@ -27,6 +28,7 @@ class Rivalry:
 
     def __init__(self, router: str) -> None:
         self._router = router
+        self._began_at = float("-inf")
         self._forget()
 
     def _forget(self) -> None:
@@ -50,12 +52,18 @@ class Rivalry:
             return None
         return self._heard_at + _INTERVALS_OF_SILENCE * self._interval_s
 
+    def begin(self, now: float) -> None:
+        """We have just become active."""
+        self._began_at = now
+
     def hear(self, heard: Heard, now: float, own_interval_s: float) -> list[Effect]:
         """Take in what an active router hears of a weaker one, or of one that leaves."""
         advertisement = heard.advertisement
         if advertisement.priority == PRIORITY_LEAVING:
             return self._end(now) if heard.source == self._source else []
         if self._source is None:
+            if now - self._began_at < max(own_interval_s, advertisement.interval_cs / 100):
+                return []
             self._source, self._since = heard.source, now
             self._note(heard, now)
             return [Rival(self._router, heard.source, advertisement.priority, 0.0, persists=False)]

@@ -25,6 +25,7 @@ class Trigger(Enum):
     SUPERIOR = auto()  # an advertisement that this router accepts as the active one's
     INFERIOR = auto()  # one that it does not accept
     PEER_LEAVING = auto()  # priority 0, heard by another member of the group
+    PEER_INFERIOR = auto()  # an inferior one, heard by another member of the group
     LEAD = auto()
     FOLLOW = auto()
     LATE = auto()
@@ -72,8 +73,14 @@ TRANSITIONS: Final = MappingProxyType(
         (State.ACTIVE, Trigger.ADVERTISE): (State.ACTIVE, (Action.ADVERTISE,)),
         (State.ACTIVE, Trigger.LEAVING): (State.ACTIVE, (Action.ADVERTISE,)),
         (State.ACTIVE, Trigger.PEER_LEAVING): (State.ACTIVE, ()),
-        (State.ACTIVE, Trigger.SUPERIOR): (State.BACKUP, (Action.LEARN, *_STEP_BACK)),
+        # Not in the RFC: a last advertisement tells the better router that there were two, should
+        # it not have heard us yet, so that it announces its addresses to our neighbors.
+        (State.ACTIVE, Trigger.SUPERIOR): (
+            State.BACKUP,
+            (Action.ADVERTISE, Action.LEARN, *_STEP_BACK),
+        ),
         (State.ACTIVE, Trigger.INFERIOR): (State.ACTIVE, (Action.ADVERTISE, Action.REANNOUNCE)),
+        (State.ACTIVE, Trigger.PEER_INFERIOR): (State.ACTIVE, (Action.REANNOUNCE,)),
         (State.ACTIVE, Trigger.FOLLOW): (State.BACKUP, _STEP_BACK),
         (State.ACTIVE, Trigger.LATE): (State.BACKUP, _STEP_BACK),
         (State.ACTIVE, Trigger.FAULT): (

@@ -207,6 +207,15 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 fails_over=True,
             ),
             Scenario(
+                name="partition-heals",
+                title="the network parts between the directors; heals",
+                act=link_faults.partition_heals,
+                budget_ms=budgets.takeover_ms,
+                needs=_pair,
+                fails_over=True,
+                netem=True,
+            ),
+            Scenario(
                 name="slow-links",
                 title="both directors' links get slow",
                 act=link_faults.slow_links,
@@ -228,17 +237,6 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 act=faults.sync_daemon_lost,
                 budget_ms=_unharmed,
                 needs=_sync,
-            ),
-            # Last but one: afterwards, neighbors may believe for a while that the addresses are
-            # where they were (docs/vrrp.md); what follows begins with new announcements.
-            Scenario(
-                name="partition-heals",
-                title="the network parts between the directors; heals",
-                act=link_faults.partition_heals,
-                budget_ms=budgets.takeover_ms,
-                needs=_pair,
-                fails_over=True,
-                netem=True,
             ),
             Scenario(
                 name="both-lost",

@@ -12,7 +12,20 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 
 from vrrp.config import RouterSettings
-from vrrp.events import Changed, Down, Effect, HandOver, Heard, Release, Send, State, Take, Up
+from vrrp.events import (
+    Announce,
+    Changed,
+    Down,
+    Effect,
+    HandOver,
+    Heard,
+    Release,
+    Rival,
+    Send,
+    State,
+    Take,
+    Up,
+)
 from vrrp.group import Group
 from vrrp.packet import Advertisement, decode, encode
 
@@ -30,6 +43,9 @@ class Node:
     """What arrived while the process was frozen; sockets keep it."""
     held: set[str] = field(default_factory=set)
     history: list[tuple[float, str, State, str]] = field(default_factory=list)
+    announced: dict[str, float] = field(default_factory=dict)
+    """When it told its neighbors last where the addresses of a virtual router are."""
+    rivals: list[Rival] = field(default_factory=list)
 
 
 class FakeNetwork:
@@ -152,6 +168,10 @@ class FakeNetwork:
                     node.held.add(router)
                 case Release(router):
                     node.held.discard(router)
+                case Announce(router):
+                    node.announced[router] = self.now
+                case Rival():
+                    node.rivals.append(effect)
                 case HandOver(router):
                     goodbye: Advertisement = node.group.members[router].goodbye()
                     self._transmit(node, router, encode(goodbye, node.sources[router]))

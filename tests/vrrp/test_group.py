@@ -91,7 +91,7 @@ def test_a_goodbye_on_one_side_counts_for_both() -> None:
 def test_yields_on_both_sides_at_the_first_advertisement_and_does_not_flap() -> None:
     group = active_pair()
     effects = on_front(group, 200, 0.5)
-    assert kinds(effects) == ["Release", "Release", "Changed", "Changed"]
+    assert kinds(effects) == ["Send", "Release", "Release", "Changed", "Changed"]
     assert reasons(effects)[1] == (
         "group web: front stepped back: heard priority 200 from 192.0.2.12; ours is 100"
     )

@@ -229,10 +229,11 @@ def test_a_held_backup_takes_over_from_silence() -> None:
     assert machine.state is State.ACTIVE
 
 
-def test_active_yields_to_a_higher_priority() -> None:
+def test_active_yields_to_a_higher_priority_with_a_last_word() -> None:
     machine = active()
     effects = machine.handle(heard(101, interval_cs=50), 0.5)
-    assert kinds(effects) == ["Differs", "Release", "Changed"]
+    assert kinds(effects) == ["Differs", "Send", "Release", "Changed"]
+    assert sent(effects) == [100]
     assert reasons(effects) == ["heard priority 101 from 192.0.2.12; ours is 100"]
     assert machine.next_deadline() == pytest.approx(0.5 + 1.5 + SKEW_100 / 2)
 
@@ -246,9 +247,9 @@ def test_a_tie_is_decided_by_the_higher_address(source: str, state: State) -> No
 
 def test_active_answers_a_weaker_one_at_once_and_announces_at_most_every_second() -> None:
     machine = active()
-    assert kinds(machine.handle(heard(99), 0.5)) == ["Send", "Rival"]
+    assert kinds(machine.handle(heard(99), 0.5)) == ["Send"]
     assert machine.next_deadline() == pytest.approx(1.5)
-    assert kinds(machine.handle(heard(99), 1.2)) == ["Send", "Announce"]
+    assert kinds(machine.handle(heard(99), 1.2)) == ["Send", "Announce", "Rival"]
     assert kinds(machine.handle(heard(99), 1.3)) == ["Send"]
 
 

@@ -107,6 +107,33 @@ def test_a_partition_heals_to_one_active(network: FakeNetwork) -> None:
     assert network.active() == ["lb1"]
 
 
+@pytest.mark.parametrize("wires", [{"front"}, {"back"}, {"front", "back"}])
+@pytest.mark.parametrize("tenths", range(11))
+def test_neighbors_learn_after_a_partition_whoever_speaks_first(
+    network: FakeNetwork, tenths: int, wires: set[str]
+) -> None:
+    network.cut = {"front", "back"}
+    healed_at = 30.0 + tenths / 10
+    network.run(until=healed_at)
+    network.cut -= wires
+    network.run(until=healed_at + 1.01)
+    assert network.active() == ["lb1"]
+    for router in ("front", "back"):
+        assert network.nodes["lb1"].announced[router] >= healed_at
+        assert network.nodes["lb2"].announced[router] < healed_at
+
+
+def test_a_preemption_is_no_rivalry() -> None:
+    network = FakeNetwork()
+    network.add("lb2", 12, *routers(253))
+    network.run(until=10.0)
+    network.add("lb1", 11, *routers(254))
+    network.run(until=30.0)
+    assert network.active() == ["lb1"]
+    assert not network.nodes["lb1"].rivals
+    assert not network.nodes["lb2"].rivals
+
+
 def test_an_unplugged_interface_moves_both_addresses(network: FakeNetwork) -> None:
     network.cut = {"back"}
     network.link("lb1", "back", up=False)

@@ -11,10 +11,11 @@ from vrrp.machine import Machine
 
 
 def active() -> Machine:
-    """Priority 100, active since time 0."""
+    """Priority 100, active since long before time 0."""
     machine = Machine(settings())
     machine.handle(Up(OURS), -100.0)
-    machine.handle(Tick(), 0.0)
+    for second in range(-90, 1):
+        machine.handle(Tick(), float(second))
     return machine
 
 
@@ -61,6 +62,15 @@ def test_or_when_the_other_says_goodbye() -> None:
     effects = machine.handle(heard(0), 0.6)
     assert kinds(effects) == ["Send", "Announce", "RivalGone"]
     assert rivals(machine.handle(heard(0), 0.7)) == []
+
+
+def test_the_last_word_of_the_one_replaced_is_no_evidence() -> None:
+    machine = Machine(settings())
+    machine.handle(Up(OURS), -100.0)
+    machine.handle(Tick(), 0.0)
+    assert rivals(machine.handle(heard(50), 0.01)) == []
+    assert machine.rivalry.next_deadline() is None
+    assert kinds(rivals(machine.handle(heard(50), 1.01))) == ["Rival"]
 
 
 def test_who_steps_back_has_no_rival_any_more() -> None:
