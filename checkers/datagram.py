@@ -6,6 +6,7 @@ only and reports ICMP errors as errors of the socket. Linux reports only "port u
 asked for all of them (IP_RECVERR, ip(7)). A kind supplies the question and a judge, which says what
 an answer is worth; None means that it answers something else.
 
+A flood of datagrams that answer something else gives way to everybody else after each of them.
 Must never send twice: a lost datagram is a failed probe, and rise and fall exist for that.
 """
 
@@ -107,6 +108,7 @@ async def _exchange(
         if sentence is not None:
             return sentence
         recording.note("that answers something else")
+        await asyncio.sleep(0)  # where the next one is there already, nothing else would give way
     raise Failure(
         Reason.L7_PROTOCOL,
         f"{limits.DATAGRAMS_IGNORED_MAX} datagrams that do not answer the question",

@@ -78,6 +78,13 @@ HTTP_PATHS_MAX = 16
 DIALOGUE_BYTES_MAX = 65_536
 """Bytes that a server may send in a dialogue (mail, databases, send and expect)."""
 
+TLS_BYTES_MAX = 262_144
+"""Bytes that a server may send in a dialogue over TLS, all records as they are: besides what the
+dialogue may hold, a handshake (of which OpenSSL takes 100 KiB of certificates) and tickets."""
+
+DIALOGUE_READ_BYTES = 4096
+"""Bytes of a dialogue that are read, and then parsed, before everybody else gets a turn."""
+
 DIALOGUE_LINE_BYTES_MAX = 8192
 """Bytes of one line of a dialogue; the longest that the protocols here allow is a tenth of it."""
 

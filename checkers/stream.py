@@ -8,6 +8,11 @@ reason of the layer that the stream had reached, and the name of what was being 
 
 TLS runs on memory buffers over the same socket, so that a dialogue can start it midway (STARTTLS).
 
+What a server sends is counted where it comes in, whatever it is worth: TLS has records that bring
+a dialogue nothing (tickets, key updates), and a server may send them for ever. A read that did not
+have to wait gives way to everybody else, its own deadline among them: a socket that is never empty
+must not hold the event loop.
+
 Must never hold more than `limits.DIALOGUE_BYTES_MAX` of what a server sends, and never wait for a
 polite farewell.
 """
@@ -26,7 +31,6 @@ from checkers.dial import dial
 from checkers.recording import Failure, Recording, quoted
 from checkers.trust import Client
 
-_READ_BYTES = 16_384
 _OUR_FAULT = {errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.EPERM}
 """Errors on a connection that say nothing about its other end."""
 
@@ -44,6 +48,7 @@ class Stream:
         self._stage = Reason.L4_TIMEOUT
         self._buffer = bytearray()
         self._received = 0
+        self._taken = 0  # of which, with TLS, not all is for the dialogue
         self._expected = "answer"
 
     async def open(self) -> None:
@@ -184,7 +189,7 @@ class Stream:
     async def _receive(self) -> bytes:
         while self._tls is not None:
             try:
-                return self._tls.read(_READ_BYTES)
+                return self._tls.read(limits.DIALOGUE_READ_BYTES)
             except ssl.SSLWantReadError:
                 await self._flush()
                 await self._fill()
@@ -206,11 +211,27 @@ class Stream:
             await self._transmit(self._outgoing.read())
 
     async def _take(self) -> bytes:
-        assert self._connection is not None
+        connection = self._connection
+        assert connection is not None
         try:
-            return await asyncio.get_running_loop().sock_recv(self._connection, _READ_BYTES)
+            try:
+                data = connection.recv(limits.DIALOGUE_READ_BYTES)
+            except BlockingIOError:
+                loop = asyncio.get_running_loop()
+                data = await loop.sock_recv(connection, limits.DIALOGUE_READ_BYTES)
+            else:
+                await asyncio.sleep(
+                    0
+                )  # asyncio's own reads do not give way when they need not wait
         except OSError as error:
             raise self._lost(error) from error
+        self._taken += len(data)
+        if self._taken > limits.TLS_BYTES_MAX:  # without TLS, `some` has long refused
+            what = f"more than {limits.TLS_BYTES_MAX} bytes without the"
+            if self._stage is Reason.TLS_TIMEOUT:
+                raise Failure(Reason.TLS, f"{what} TLS handshake's end")
+            raise Failure(Reason.L7_PROTOCOL, f"{what} {self._expected}")
+        return data
 
     async def _transmit(self, data: bytes) -> None:
         assert self._connection is not None
