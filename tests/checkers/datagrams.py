@@ -1,9 +1,9 @@
 """UDP servers of one function, on an ephemeral port of the loopback interface."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import cast
 
 from checkers.base import CheckOptions, Result, Target
 from tests.checkers.servers import LOOPBACK
@@ -12,27 +12,25 @@ Answering = Callable[[bytes], Sequence[bytes]]
 """The datagrams to send back for one."""
 
 
-class _Server(asyncio.DatagramProtocol):
-    def __init__(self, answering: Answering) -> None:
-        self._answering = answering
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        for answer in self._answering(data):
-            self._transport.sendto(answer, addr)
-
-
 @asynccontextmanager
 async def serving(answering: Answering) -> AsyncIterator[Target]:
-    transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-        lambda: _Server(answering), (str(LOOPBACK), 0)
-    )
-    try:
-        yield Target(LOOPBACK, transport.get_extra_info("sockname")[1])
-    finally:
-        transport.close()
+    loop = asyncio.get_running_loop()
+
+    async def serve() -> None:
+        while True:
+            data, asker = await loop.sock_recvfrom(server, 65_536)
+            for answer in answering(data):
+                await loop.sock_sendto(server, answer, asker)
+
+    with socket.socket(type=socket.SOCK_DGRAM) as server:
+        server.setblocking(False)
+        server.bind((str(LOOPBACK), 0))
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(serve())
+            try:
+                yield Target(LOOPBACK, server.getsockname()[1])
+            finally:
+                task.cancel()
 
 
 def against(answering: Answering, options: CheckOptions, timeout_s: float = 5.0) -> Result:
