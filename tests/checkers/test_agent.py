@@ -6,7 +6,7 @@ import pytest
 
 from checkers.agent import AgentOptions
 from checkers.base import Advice, OptionError, Reason
-from tests.checkers.dialogues import USUAL, against, faults, saying
+from tests.checkers.dialogues import against, saying
 
 pytestmark = pytest.mark.usefixtures("no_leak")
 
@@ -50,10 +50,6 @@ def test_an_agent_can_be_told_something() -> None:
 
     assert against(handle, AgentOptions(port=1, send="web\n")).healthy
     assert not against(handle, AgentOptions(port=1, send="x\n")).healthy
-
-
-def test_agents_that_are_wrong_in_the_usual_ways() -> None:
-    assert faults(AGENT) == USUAL
 
 
 def test_an_agent_has_a_port_of_its_own() -> None:

@@ -9,7 +9,7 @@ import trustme
 from checkers.base import OptionError, Reason, Target
 from checkers.ftp import FtpOptions
 from tests.checkers import packaged, servers
-from tests.checkers.dialogues import USUAL, against, certificate, faults, probe, saying
+from tests.checkers.dialogues import against, certificate, probe, saying
 from tests.prerequisites import require
 
 pytestmark = pytest.mark.usefixtures("no_leak")
@@ -63,10 +63,6 @@ def test_vsftpd_lets_nobody_else_in(vsftpd: Target) -> None:
     result = probe(vsftpd, FtpOptions(username="root", password="x"))
     assert result.reason is Reason.L7_STATUS
     assert result.sentence.startswith('answer to USER "530 ')
-
-
-def test_servers_that_are_wrong_in_the_usual_ways() -> None:
-    assert faults(PLAIN) == USUAL
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from checkers.base import OptionError, Reason, Target
 from checkers.grpc import Call, GrpcOptions, health_of, request
 from checkers.recording import Failure
 from tests.checkers import servers
-from tests.checkers.dialogues import USUAL, against, faults, probe, saying
+from tests.checkers.dialogues import against, probe, saying
 
 pytestmark = pytest.mark.usefixtures("no_leak")
 
@@ -88,10 +88,6 @@ def test_the_same_over_tls(served: Served, ca_file: str) -> None:
 def test_a_service_that_does_not_know_yet(served: Served) -> None:
     result = probe(served.healthy, GrpcOptions(service="shop.Orders"))
     assert result.sentence.startswith("says UNKNOWN (L7) after ")
-
-
-def test_servers_that_are_wrong_in_the_usual_ways() -> None:
-    assert faults(PLAIN) == USUAL
 
 
 def test_http_1_is_told() -> None:

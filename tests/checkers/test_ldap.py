@@ -10,7 +10,7 @@ import trustme
 from checkers.base import OptionError, Reason, Target
 from checkers.ldap import LdapOptions
 from tests.checkers import packaged, servers
-from tests.checkers.dialogues import USUAL, against, certificate, faults, probe, saying
+from tests.checkers.dialogues import against, certificate, probe, saying
 from tests.prerequisites import require
 
 pytestmark = pytest.mark.usefixtures("no_leak")
@@ -73,10 +73,6 @@ def test_slapd_refuses(slapd: Target) -> None:
     assert wrong.sentence.startswith("answer to bind invalid credentials (49) (L7) after ")
     gone = probe(slapd, replace(ADMIN, base=f"ou=none,{BASE}"))
     assert gone.sentence.startswith("answer to search no such object (32) (L7) after ")
-
-
-def test_servers_that_are_wrong_in_the_usual_ways() -> None:
-    assert faults(PLAIN) == USUAL
 
 
 def answer(number: int, tag: int, code: int, text: bytes = b"") -> bytes:

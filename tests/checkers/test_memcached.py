@@ -9,7 +9,7 @@ import trustme
 from checkers.base import OptionError, Reason, Target
 from checkers.memcached import MemcachedOptions
 from tests.checkers import packaged, servers
-from tests.checkers.dialogues import USUAL, against, faults, probe, saying
+from tests.checkers.dialogues import against, probe, saying
 from tests.prerequisites import require
 
 pytestmark = pytest.mark.usefixtures("no_leak")
@@ -36,10 +36,6 @@ def test_the_same_over_tls(authority: trustme.CA, ca_file: str) -> None:
     authority.issue_cert("127.0.0.1").configure_cert(context)
     options = MemcachedOptions(tls="implicit", ca=ca_file)
     assert against(saying(b"", b"VERSION 9\r\n"), options, tls=context).healthy
-
-
-def test_servers_that_are_wrong_in_the_usual_ways() -> None:
-    assert faults(PLAIN) == USUAL
 
 
 def test_an_error_fails() -> None:

@@ -12,7 +12,7 @@ import trustme
 from checkers.base import OptionError, Reason, Target
 from checkers.mysql import MysqlOptions
 from tests.checkers import packaged, servers
-from tests.checkers.dialogues import USUAL, against, certificate, faults, probe, saying
+from tests.checkers.dialogues import against, certificate, probe, saying
 from tests.prerequisites import require
 
 pytestmark = pytest.mark.usefixtures("no_leak")
@@ -82,11 +82,6 @@ def test_mariadb_lets_nobody_else_in(mariadb: Target) -> None:
         result = probe(mariadb, options)
         assert result.reason is Reason.L7_STATUS
         assert result.sentence.startswith("error 1045 \"Access denied for user 'joe'@'127.0.0.1'")
-
-
-def test_servers_that_are_wrong_in_the_usual_ways() -> None:
-    expected = USUAL | {"lines": Reason.L7_PROTOCOL}
-    assert faults(PLAIN) == expected
 
 
 def packet(payload: bytes, sequence: int = 0) -> bytes:

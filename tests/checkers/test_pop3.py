@@ -8,7 +8,7 @@ import trustme
 
 from checkers.base import OptionError, Reason
 from checkers.pop3 import Pop3Options
-from tests.checkers.dialogues import USUAL, against, faults, probe, saying
+from tests.checkers.dialogues import against, probe, saying
 from tests.checkers.dovecot import Ports, dovecot
 from tests.prerequisites import require
 
@@ -40,10 +40,6 @@ def test_a_login_is_tried_and_never_shown(server: Ports) -> None:
     assert wrong.reason is Reason.L7_STATUS
     assert wrong.sentence.startswith('answer to PASS "-ERR [AUTH] ')
     assert "not-it" not in "".join((*result.transcript, *wrong.transcript))
-
-
-def test_servers_that_are_wrong_in_the_usual_ways() -> None:
-    assert faults(PLAIN) == USUAL
 
 
 def test_an_error_fails() -> None:

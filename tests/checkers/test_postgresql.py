@@ -13,7 +13,7 @@ import trustme
 from checkers.base import OptionError, Reason, Target
 from checkers.postgresql import PostgresqlOptions
 from tests.checkers import packaged, servers
-from tests.checkers.dialogues import USUAL, against, certificate, faults, probe, saying
+from tests.checkers.dialogues import against, certificate, probe, saying
 from tests.prerequisites import missing, require
 
 pytestmark = pytest.mark.usefixtures("no_leak")
@@ -113,10 +113,6 @@ def test_postgresql_refuses(postgresql: Target) -> None:
     assert database.sentence.startswith('error 3D000 "database ""'[:22])
     role = probe(postgresql, replace(JOE, role="replica"))
     assert role.sentence.startswith("the role is primary, expected replica (L7) after ")
-
-
-def test_servers_that_are_wrong_in_the_usual_ways() -> None:
-    assert faults(PLAIN) == USUAL
 
 
 def message(kind: bytes, body: bytes) -> bytes:

@@ -8,7 +8,7 @@ import pytest
 from checkers.base import OptionError, Reason, Target
 from checkers.redis import RedisOptions
 from tests.checkers import packaged, servers
-from tests.checkers.dialogues import USUAL, against, faults, probe, saying
+from tests.checkers.dialogues import against, probe, saying
 from tests.prerequisites import require
 
 pytestmark = pytest.mark.usefixtures("no_leak")
@@ -57,10 +57,6 @@ def test_a_password_is_wanted_and_never_shown(replica: Target) -> None:
     named = probe(replica, RedisOptions(username="default", password="secret"))
     assert named.healthy
     assert "secret" not in "".join((*named.transcript, *wrong.transcript))
-
-
-def test_servers_that_are_wrong_in_the_usual_ways() -> None:
-    assert faults(PLAIN) == USUAL
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from checkers.base import OptionError, Reason
 from checkers.sip import SipOptions
 from tests.checkers import datagrams
-from tests.checkers.dialogues import USUAL, against, faults
+from tests.checkers.dialogues import against
 
 pytestmark = pytest.mark.usefixtures("no_leak")
 
@@ -85,10 +85,6 @@ def test_other_answers_fail_unless_expected() -> None:
     garbage = datagrams.against(lambda _: [b"HTTP/1.1 200 OK"], UDP)
     assert garbage.reason is Reason.L7_PROTOCOL
     assert datagrams.against(datagrams.silent, UDP, 0.2).reason is Reason.L7_TIMEOUT
-
-
-def test_servers_that_are_wrong_in_the_usual_ways() -> None:
-    assert faults(TCP) == USUAL | {"garbage": Reason.L7_CLOSED}
 
 
 @pytest.mark.parametrize("uri", ["example.org", "sip:a b", "sip:a>\r\nX: y", "http://a"])

@@ -9,7 +9,7 @@ import trustme
 from checkers.base import OptionError, Reason, Target
 from checkers.smtp import SmtpOptions
 from tests.checkers import packaged, servers
-from tests.checkers.dialogues import USUAL, against, certificate, faults, probe, saying
+from tests.checkers.dialogues import against, certificate, probe, saying
 from tests.prerequisites import require
 
 pytestmark = pytest.mark.usefixtures("no_leak")
@@ -58,10 +58,6 @@ def test_exim_is_ready_over_tls(exim: Target, ca_file: str) -> None:
     assert probe(exim, replace(secured, ca=None, days_left=None)).reason is Reason.TLS_CERTIFICATE
     wrong_name = probe(exim, replace(secured, server_name="other.example.test"))
     assert wrong_name.sentence.startswith("certificate refused: Hostname mismatch")
-
-
-def test_servers_that_are_wrong_in_the_usual_ways() -> None:
-    assert faults(PLAIN) == USUAL
 
 
 @pytest.mark.parametrize(
