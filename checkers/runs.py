@@ -6,55 +6,44 @@ run that nobody asks for any more is gone.
 
 from __future__ import annotations
 
-import asyncio
-
 from checkers.base import Check
 from checkers.health import Health
 from checkers.history import History
 from checkers.memory import Memory
-from checkers.quick import Quick
 from checkers.view import CheckView
 
 
 class Run:
-    """One probe under way again and again, for everybody who asks for the same."""
+    """What came of one probe, made again and again for everybody who asks for the same."""
 
     __slots__ = (
         "check",
         "digest",
-        "endpoint",
         "error",
         "errors",
         "healths",
         "history",
-        "probe",
-        "quick",
-        "task",
-        "under_way",
     )
 
     def __init__(self, check: Check, digest: str, history: History) -> None:
         self.check = check
         self.digest = digest
-        self.endpoint = check.endpoint
-        self.probe = check.make_probe()
         self.history = history
         self.errors = 0
         self.error: str | None = None
-        self.under_way = False
-        self.quick: Quick | None = None
-        """Instead of the probe, where the kind has one; from when it was first entered."""
-        self.task: asyncio.Task[None] | None = None
         self.healths: dict[str, Health] = {}
         """By the key of each check that this probe is made for."""
 
     @property
     def interval(self) -> float:
-        """Until the next probe: as soon as anybody wants it."""
+        """Until the next probe: as soon as anybody wants it; as before once nobody does."""
         if len(self.healths) == 1:  # nearly always
             (health,) = self.healths.values()
             return health.interval
-        return min(health.interval for health in self.healths.values())
+        return min(
+            (health.interval for health in self.healths.values()),
+            default=self.check.timing.interval,
+        )
 
 
 class Entry:

@@ -1,9 +1,9 @@
-"""Runs all checks: the hands around the timetable and the rise/fall machines.
+"""Judges all checks: the hands around the rise/fall machines, and whoever makes the probes.
 
-The problem: tens of thousands of probes, each of which may hang, must neither delay one another nor
-the process they live in. The approach: one timetable and one timer for all of them, and a bound on
-how many are under way. A probe that needs no task (`checkers.quick`) is told its deadline by that
-timer; any other is a task, keeps its own deadline, and is cancelled if it overruns that.
+The problem: thousands of checks, many of them the same but for who asks, and of each a verdict with
+its reasons. The approach: a `Runner` makes the probes, in this process or in others, and knows no
+verdict; what comes of them is judged here and nowhere else, so that it does not matter who made
+them.
 
 Three things can come of a probe. A result goes to the check's machine, and only a transition is
 news. A probe that could not be made says nothing about the server: the state stays, `on_error` is
@@ -21,23 +21,18 @@ beyond counting it.
 from __future__ import annotations
 
 import asyncio
-import resource
 import time
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from functools import partial
 from types import MappingProxyType
 
-from checkers import limits
 from checkers.base import Check, ProbeError, Result
 from checkers.health import Health, State, Transition
 from checkers.history import History
-from checkers.inverted import inverted
 from checkers.memory import Memory, recall
-from checkers.poller import Poller
-from checkers.quick import Outcome, Place, Quick, Turns
+from checkers.quick import Outcome
+from checkers.runner import LocalRunner, Runner
 from checkers.runs import Entry, Run
-from checkers.timetable import Timetable
 from checkers.view import Changes, CheckView, Views
 
 OnTransition = Callable[[str, Transition], None]
@@ -54,35 +49,31 @@ class Scheduler:
         on_result: OnResult | None = None,
         on_error: OnError | None = None,
         *,
-        in_flight_max: int | None = None,
+        runner: Runner | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         """`wall` gives Unix time in seconds; times of probes come from the event loop's clock.
 
-        `in_flight_max` bounds the probes under way; by default as many as descriptors allow.
+        `runner` makes the probes; by default this process does.
         """
         self._on_transition = on_transition
         self._on_result = on_result
         self._on_error = on_error
         self._wall = wall
-        self._in_flight_max = in_flight_max or _in_flight_max()
+        self._runner: Runner = LocalRunner() if runner is None else runner
+        self._runner.attend(self._told, self._missed)
         self._entries: dict[str, Entry] = {}
         self._runs: dict[str, Run] = {}  # by the check's digest
         self._asked: dict[tuple[int, int], str] = {}  # during an update, by options and timing
-        self._timetable = Timetable()
-        self._turns: Turns | None = None  # set while running
-        self._tasks: set[asyncio.Task[None]] = set()
         self._untried: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None  # set while running
-        self._timer: asyncio.TimerHandle | None = None
-        self._closing = asyncio.Event()
         self.first_round = asyncio.Event()
         """Set once every check has been tried; checks added after that do not clear it."""
 
     @property
     def in_flight(self) -> int:
         """Probes under way."""
-        return len(self._tasks) + (0 if self._turns is None else len(self._turns))
+        return self._runner.in_flight
 
     @property
     def probes(self) -> int:
@@ -118,7 +109,6 @@ class Scheduler:
         self._asked.clear()  # an id says nothing once its object may be gone
         if not self._untried:
             self.first_round.set()
-        self._arm()
         unchanged = len(checks) - added - changed
         return Changes(added=added, changed=changed, removed=len(removed), unchanged=unchanged)
 
@@ -128,6 +118,7 @@ class Scheduler:
         was_held = entry.health.held_since is not None
         now = 0.0 if self._loop is None else self._loop.time()
         transition = entry.health.resume(entry.run.history.last(), now)
+        self._runner.pace(entry.run.digest, entry.run.interval)
         if transition is not None:
             self._on_transition(key, transition)
         return was_held
@@ -150,35 +141,18 @@ class Scheduler:
         return {key: entry.health.state for key, entry in self._entries.items()}
 
     async def run(self) -> None:
-        """Probe until `aclose` or cancellation; then no probe is left. May run once only."""
-        if self._loop is not None or self._closing.is_set():
+        """Have probes made until `aclose` or cancellation; then none is left. Once only."""
+        if self._loop is not None:
             raise RuntimeError("this scheduler ran already")
         self._loop = asyncio.get_running_loop()
-        self._turns = Turns(Poller(self._loop, after=self._arm))
-        for run in self._runs.values():
-            self._enter(run)
-        self._arm()
         try:
-            await self._closing.wait()
+            await self._runner.run()
         finally:
             self._loop = None
-            if self._timer is not None:
-                self._timer.cancel()
-            for run in self._runs.values():
-                if run.quick is not None:
-                    run.quick.close()
-            self._turns.close()
-            self._turns = None
-            tasks = tuple(self._tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def aclose(self) -> None:
         """Make `run` end, and wait until no probe is under way."""
-        self._closing.set()
-        while self._tasks:
-            await asyncio.wait(tuple(self._tasks))
+        await self._runner.aclose()
 
     def _start_anew(
         self, key: str, check: Check, adopted: bool, memory: Memory | None = None
@@ -213,140 +187,32 @@ class Scheduler:
             run = self._runs[digest] = Run(check, digest, history)
         run.healths[key] = health
         self._entries[key] = Entry(check, health, run)
-        if not run.under_way:  # else its result comes in a moment
-            self._enter(run)
+        self._runner.take(digest, check, run.interval)
         return run
-
-    def _enter(self, run: Run) -> None:
-        if self._loop is not None:  # else `run` enters all of them
-            if run.quick is None:
-                run.quick = self._quick(run)
-            spread_s = run.check.timing.spread
-            self._timetable.add(run.digest, run.interval, self._loop.time(), spread_s=spread_s)
 
     def _discard(self, key: str) -> None:
         entry = self._entries.pop(key)
         run = entry.run
         del run.healths[key]
         if run.healths:
+            self._runner.pace(run.digest, run.interval)
             return
         del self._runs[run.digest]
-        if self._loop is not None:
-            self._timetable.remove(run.digest)
-        if run.task is not None:
-            run.task.cancel()
-        if run.quick is not None:
-            run.quick.close()
-            if self._turns is not None:
-                self._turns.end(run.quick)
+        self._runner.drop(run.digest)
 
-    def _arm(self) -> None:
-        """Set the one timer to the next thing due; no probe is while there is no room for it."""
-        if self._loop is None or self._turns is None:
-            return
-        due = self._timetable.next_due() if self.in_flight < self._in_flight_max else None
-        deadline = self._turns.next_deadline()
-        if deadline is not None and (due is None or deadline < due):
-            due = deadline
-        if self._timer is not None:
-            if due == self._timer.when():
-                return
-            self._timer.cancel()
-            self._timer = None
-        if due is not None:
-            self._timer = self._loop.call_at(due, self._wake)
+    # What the runner tells
 
-    def _wake(self) -> None:
-        self._timer = None
-        loop, turns = self._loop, self._turns
-        if loop is None or turns is None:
-            return
-        now = loop.time()
-        if len(turns):
-            turns.poller.poll()  # what was answered while this process slept is no failure
-            turns.expire(now)
-        room = min(self._in_flight_max - self.in_flight, limits.PROBE_STARTS_PER_WAKE_MAX)
-        soon = now + self._timetable.grain_s
-        runs = [self._runs[digest] for digest in self._timetable.take(soon, room)]
-        for run in runs:
-            run.under_way = True
-        for number, run in enumerate(runs, 1):
-            if self._runs.get(run.digest) is not run:
-                continue  # gone by what was told of another one
-            if run.quick is None:
-                run.task = loop.create_task(self._attend(run))
-                run.task.add_done_callback(partial(self._ended, run))
-                self._tasks.add(run.task)
-                continue
-            turns.begin(run.quick, now, run.check.timing.timeout)
-            if number % limits.QUICK_STARTS_PER_POLL == 0:
-                turns.poller.poll()
-        turns.poller.poll()  # on a near network, most are decided by now
-        self._arm()
-
-    def _quick(self, run: Run) -> Quick | None:
-        assert self._turns is not None
-        return run.check.options.make_quick(
-            Place(
-                target=run.endpoint,
-                timeout_s=run.check.timing.timeout,
-                poller=self._turns.poller,
-                senders=self._turns.senders,
-                ended=partial(self._quick_ended, run),
-                hurry=partial(self._hurry, run),
-            )
-        )
-
-    def _quick_ended(self, run: Run, outcome: Outcome) -> None:
-        loop, turns = self._loop, self._turns
-        if loop is None or turns is None or run.quick is None:
-            return
-        turns.end(run.quick)
-        run.under_way = False
-        if self._runs.get(run.digest) is not run:
-            return
+    def _told(self, digest: str, outcome: Outcome) -> float:
+        run = self._runs[digest]
         if outcome is not None:
-            if isinstance(outcome, Result) and run.check.options.inverted:
-                outcome = inverted(outcome)
             self._settle(run, outcome)
-        if self._runs.get(run.digest) is run:
-            self._timetable.done(run.digest, loop.time(), run.interval)
+        return run.interval
 
-    def _hurry(self, run: Run, pause_s: float) -> bool:
-        if self._loop is None or run.under_way or self._runs.get(run.digest) is not run:
-            return False
-        return self._timetable.hasten(run.digest, self._loop.time() + pause_s)
-
-    async def _attend(self, run: Run) -> None:
-        """One probe, from its start to what is told of it."""
-        outcome = await self._probe(run)
-        if self._runs.get(run.digest) is run:
-            self._settle(run, outcome)
-
-    def _ended(self, run: Run, task: asyncio.Task[None]) -> None:
-        """A callback and not the end of `_attend`: a task cancelled at once never runs at all."""
-        self._tasks.discard(task)
-        run.task = None
-        run.under_way = False
-        if self._loop is None:
-            return
-        if self._runs.get(run.digest) is run:
-            self._timetable.done(run.digest, self._loop.time(), run.interval)
-        self._arm()
-
-    async def _probe(self, run: Run) -> Result | ProbeError:
-        timeout_s = run.check.timing.timeout
-        try:
-            async with asyncio.timeout(timeout_s + limits.PROBE_OVERRUN_S):
-                return await run.probe.probe(run.endpoint, timeout_s)
-        except ProbeError as error:
-            return error
-        except TimeoutError:
-            return ProbeError(f"the probe did not keep its own deadline of {timeout_s:g} s")
-        except Exception as error:  # noqa: BLE001 - the task's boundary; told by `on_error`
-            unexpected = ProbeError(f"unexpected {type(error).__name__}: {error}")
-            unexpected.__cause__ = error
-            return unexpected
+    def _missed(self, digest: str, why: str) -> None:
+        """Nobody makes the probe for now: of many at once, so whoever knows tells once."""
+        run = self._runs[digest]
+        run.errors += 1
+        run.error = why
 
     def _settle(self, run: Run, outcome: Result | ProbeError) -> None:
         is_news = isinstance(outcome, ProbeError) and str(outcome) != run.error
@@ -388,10 +254,3 @@ class Scheduler:
             asyncio.get_running_loop().call_exception_handler(
                 {"message": f"on_error failed for {key}: {error}", "exception": broken}
             )
-
-
-def _in_flight_max() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return limits.PROBES_IN_FLIGHT_MAX
-    return max(1, min(limits.PROBES_IN_FLIGHT_MAX, soft - limits.DESCRIPTORS_RESERVED))

@@ -33,6 +33,7 @@ class _Slot:
     share: float
     spread_s: float  # of the interval, how much the phase may take
     due: float
+    former: float | None  # when it was due before that
     serial: int  # of the slot's one valid heap entry, or _TAKEN while its probe is under way
 
 
@@ -69,7 +70,7 @@ class Timetable:
         share = phase(key)
         spread_s = math.inf if spread_s is None else spread_s
         due = now + share * min(interval_s, limits.FIRST_ROUND_S, spread_s)
-        slot = _Slot(interval_s, share, spread_s, due, _TAKEN)
+        slot = _Slot(interval_s, share, spread_s, due, None, _TAKEN)
         self._slots[key] = slot
         self._shortest_s = min(self._shortest_s, interval_s)
         self._push(key, slot)
@@ -99,10 +100,27 @@ class Timetable:
         if slot.serial != _TAKEN:
             raise ValueError(f"check {key!r} was not taken")
         if interval_s is not None:
-            slot.interval_s = interval_s
-            self._shortest_s = min(self._shortest_s, interval_s)
+            self._set_interval(slot, interval_s)
+        slot.former = slot.due
+        self._to_the_grid(key, slot, slot.former, now)
+
+    def pace(self, key: str, now: float, interval_s: float) -> None:
+        """Have another interval from now on, as if it had come with the last `done`."""
+        slot = self._slots[key]
+        if slot.interval_s == interval_s:
+            return
+        self._set_interval(slot, interval_s)
+        # One that is taken is put there by `done`, and one that is new comes soon in any case.
+        if slot.serial != _TAKEN and slot.former is not None:
+            self._to_the_grid(key, slot, slot.former, now)
+
+    def _set_interval(self, slot: _Slot, interval_s: float) -> None:
+        slot.interval_s = interval_s
+        self._shortest_s = min(self._shortest_s, interval_s)
+
+    def _to_the_grid(self, key: str, slot: _Slot, former: float, now: float) -> None:
         phase_s = slot.share * min(slot.interval_s, slot.spread_s)
-        after = max(now, slot.due + slot.interval_s / 2)
+        after = max(now, former + slot.interval_s / 2)
         steps = math.floor((after - phase_s) / slot.interval_s) + 1
         slot.due = phase_s + steps * slot.interval_s
         self._push(key, slot)

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from checkers.base import Check, CheckOptions, Probe, Reason, Result, Target, Timing
 from checkers.health import Transition
+from checkers.runner import LocalRunner
 from checkers.scheduler import Scheduler
 
 Script = Callable[[Target], Awaitable[bool]]
@@ -55,11 +56,12 @@ class World:
         self.results: list[tuple[str, Result]] = []
         self.errors: list[tuple[str, str]] = []
         self.options = Scripted(script=script, started=self.started, first_probe=self.first_probe)
+        self.runner = LocalRunner(in_flight_max=in_flight_max)
         self.scheduler = Scheduler(
             lambda key, transition: self.transitions.append((key, transition)),
             lambda key, result: self.results.append((key, result)),
             lambda key, error: self.errors.append((key, str(error))),
-            in_flight_max=in_flight_max,
+            runner=self.runner,
             wall=lambda: 7.0,
         )
 

@@ -103,7 +103,7 @@ def test_a_check_removed_in_the_moment_its_probe_starts_leaves_nothing_behind() 
         async with world.running({}):
             for _ in range(50):  # the timer fires and the update comes before the task's first step
                 world.scheduler.update(world.checks(1))
-                world.scheduler._wake()
+                world.runner._wake()
                 world.scheduler.update({})
                 await asyncio.sleep(0.02)
             assert world.scheduler.in_flight == 0

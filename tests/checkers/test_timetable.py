@@ -122,3 +122,37 @@ def test_probes_of_one_check_keep_their_distance(
             assert due - ends[key] <= 1.5 * interval + 1e-6
         ends[key] = due + duration
         table.done(key, ends[key])
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.004, 0.2])
+def test_a_pace_told_afterwards_is_as_if_it_had_come_with_the_result(late_s: float) -> None:
+    here, elsewhere = Timetable(), Timetable()
+    for table in (here, elsewhere):
+        table.add("a", 2.0, now=0.0)
+    due = here.next_due()
+    assert due is not None
+    assert here.take(due, 1) == elsewhere.take(due, 1) == ["a"]
+    here.done("a", due, 0.5)
+    elsewhere.done("a", due)
+    elsewhere.pace("a", due + late_s, 0.5)
+    sooner, told = here.next_due(), elsewhere.next_due()
+    assert sooner is not None
+    assert told is not None
+    assert sooner == pytest.approx(told) or (told - sooner == pytest.approx(0.5) and late_s > 0)
+    assert told > due + late_s
+
+
+def test_a_pace_moves_neither_a_first_probe_nor_one_under_way() -> None:
+    table = Timetable()
+    table.add("a", 60.0, now=100.0)
+    first = table.next_due()
+    table.pace("a", 100.0, 10.0)
+    assert table.next_due() == first
+    assert first is not None
+    assert table.take(first, 1) == ["a"]
+    table.pace("a", first, 5.0)
+    assert table.next_due() is None
+    table.done("a", first)
+    again = table.next_due()
+    assert again is not None
+    assert 2.5 <= again - first <= 7.5
