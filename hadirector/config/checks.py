@@ -224,22 +224,27 @@ def construct(draft: Draft, kind: type[T], findings: Findings) -> T | None:
     """An instance of a library's dataclass; what its constructor refuses is reported by field.
 
     The refused field is left out and the rest tried again, so that each of several is reported.
+    What is missing then may be so for that reason, and is no news. One that is, is in the path.
     """
     assert is_dataclass(kind)
     names = {item.name for item in fields(kind)}
     values = {name: value for name, value in draft.values.items() if name in names}
-    refused = False
+    refused: set[str] = set()
     while True:
         try:
             made = kind(**values)
         except TypeError:
             return None  # a required field is missing; reported
         except ValueError as error:
-            refused = True
             name, sentence = _blame(error, values)
-            findings.error(
-                Rule.BAD_VALUE, draft.at(name), path=draft.path_of(name), message=sentence
-            )
+            path = draft.path_of(name)
+            missing = bool(name) and path == draft.path
+            if name in refused or (refused and missing):
+                return None
+            refused.add(name)
+            if missing:
+                path += f".{name}"
+            findings.error(Rule.BAD_VALUE, draft.at(name), path=path, message=sentence)
             if values.pop(name, None) is None:
                 return None
         else:

@@ -13,7 +13,7 @@ import yaml
 from checkers.plugins import bare
 from checkers.registry import KINDS
 from hadirector.config.codec import config_from_json, config_to_json
-from tests.hadirector.config.samples import NODES, config_of, findings_of
+from tests.hadirector.config.samples import NODES, config_of
 
 DOCS = Path(__file__).parents[3] / "docs" / "checks"
 SERVICE = (
@@ -71,23 +71,3 @@ def test_an_option_has_one_type_in_all_kinds() -> None:
             types.setdefault(field.name, set()).add(bare(hints[field.name]))
     literal = {"transport"}
     assert {name for name, found in types.items() if len(found) > 1} - literal == set()
-
-
-@pytest.mark.parametrize(
-    ("check", "finding"),
-    [
-        ({"type": "dns"}, "is missing: what should the server be asked for?"),
-        ({"type": "script", "command": ["/no/such"]}, "/no/such: no such file or directory"),
-        ({"type": "script", "shell": "true", "user": "nobody-at-all"}, "there is no user"),
-        ({"type": "https", "ca": "/no/such.pem"}, "cannot read /no/such.pem: no such file"),
-        ({"type": "http", "matches": "("}, "is no regular expression"),
-        ({"type": "ping", "port": 7}, 'unknown key "port"'),
-        ({"type": "udp", "expect": "x"}, "is missing: a UDP server is not heard"),
-    ],
-)
-def test_what_cannot_work_is_found_when_the_file_is_read(
-    check: dict[str, object], finding: str, tmp_path: Path
-) -> None:
-    (found,) = findings_of(tmp_path, text_of(check))
-    assert finding in found
-    assert re.match(r"\d+:\d+ services\[0\]\.check", found)
