@@ -67,14 +67,14 @@ class Connecting:
         self._connection = connection
 
     def expire(self) -> None:
-        """There is no connection in time."""
+        """There is no verdict in time."""
         self._drop()
         try:
             self._recording.check_punctual(self._place.timeout_s)
         except ProbeError as error:
             self._place.ended(error)
             return
-        self._failed(Failure(Reason.L4_TIMEOUT, "no connection"))
+        self._failed(self._late())
 
     def close(self) -> None:
         """Have no connection any more."""
@@ -92,13 +92,15 @@ class Connecting:
             self._drop()
             self._failed(failure)
             return
-        if self._place.keep_transcript:
-            self._recording.note("connected")
+        self._recording.note("connected")
         self._connected()
 
     def _connected(self) -> None:
         self._drop()
         self._place.ended(self._recording.passed("connected"))
+
+    def _late(self) -> Failure:
+        return Failure(Reason.L4_TIMEOUT, "no connection")
 
     def _failed(self, failure: Failure) -> None:
         self._place.ended(self._recording.failed(failure))

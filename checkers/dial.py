@@ -38,6 +38,8 @@ _ANSWERS = {
     errno.ETIMEDOUT: (Reason.L4_TIMEOUT, "connection timed out"),
 }
 """What a server's own host answers, be it another host or this one."""
+_OUR_FAULT = {errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.EPERM}
+"""Errors on a connection that say nothing about its other end."""
 
 
 async def dial(target: Target, recording: Recording) -> socket.socket:
@@ -97,6 +99,14 @@ def check_others(connection: socket.socket, port: int) -> None:
         raise Failure(Reason.L4_RESET, "connection reset") from error
     if itself:
         raise Failure(Reason.L4_REFUSED, "connection refused (connected to itself)")
+
+
+def lost(target: Target, error: OSError) -> Failure | ProbeError:
+    """What an error on a connection that was made says, and about whom."""
+    reason = (error.strerror or str(error)).lower()
+    if error.errno in _OUR_FAULT:
+        return ProbeError(f"the connection to {target} cannot be used: {reason}")
+    return Failure(Reason.L7_CLOSED, f"connection lost: {reason}")
 
 
 async def _writable(connection: socket.socket) -> None:

@@ -6,8 +6,11 @@ the status must be one of those expected and the body must hold what is expected
 not followed: a redirect is a status like any other, and where it leads is another server's
 business.
 
-`HttpOptions` is read wherever configurations are; what a probe needs beyond that (h11) is imported
-when the first one runs. Must never retry: a server that answers every second time is half up, and
+One path over plain TCP is asked without a task (`checkers.asking`). What takes TLS, several paths
+or secrets is asked over a stream; what is sent and how a reply is read and judged is the same.
+
+`HttpOptions` is read wherever configurations are; what a probe needs beyond that is imported when
+the first one runs. Must never retry: a server that answers every second time is half up, and
 half up is down.
 """
 
@@ -18,7 +21,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen, doc
 
@@ -28,6 +31,11 @@ from checkers.pattern import check_pattern
 from checkers.recording import Failure, Recording
 from checkers.secret import PasswordFile, check_secrets, has
 from checkers.trust import Client
+
+if TYPE_CHECKING:
+    from checkers.exchange import Request
+    from checkers.quick import Place, Quick
+    from checkers.response import Reply
 
 Status = int | str
 """A status (`200`) or a set of them (`"200-299"`, `"200,301-303"`)."""
@@ -187,6 +195,28 @@ class HttpOptions(CheckOptions):
         """A probe over plain TCP."""
         return HttpProbe(self)
 
+    def make_quick(self, place: Place) -> Quick | None:
+        """What asks without a task; None where it takes several paths or a secret."""
+        if not self.is_quick:
+            return None
+        from checkers.asking import Asking
+
+        return Asking(place, self, self.request(place.target, self.paths[0]))
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether one connection without TLS is all, and nothing has to be kept secret."""
+        has_secret = any(getattr(self, name) is not None for name in self.secret_options)
+        return len(self.paths) == 1 and not has_secret
+
+    def request(self, target: Target, path: str) -> Request:
+        """What to ask of this target for one of the paths."""
+        from checkers.exchange import Request
+
+        host = self.host or _host(target)
+        body = (self.body or "").encode()
+        return Request(self.method, path, host, self.body_limit, self.request_headers, body)
+
     def describe(self) -> str:
         """`http GET /healthz`."""
         return f"{self.kind} {self.method} {', '.join(self.paths)}"
@@ -235,56 +265,55 @@ class HttpProbe:
         """Ask once for each path; raises ProbeError if that could not be tried."""
         # Here and not above: reading a configuration needs no event loop and no HTTP. And before
         # the time runs: that the first probe has to load them is no fault of its server.
-        import checkers.dial
-        import checkers.exchange
-        import checkers.replies  # noqa: F401
+        import checkers.replies
+        import checkers.stream  # noqa: F401
+        from checkers.quick import run_quick
 
+        options = self._options
+        if options.is_quick:
+            make = options.make_quick
+            return await run_quick(make, target, timeout_s, keep_transcript=keep_transcript)
         recording = Recording(keep_transcript=keep_transcript)
-        paths = self._options.paths
         sentence = ""
-        for path in paths:
+        for path in options.paths:
             try:
                 sentence = await self._ask(target, path, recording, timeout_s)
             except Failure as failure:
-                if len(paths) == 1:
+                if len(options.paths) == 1:
                     return recording.failed(failure)
                 return recording.failed(Failure(failure.reason, f"{path}: {failure.what}"))
-        if len(paths) > 1:
-            sentence = f"{len(paths)} paths answered as expected, the last with {sentence}"
+        if len(options.paths) > 1:
+            sentence = f"{len(options.paths)} paths answered as expected, the last with {sentence}"
         return recording.passed(sentence)
 
     async def _ask(self, target: Target, path: str, recording: Recording, timeout_s: float) -> str:
         """What to say of a pass; raises Failure."""
         import asyncio
 
-        from checkers.dial import dial
-        from checkers.exchange import Exchange, Request
+        from checkers.exchange import Exchange
         from checkers.replies import judge
+        from checkers.stream import Stream
 
-        options, client = self._options, self._client
-        request = Request(
-            options.method,
-            path,
-            options.host or _host(target),
-            options.body_limit,
-            options.request_headers,
-            (options.body or "").encode(),
-        )
         left_s = timeout_s - recording.elapsed_s
         if left_s <= 0:
             raise Failure(Reason.L7_TIMEOUT, "not asked in time: those before took too long")
-        context = None if client is None else client.context()
-        name = None if client is None else client.name(target)
-        exchange = Exchange(request, recording)
+        request = self._options.request(target, path)
+        reply_max = request.body_limit + limits.HTTP_OVERHEAD_BYTES_MAX
+        stream = Stream(target, recording, bytes_max=reply_max + limits.TLS_BYTES_MAX)
+        exchange: Exchange | None = None
         try:
             async with asyncio.timeout(left_s):
-                connection = await dial(target, recording)
-                reply = await exchange.over(connection, context, name, timeout_s)
+                await stream.open()
+                if self._client is not None:
+                    await stream.secure(self._client)
+                exchange = Exchange(request, recording)
+                await stream.send(request.encoded(), shown=str(request))
+                reply: Reply | None = None
+                while reply is None:
+                    reply = exchange.hear(await stream.receive())
         except TimeoutError:
             recording.check_punctual(timeout_s)
-            raise exchange.timed_out() from None
+            raise (exchange or stream).timed_out() from None
         finally:
-            exchange.close()
-        if client is not None:
-            client.judge(reply.certificate, recording)
-        return judge(options, self._wanted, reply)
+            stream.close()
+        return judge(self._options, self._wanted, reply)

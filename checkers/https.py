@@ -36,6 +36,11 @@ class HttpsOptions(HttpOptions):
         """A probe over TLS."""
         return HttpProbe(self, trust.Client(self, self.host))
 
+    @property
+    def is_quick(self) -> bool:
+        """Never: TLS takes a stream."""
+        return False
+
     def problems_here(self) -> Iterator[OptionError]:
         """Files that are missing or hold no certificate."""
         return trust.unusable_files(self)

@@ -66,6 +66,9 @@ TRANSCRIPT_LINE_CHARACTERS_MAX = 240
 HTTP_OVERHEAD_BYTES_MAX = 65_536
 """Bytes of a reply that are not body (headers, chunk framing, interim replies)."""
 
+HTTP_HEAD_BYTES_MAX = 16_384
+"""Bytes of a reply's status line and headers; and of its trailers, and of the header of a chunk."""
+
 HTTP_BODY_LIMIT_MAX = 10 * 1024 * 1024
 """The most that the option `body_limit` may ask for."""
 

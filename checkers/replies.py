@@ -15,8 +15,8 @@ from checkers.pattern import search
 from checkers.recording import Failure, plain, quoted
 
 if TYPE_CHECKING:
-    from checkers.exchange import Reply
     from checkers.http import HttpOptions
+    from checkers.response import Reply
 
 
 def judge(options: HttpOptions, wanted: frozenset[int], reply: Reply) -> str:

@@ -20,25 +20,24 @@ polite farewell.
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 
 from checkers import limits
 from checkers.base import ProbeError, Reason, Result, Target
-from checkers.dial import dial
+from checkers.dial import dial, lost
 from checkers.recording import Failure, Recording, quoted
 from checkers.trust import Client
-
-_OUR_FAULT = {errno.ENOBUFS, errno.ENOMEM, errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.EPERM}
-"""Errors on a connection that say nothing about its other end."""
 
 
 class Stream:
     """A connection under way. Reads raise Failure when the server ends it or sends too much."""
 
-    def __init__(self, target: Target, recording: Recording) -> None:
+    def __init__(
+        self, target: Target, recording: Recording, *, bytes_max: int = limits.TLS_BYTES_MAX
+    ) -> None:
+        """`bytes_max`: what a server may send, all records of TLS as they are."""
         self.target = target
         self.recording = recording
         self._connection: socket.socket | None = None
@@ -49,6 +48,7 @@ class Stream:
         self._buffer = bytearray()
         self._received = 0
         self._taken = 0  # of which, with TLS, not all is for the dialogue
+        self._bytes_max = bytes_max
         self._expected = "answer"
 
     async def open(self) -> None:
@@ -168,7 +168,7 @@ class Stream:
 
     async def some(self) -> bytes:
         """What comes next, which also stays to be read; nothing at the end of the connection."""
-        data = await self._receive()
+        data = await self.receive()
         self._received += len(data)
         self._buffer += data
         if data:
@@ -186,7 +186,8 @@ class Stream:
             return Failure(Reason.L7_CLOSED, f"connection closed after {got}")
         return Failure(Reason.L7_CLOSED, f"connection closed without {self._expected}")
 
-    async def _receive(self) -> bytes:
+    async def receive(self) -> bytes:
+        """What comes next, for who keeps a bound and a buffer of their own; nothing at the end."""
         while self._tls is not None:
             try:
                 return self._tls.read(limits.DIALOGUE_READ_BYTES)
@@ -226,8 +227,8 @@ class Stream:
         except OSError as error:
             raise self._lost(error) from error
         self._taken += len(data)
-        if self._taken > limits.TLS_BYTES_MAX:  # without TLS, `some` has long refused
-            what = f"more than {limits.TLS_BYTES_MAX} bytes without the"
+        if self._taken > self._bytes_max:  # without TLS, `some` has long refused
+            what = f"more than {self._bytes_max} bytes without the"
             if self._stage is Reason.TLS_TIMEOUT:
                 raise Failure(Reason.TLS, f"{what} TLS handshake's end")
             raise Failure(Reason.L7_PROTOCOL, f"{what} {self._expected}")
@@ -241,12 +242,11 @@ class Stream:
             raise self._lost(error) from error
 
     def _lost(self, error: OSError) -> Failure | ProbeError:
-        reason = (error.strerror or str(error)).lower()
-        if error.errno in _OUR_FAULT:
-            return ProbeError(f"the connection to {self.target} cannot be used: {reason}")
-        if self._stage is Reason.TLS_TIMEOUT:
+        outcome = lost(self.target, error)
+        if isinstance(outcome, Failure) and self._stage is Reason.TLS_TIMEOUT:
+            reason = (error.strerror or str(error)).lower()
             return Failure(Reason.TLS, f"connection lost during the TLS handshake: {reason}")
-        return Failure(Reason.L7_CLOSED, f"connection lost: {reason}")
+        return outcome
 
 
 Dialogue = Callable[[Stream], Awaitable[str]]

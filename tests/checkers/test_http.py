@@ -196,18 +196,18 @@ INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000
             Reason.L7_CLOSED,
             "status 200, but the connection closed within the body (L7)",
         ),
-        (resets, Reason.L7_CLOSED, "connection lost (ConnectionResetError) (L7)"),
+        (resets, Reason.L7_CLOSED, "connection lost: connection reset by peer (L7)"),
         (
             servers.answering(b"SSH-2.0-OpenSSH_9.2\r\n\x1b[31m\r\n\r\n"),
             Reason.L7_PROTOCOL,
-            "not an HTTP reply: illegal status line",
+            "not an HTTP reply: it does not begin with HTTP/",
         ),
         (
             servers.answering(CHUNKED + b"zz\r\n"),
             Reason.L7_PROTOCOL,
             "not an HTTP reply: illegal chunk header",
         ),
-        (servers.answering(MANY_HEADERS), Reason.L7_PROTOCOL, "not an HTTP reply: Receive buffer"),
+        (servers.answering(MANY_HEADERS), Reason.L7_PROTOCOL, "not an HTTP reply: headers longer"),
         (servers.answering(INTERIM), Reason.L7_PROTOCOL, "no reply within "),
     ],
     ids=[
@@ -229,6 +229,34 @@ def test_improper_replies_fail(handler: servers.Handler, reason: Reason, sentenc
     assert result.sentence.startswith(sentence)
     assert result.sentence.isprintable()
     assert all(line.isprintable() for line in result.transcript)
+
+
+def steps(result: Result) -> list[str]:
+    """The transcript without times and ports."""
+    lines = (blank(line.partition(" ms  ")[2]) for line in result.transcript)
+    return [re.sub(r"127\.0\.0\.1:\d+", "server", line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        servers.answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+        servers.answering(b"HTTP/1.0 200 OK\r\n\r\nhello"),
+        servers.answering(b""),
+        servers.answering(HALF),
+        servers.answering(HALF, keep_open=True),
+        servers.silent,
+        resets,
+        servers.answering(MANY_HEADERS),
+    ],
+    ids=["length", "until closed", "nothing", "half", "stuck", "silent", "reset", "endless"],
+)
+@pytest.mark.usefixtures("no_leak")
+def test_with_a_task_and_without_the_verdict_is_the_same(handler: servers.Handler) -> None:
+    quick = against(handler, timeout_s=0.3)
+    slow = against(handler, HttpOptions(token="takes-a-task"), 0.3)
+    assert (quick.reason, blank(quick.sentence)) == (slow.reason, blank(slow.sentence))
+    assert steps(quick) == steps(slow)
 
 
 async def floods(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -169,6 +169,16 @@ def test_failures_above_tls_are_those_of_http(
     assert against(server_side(authority, NAME), options, handler, timeout_s=0.5).reason is reason
 
 
+def test_a_large_body_is_read_as_far_as_it_is_wanted(authority: trustme.CA, ca_file: str) -> None:
+    large = b"x" * 700_000 + b"needle"
+    handler = servers.answering(b"HTTP/1.1 200 OK\r\n\r\n" + large)
+    options = HttpsOptions(ca=ca_file, server_name=NAME, contains="needle", body_limit=1_000_000)
+    assert against(server_side(authority, NAME), options, handler).healthy
+    assert not against(
+        server_side(authority, NAME), replace(options, body_limit=600_000), handler
+    ).healthy
+
+
 def test_certificates_that_cannot_be_read_are_our_fault(tmp_path: Path) -> None:
     missing, garbage = tmp_path / "missing.pem", tmp_path / "garbage.pem"
     garbage.write_text("no certificate")

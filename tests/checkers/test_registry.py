@@ -76,7 +76,7 @@ def test_every_option_is_described(model: type[Timing] | type[CheckOptions]) -> 
 
 
 def test_reading_a_configuration_costs_no_event_loop_and_no_protocol() -> None:
-    program = "import sys, checkers; print(*{'asyncio', 'ssl', 'h11', 'socket'} & {*sys.modules})"
+    program = "import sys, checkers; print(*{'asyncio', 'ssl', 'h2', 'socket'} & {*sys.modules})"
     run = subprocess.run(
         [sys.executable, "-c", program], check=True, capture_output=True, text=True, cwd=ROOT
     )

@@ -4,16 +4,16 @@ import json
 
 import pytest
 
-from checkers.exchange import Reply
 from checkers.http import HttpOptions, Scalar, parse_status
 from checkers.recording import Failure
 from checkers.replies import judge
+from checkers.response import Reply
 
 HEALTH = b'{"status": "up", "load": 0.5, "ready": true, "db": [{"lag": 1}], "none": null}'
 
 
 def reply(body: bytes, *, whole: bool = True) -> Reply:
-    return Reply(200, b"OK", b"", body, whole, None)
+    return Reply(200, b"OK", b"", body, whole)
 
 
 def verdict(options: HttpOptions, body: bytes, *, whole: bool = True) -> str:
