@@ -162,10 +162,11 @@ CLEAR_ROWS: tuple[Row, ...] = (
         of_wrong=Reason.L7_CONTENT,
         differs={"garbage": Reason.L7_CONTENT},
     ),
-    Row(options=HttpOptions(), wrong=always(UNAVAILABLE)),
+    Row(options=HttpOptions(), wrong=always(UNAVAILABLE), opening=UNAVAILABLE),
     Row(
         options=HttpOptions(contains="ready"),
         wrong=always(ENDLESS_BODY * 1000),
+        opening=UNAVAILABLE,
         of_wrong=Reason.L7_CONTENT,
     ),
     Row(
