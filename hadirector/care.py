@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 from checkers.base import Result
 from checkers.health import State, Transition
@@ -41,6 +42,8 @@ class Care:
         overrides: OverrideStore,
         store: HealthStore,
         again: Callable[[str], object],
+        *,
+        runtime_dir: Path,
     ) -> None:
         """`again` asks for a turn, with a reason."""
         self._journal = journal
@@ -51,7 +54,9 @@ class Care:
         self.verdicts = Verdicts(journal, store, self._transition, self._result)
         self.brakes = Brakes(journal, self._unsettled, self.verdicts.is_up)
         self.pools = Pools(self.verdicts.view, self.brakes.held)
-        self.hooks = HookCaller(node, journal, self.pools, self.verdicts.views)
+        self.hooks = HookCaller(
+            node, journal, self.pools, self.verdicts.views, runtime_dir=runtime_dir
+        )
 
     def adopt(self, config: Config, actual: Table) -> None:
         """Have the servers of this configuration checked; those in the table count as up."""

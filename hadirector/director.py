@@ -68,7 +68,14 @@ class Director:
         self._overrides = OverrideStore(self._runtime_dir, self._journal)
         self._health = HealthStore(Path(told.state_dir), self._journal)
         self._turns = TurnRequests[Turn]()
-        self._care = Care(told.node, self._journal, self._overrides, self._health, self._turns.ask)
+        self._care = Care(
+            told.node,
+            self._journal,
+            self._overrides,
+            self._health,
+            self._turns.ask,
+            runtime_dir=self._runtime_dir,
+        )
         self._pools = self._care.pools
         self._dataplane = dataplane
         self._reconciler = Reconciler(dataplane, self._journal)

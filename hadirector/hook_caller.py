@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, cast
 
 from checkers.health import State, Transition
@@ -40,8 +41,11 @@ class HookCaller:
         journal: Journal,
         pools: Pools,
         views: Mapping[str, ServerView],
+        *,
+        runtime_dir: Path,
     ) -> None:
         self._node = node
+        self._runtime_dir = runtime_dir  # one director's: its helpers run hooks one at a time
         self._journal = journal
         self._pools = pools
         self._views = views
@@ -89,7 +93,7 @@ class HookCaller:
     async def _live_with_child(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            child = await asyncio.to_thread(_start, theirs.fileno())
+            child = await asyncio.to_thread(_start, theirs.fileno(), self._runtime_dir)
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_BYTES_MAX)
         self._writer = writer
         try:
@@ -147,11 +151,12 @@ def _of_quorum(node: str, pool: Pool) -> Happened:
     )
 
 
-def _start(descriptor: int) -> subprocess.Popen[bytes]:
+def _start(descriptor: int, runtime_dir: Path) -> subprocess.Popen[bytes]:
     """Start a child; it inherits its end of the line and the streams that are printed to."""
     warnings = [f"-W{option}" for option in sys.warnoptions]  # as the tests want
+    command = [sys.executable, *warnings, "-m", "hadirector.hook_program"]
     return subprocess.Popen(
-        [sys.executable, *warnings, "-m", "hadirector.hook_program", str(descriptor)],
+        [*command, str(descriptor), str(runtime_dir)],
         stdin=subprocess.DEVNULL,
         pass_fds=(descriptor,),
     )

@@ -124,8 +124,10 @@ class Supervisor:
 
         Once this process is gone, the service manager ends whatever it has left behind.
         """
-        has_hooks = any(router.hooks for router in self._told_worker.routers)
-        if has_hooks and not await hooks_have_ended():
+        whose = [self._assignment.runtime_dir]  # of services; nobody waits where none run
+        if any(router.hooks for router in self._told_worker.routers):
+            whose.append("")
+        if not all(await asyncio.gather(*map(hooks_have_ended, whose))):
             self._log.warning("hooks for the end still run, and are left to the service manager")
 
     def _stop(self, reason: str) -> None:

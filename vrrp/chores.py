@@ -58,8 +58,6 @@ class Chores:
         self._files: FileWatch | None = None
         self._hooks: dict[str, _Hooks] = {}
         self._turn = Turn()
-        self._may_run_hooks = asyncio.Event()
-        self._waiting_for_turn: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Work until the worker is gone."""
@@ -154,20 +152,10 @@ class Chores:
         name, change = told.change.router, told.change
         hooks = self._hooks.get(name)
         if hooks is None:
-            queue = HookQueue(partial(self._complain, name), ready=self._take_turn)
+            queue = HookQueue(partial(self._complain, name), ready=self._turn.come)
             hooks = self._hooks[name] = _Hooks(told, queue)
         hooks.last = told
         hooks.queue.put([hook for hook in told.hooks if hook.wants(change.new)], change)
-
-    async def _wait_for_turn(self) -> None:
-        """Let the hooks of a worker that was here before come to their end."""
-        await self._turn.take()
-        self._may_run_hooks.set()
-
-    async def _take_turn(self) -> None:
-        if self._waiting_for_turn is None:
-            self._waiting_for_turn = asyncio.create_task(self._wait_for_turn())
-        await self._may_run_hooks.wait()
 
     def _complain(self, router: str, sentence: str) -> None:
         self._line.tell(Event(kind="hook-failed", router=router, sentence=sentence))
@@ -187,8 +175,6 @@ class Chores:
         _, late = await asyncio.wait(tasks, timeout=FAREWELL_S) if tasks else (set(), set())
         for task in late:
             task.cancel()
-        if self._waiting_for_turn is not None:
-            self._waiting_for_turn.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         self._turn.let_go()
 

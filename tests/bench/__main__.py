@@ -19,6 +19,7 @@ BENCHMARKS = {
     "scale": "very large tables, and many connections (ipvsadm)",
     "failover": "what a failover costs clients (keepalived)",
     "check_speed": "processor time of TCP and HTTP checks (keepalived)",
+    "server_death": "from a server's death to the kernel's table (keepalived)",
     "soak": "1,000 silent servers beside 1,000 healthy ones: who waits, what leaks",
     "lateness": "how late adverts are beside 5,000 checks (keepalived)",
     "many_routers": "processor time and memory of many virtual routers (keepalived)",
