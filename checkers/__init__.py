@@ -6,19 +6,19 @@ Knows nothing of what its verdicts are used for. The scheduler is imported from
 
 from checkers.base import (
     Advice,
-    Check,
     CheckersError,
-    CheckOptions,
     OptionError,
     Probe,
     ProbeError,
     Reason,
     Result,
     Target,
-    Timing,
 )
+from checkers.check import Check
 from checkers.health import State, Transition
+from checkers.options import CheckOptions
 from checkers.registry import KINDS
+from checkers.timing import Timing
 
 __all__ = [
     "KINDS",

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from checkers.base import Advice, CheckOptions, OptionError, Probe, Reason, Result, Target
+from checkers.base import Advice, OptionError, Probe, Reason, Result, Target
+from checkers.options import CheckOptions
 from checkers.payload import Send, payload
 from checkers.recording import Failure
 from checkers.words import WordError, understand

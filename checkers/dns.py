@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen, doc
 
-from checkers.base import CheckOptions, OptionError, Probe, Reason, Result, Target
+from checkers.base import OptionError, Probe, Reason, Result, Target
+from checkers.options import CheckOptions
 from checkers.recording import Failure, Recording, plain
 
 if TYPE_CHECKING:

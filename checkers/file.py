@@ -20,16 +20,8 @@ from typing import Annotated, ClassVar, Literal
 from annotated_types import MaxLen, MinLen, doc
 
 from checkers import limits
-from checkers.base import (
-    CheckOptions,
-    OptionError,
-    Probe,
-    ProbeError,
-    Reason,
-    Result,
-    Target,
-    no_way,
-)
+from checkers.base import OptionError, Probe, ProbeError, Reason, Result, Target
+from checkers.options import CheckOptions, no_way
 from checkers.placeholders import check_placeholders, fill
 from checkers.recording import Failure, Recording, quoted
 from checkers.words import WordError, understand

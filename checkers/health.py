@@ -23,7 +23,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from checkers.base import Result, Timing
+from checkers.base import Result
+from checkers.timing import Timing
 
 ADOPTED = "it was in service before its first check, and stays until checks fail"
 NOT_CHECKED = "not checked yet"

@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from annotated_types import Ge, Le, MaxLen, MinLen, doc
 
 from checkers import limits
-from checkers.base import CheckOptions, OptionError, Probe, Reason, Result, Target
+from checkers.base import OptionError, Probe, Reason, Result, Target
+from checkers.options import CheckOptions
 from checkers.pattern import check_pattern
 from checkers.recording import Failure, Recording
 from checkers.secret import PasswordFile, check_secrets, has

@@ -13,7 +13,8 @@ from typing import Annotated, ClassVar
 
 from annotated_types import Ge, Le, doc
 
-from checkers.base import CheckOptions, Probe, Reason, Result, Target
+from checkers.base import Probe, Reason, Result, Target
+from checkers.options import CheckOptions
 from checkers.recording import Failure, Recording, quoted
 
 _LENGTH = 48

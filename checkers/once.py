@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 
 from checkers import limits
-from checkers.base import Check, ProbeError, Result
+from checkers.base import ProbeError, Result
+from checkers.check import Check
 
 
 async def run_once(check: Check, *, keep_transcript: bool = True) -> Result:

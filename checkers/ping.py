@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import Ge, Le, doc
 
-from checkers.base import CheckOptions, OptionError, Probe, ProbeError, Reason, Result, Target
+from checkers.base import OptionError, Probe, ProbeError, Reason, Result, Target
+from checkers.options import CheckOptions
 from checkers.recording import Failure, Recording
 
 if TYPE_CHECKING:

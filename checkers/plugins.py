@@ -19,7 +19,9 @@ from typing import Annotated, Final, get_args, get_origin, get_type_hints
 
 from annotated_types import DocInfo
 
-from checkers.base import CheckersError, CheckOptions, Timing
+from checkers.base import CheckersError
+from checkers.options import CheckOptions
+from checkers.timing import Timing
 
 GROUP: Final = "hadirector.checks"
 

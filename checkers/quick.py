@@ -14,13 +14,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from checkers.base import ProbeError, Result, Target
-
-if TYPE_CHECKING:
-    from checkers.poller import Poller
-    from checkers.segments import Senders
+from checkers.poller import Poller
+from checkers.segments import Senders
+from checkers.way import not_made
 
 Outcome = Result | ProbeError | None
 """What came of a probe; None: nothing that is worth telling."""
@@ -66,8 +65,6 @@ class Turns:
     """
 
     def __init__(self, poller: Poller) -> None:
-        from checkers.segments import Senders
-
         self.poller = poller
         self.senders = Senders(poller)
         self._under_way: dict[Quick, int] = {}  # by what is under way, the number of its start
@@ -124,10 +121,6 @@ async def run_quick(
     keep_transcript: bool,
 ) -> Result:
     """One quick probe by itself; raises ProbeError if it could not be made."""
-    from checkers.poller import Poller
-    from checkers.segments import Senders
-    from checkers.way import not_made
-
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[Outcome] = loop.create_future()
     try:

@@ -18,7 +18,8 @@ from typing import Annotated, ClassVar
 
 from annotated_types import MaxLen, MinLen, doc
 
-from checkers.base import CheckOptions, OptionError, Probe, Reason, Result, Target
+from checkers.base import OptionError, Probe, Reason, Result, Target
+from checkers.options import CheckOptions
 from checkers.recording import Failure, Recording, quoted
 from checkers.secret import PasswordFile, has
 from checkers.securable import Password, UserName, check_login

@@ -13,7 +13,7 @@ import functools
 import importlib
 from collections.abc import Iterator, Mapping
 
-from checkers.base import CheckOptions
+from checkers.options import CheckOptions
 
 NAMES = (
     "tcp",

@@ -19,7 +19,8 @@ from functools import partial
 from typing import Protocol
 
 from checkers import limits
-from checkers.base import Check, ProbeError, Result
+from checkers.base import ProbeError, Result
+from checkers.check import Check
 from checkers.inverted import inverted
 from checkers.poller import Poller
 from checkers.quick import Outcome, Place, Quick, Turns

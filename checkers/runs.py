@@ -6,7 +6,7 @@ run that nobody asks for any more is gone.
 
 from __future__ import annotations
 
-from checkers.base import Check
+from checkers.check import Check
 from checkers.health import Health
 from checkers.history import History
 from checkers.memory import Memory

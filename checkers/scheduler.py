@@ -26,7 +26,8 @@ from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 
-from checkers.base import Check, ProbeError, Result
+from checkers.base import ProbeError, Result
+from checkers.check import Check
 from checkers.health import Health, State, Transition
 from checkers.history import History
 from checkers.memory import Memory, recall

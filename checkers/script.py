@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import MaxLen, MinLen, doc
 
-from checkers.base import CheckOptions, OptionError, Probe, Result, Target, no_way
+from checkers.base import OptionError, Probe, Result, Target
+from checkers.options import CheckOptions, no_way
 from checkers.placeholders import check_placeholders, fill
 from checkers.trusted_file import refusal
 

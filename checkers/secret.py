@@ -15,14 +15,15 @@ from __future__ import annotations
 import base64
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Annotated, Any
 
 from annotated_types import MaxLen, MinLen, doc
 
 from checkers import limits
-from checkers.base import CheckOptions, OptionError, Probe, ProbeError, Result, Target
+from checkers.base import OptionError, Probe, ProbeError, Result, Target
+from checkers.options import CheckOptions
 from checkers.recording import plain
 
 PasswordFile = Annotated[
@@ -76,6 +77,22 @@ def check_secrets(options: CheckOptions) -> None:
             raise OptionError(f"{name}_file", f"either `{name}` or `{name}_file`, not both")
         if not file.startswith("/") or "\0" in file:
             raise OptionError(f"{name}_file", f"{file!r} is not an absolute path")
+
+
+def unusable_secrets(options: CheckOptions) -> Iterator[OptionError]:
+    """What is wrong on this host with the files that hold secrets of a check.
+
+    One that only the reader of the configuration may not read is no error: the daemon may.
+    """
+    for name in options.secret_options:
+        file = getattr(options, name)
+        if name in options.secrets or file is None:
+            continue
+        try:
+            read_secret(file)
+        except SecretError as error:
+            if not isinstance(error.__cause__, PermissionError):
+                yield OptionError(name, str(error))
 
 
 def has(options: object, name: str) -> bool:

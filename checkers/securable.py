@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from annotated_types import MaxLen, MinLen, doc
 
 from checkers import trust
-from checkers.base import CheckOptions, OptionError, Result, Target
+from checkers.base import OptionError, Result, Target
+from checkers.options import CheckOptions
 from checkers.secret import check_secrets, has
 
 if TYPE_CHECKING:

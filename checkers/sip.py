@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from annotated_types import MaxLen, MinLen, doc
 
-from checkers.base import CheckOptions, OptionError, Probe, Reason, Result, Target
+from checkers.base import OptionError, Probe, Reason, Result, Target
 from checkers.http import Status, parse_status
+from checkers.options import CheckOptions
 from checkers.recording import Failure, Recording, quoted
 
 if TYPE_CHECKING:

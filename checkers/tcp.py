@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from annotated_types import MaxLen, MinLen, doc
 
-from checkers.base import CheckOptions, OptionError, Probe, Reason, Result, Target
+from checkers.base import OptionError, Probe, Reason, Result, Target
+from checkers.options import CheckOptions
 from checkers.payload import Expect, ExpectHex, Send, SendHex, payload
 from checkers.recording import Failure, quoted
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from checkers import trust
-from checkers.base import CheckOptions, OptionError, Probe, Result, Target
+from checkers.base import OptionError, Probe, Result, Target
+from checkers.options import CheckOptions
 
 if TYPE_CHECKING:
     from checkers.stream import Stream

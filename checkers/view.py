@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from checkers.base import Check, Result
+from checkers.base import Result
+from checkers.check import Check
 from checkers.health import State
 
 

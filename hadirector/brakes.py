@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
-from checkers.base import Check, ProbeError, Target
+from checkers.base import ProbeError, Target
+from checkers.check import Check
 from checkers.health import State
 from checkers.once import run_once
 from hadirector.brake import Brake, Phase

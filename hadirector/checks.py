@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from checkers.base import Advice, Check, Target, Way
+from checkers.base import Advice, Target, Way
+from checkers.check import Check
 from checkers.health import State
 from checkers.view import CheckView
 from hadirector import pool

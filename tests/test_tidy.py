@@ -21,12 +21,15 @@ MODULES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path
 
 PURE = (
     "checkers.base",
+    "checkers.check",
     "checkers.combination",
     "checkers.health",
     "checkers.history",
     "checkers.inverted",
     "checkers.memory",
+    "checkers.options",
     "checkers.timetable",
+    "checkers.timing",
     "checkers.view",
     "hadirector.answers",
     "hadirector.router_answers",

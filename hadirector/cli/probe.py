@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_INVALID, EXIT_NO, EXIT_YES, CliError
 
 if TYPE_CHECKING:
-    from checkers.base import Check, ProbeError, Result
+    from checkers.base import ProbeError, Result
+    from checkers.check import Check
     from checkers.health import State
     from hadirector.checks import ServerChecks
 

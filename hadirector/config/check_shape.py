@@ -13,8 +13,8 @@ from annotated_types import MaxLen
 from pydantic import BaseModel, Field, PlainValidator
 from pydantic.json_schema import WithJsonSchema
 
-from checkers.base import Timing
 from checkers.registry import KINDS
+from checkers.timing import Timing
 from hadirector.config.adapter import model_from
 from hadirector.config.diagnostics import UnfitError
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar
 
-from checkers.base import OptionError, Timing
+from checkers.base import OptionError
 from checkers.registry import KINDS, trouble
+from checkers.secret import unusable_secrets
+from checkers.timing import Timing
 from hadirector.config.check_shape import CHECK_ITEM, KIND_DEFAULT, check_shape
 from hadirector.config.diagnostics import Rule, choices
 from hadirector.config.draft import NOTHING, Draft, check_fields, check_keys, fields_of
@@ -154,7 +156,7 @@ def resolve(layers: tuple[Layer, ...], place: Place, findings: Findings) -> Heal
     _compare_timing(draft, findings)
     options = construct(draft, KINDS[kind], findings)
     if options is not None:
-        for problem in (*options.problems_here(), *options.unusable_secrets()):
+        for problem in (*options.problems_here(), *unusable_secrets(options)):
             name, message = problem.field, str(problem)
             findings.error(
                 Rule.BAD_VALUE, draft.at(name), path=draft.path_of(name), message=message

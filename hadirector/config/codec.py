@@ -199,8 +199,8 @@ def _fields_decoder(kind: type) -> Callable[[Mapping[str, object]], dict[str, ob
 @lru_cache(maxsize=_CHECKS_KEPT_MAX)
 def _check_of(text: str) -> HealthCheck:
     """A check; thousands of services have the same, and then share it."""
-    from checkers.base import Timing
     from checkers.registry import KINDS
+    from checkers.timing import Timing
 
     data = json.loads(text)
     options = _dataclass_decoder(KINDS[data["kind"]])(data.pop("options", {}))
@@ -291,7 +291,8 @@ def _scalar_decoder(hint: object) -> _Decoder:
 
 @cache
 def _hints(kind: type) -> Mapping[str, object]:
-    from checkers.base import CheckOptions, Timing
+    from checkers.options import CheckOptions
+    from checkers.timing import Timing
     from hadirector.hooks import ServiceHook
     from vrrp.config import RouterSettings, VirtualRouter
 

@@ -38,7 +38,8 @@ from hadirector.slow_start import AT_ONCE, SlowStart
 from hadirector.steering import Steering
 
 if TYPE_CHECKING:  # the codec resolves these when it needs them
-    from checkers.base import CheckOptions, Timing
+    from checkers.options import CheckOptions
+    from checkers.timing import Timing
     from hadirector.hooks import ServiceHook
     from vrrp.config import RouterSettings, VirtualRouter
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from checkers.base import CheckOptions, OptionError, Target
+from checkers.base import OptionError, Target
+from checkers.options import CheckOptions
 from hadirector.ipvs.model import Forward, ServiceKey, VirtualAddress
 
 _FIRST = 0x4000_0000

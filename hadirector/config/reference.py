@@ -12,8 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from checkers.base import CheckOptions, Timing
+from checkers.options import CheckOptions
 from checkers.registry import KINDS
+from checkers.timing import Timing
 from hadirector.config import check_shape, shape
 from hadirector.config.adapter import model_from
 from hadirector.config.balancing import PersistenceShape, TunnelShape

@@ -12,8 +12,8 @@ import json
 import re
 from typing import Any
 
-from checkers.base import Timing
 from checkers.registry import KINDS
+from checkers.timing import Timing
 from hadirector.config.adapter import model_from
 from hadirector.config.check_shape import CHECK_ITEM, CHECK_MARK, check_shape
 from hadirector.config.shape import FileShape

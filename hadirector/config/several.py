@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from checkers.base import Check, Target
+from checkers.base import Target
+from checkers.check import Check
 from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft
 from hadirector.config.model import HealthCheck

@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import urlsplit
 
-from checkers.base import CheckOptions, OptionError, Probe, ProbeError, Reason, Target, Way
+from checkers.base import OptionError, Probe, ProbeError, Reason, Target, Way
 from checkers.http import HttpOptions
+from checkers.options import CheckOptions
 from checkers.ping import PingOptions
 from checkers.tcp import TcpOptions
 from checkers.udp import UdpOptions

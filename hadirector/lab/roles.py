@@ -21,7 +21,7 @@ from hadirector.lab.marks import marked
 from hadirector.lab.spares import Address
 
 if TYPE_CHECKING:
-    from checkers.base import CheckOptions
+    from checkers.options import CheckOptions
 
 STATUS_OK: Final = 200
 

@@ -13,9 +13,11 @@ import os
 import socket
 from ipaddress import IPv4Address
 
-from checkers.base import Check, Target, Timing
+from checkers.base import Target
+from checkers.check import Check
 from checkers.scheduler import Scheduler
 from checkers.tcp import TcpOptions
+from checkers.timing import Timing
 from hadirector.director_program import allow_many_descriptors
 
 CHECKS = 5000

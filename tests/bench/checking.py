@@ -16,10 +16,13 @@ import sys
 import time
 from ipaddress import IPv4Address
 
-from checkers.base import Check, CheckOptions, Result, Target, Timing
+from checkers.base import Result, Target
+from checkers.check import Check
 from checkers.http import HttpOptions
+from checkers.options import CheckOptions
 from checkers.scheduler import Scheduler
 from checkers.tcp import TcpOptions
+from checkers.timing import Timing
 from hadirector.director_program import allow_many_descriptors
 
 FIRST = IPv4Address("127.1.0.1")

@@ -24,10 +24,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from checkers.base import Check, CheckOptions, Target, Timing
+from checkers.base import Target
+from checkers.check import Check
 from checkers.http import HttpOptions
+from checkers.options import CheckOptions
 from checkers.scheduler import Scheduler
 from checkers.tcp import TcpOptions
+from checkers.timing import Timing
 from hadirector.director_program import allow_many_descriptors
 from tests.bench.checking import FIRST, Tally
 from tests.checkers import servers

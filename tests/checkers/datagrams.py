@@ -5,7 +5,8 @@ import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from checkers.base import CheckOptions, Result, Target
+from checkers.base import Result, Target
+from checkers.options import CheckOptions
 from tests.checkers.servers import LOOPBACK
 
 Answering = Callable[[bytes], Sequence[bytes]]

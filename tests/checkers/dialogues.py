@@ -6,7 +6,8 @@ from pathlib import Path
 
 import trustme
 
-from checkers.base import CheckOptions, Result, Target
+from checkers.base import Result, Target
+from checkers.options import CheckOptions
 from tests.checkers import servers
 
 NAME = "mail.example.test"

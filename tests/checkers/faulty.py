@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal, get_args, get_origin
 
 from checkers.agent import AgentOptions
-from checkers.base import CheckOptions, Reason
+from checkers.base import Reason
 from checkers.dns import DnsOptions
 from checkers.ftp import FtpOptions
 from checkers.grpc import GrpcOptions
@@ -21,6 +21,7 @@ from checkers.ldap import LdapOptions
 from checkers.memcached import MemcachedOptions
 from checkers.mysql import MysqlOptions
 from checkers.ntp import NtpOptions
+from checkers.options import CheckOptions
 from checkers.pop3 import Pop3Options
 from checkers.postgresql import PostgresqlOptions
 from checkers.radius import RadiusOptions

@@ -6,10 +6,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from checkers.base import Check, CheckOptions, Probe, Reason, Result, Target, Timing
+from checkers.base import Probe, Reason, Result, Target
+from checkers.check import Check
 from checkers.health import Transition
+from checkers.options import CheckOptions
 from checkers.runner import LocalRunner
 from checkers.scheduler import Scheduler
+from checkers.timing import Timing
 
 Script = Callable[[Target], Awaitable[bool]]
 

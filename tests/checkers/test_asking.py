@@ -8,11 +8,13 @@ import socket
 import pytest
 
 from checkers import asking, connecting, dial
-from checkers.base import Check, ProbeError, Reason, Result, Target, Timing
+from checkers.base import ProbeError, Reason, Result, Target
+from checkers.check import Check
 from checkers.http import HttpOptions
 from checkers.https import HttpsOptions
 from checkers.recording import Failure
 from checkers.scheduler import Scheduler
+from checkers.timing import Timing
 from tests.checkers import servers
 
 pytestmark = pytest.mark.usefixtures("no_leak")

@@ -5,10 +5,12 @@ from ipaddress import ip_address
 
 import pytest
 
-from checkers.base import Check, OptionError, Reason, Result, Target, Timing
+from checkers.base import OptionError, Reason, Result, Target
+from checkers.check import Check
 from checkers.http import HttpOptions
 from checkers.https import HttpsOptions
 from checkers.tcp import TcpOptions
+from checkers.timing import Timing
 
 CHECK = Check("web/10.0.0.1", Target(ip_address("10.0.0.1"), 80), TcpOptions())
 

@@ -20,11 +20,14 @@ from typing import Any
 import pytest
 import yaml
 
-from checkers.base import Check, CheckOptions, ProbeError, Target, Timing
+from checkers.base import ProbeError, Target
+from checkers.check import Check
 from checkers.file import FileOptions
 from checkers.once import run_once
+from checkers.options import CheckOptions
 from checkers.registry import KINDS
 from checkers.script import ScriptOptions
+from checkers.timing import Timing
 from tests.prerequisites import AS_USER, require
 
 PAGES = Path(__file__).parent.parent.parent / "docs" / "checks"

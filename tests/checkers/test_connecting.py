@@ -8,10 +8,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from checkers.base import Check, Reason, Result, Target, Timing
+from checkers.base import Reason, Result, Target
+from checkers.check import Check
 from checkers.health import State, Transition
 from checkers.scheduler import Scheduler
 from checkers.tcp import TcpOptions
+from checkers.timing import Timing
 from tests.checkers import servers
 
 pytestmark = pytest.mark.usefixtures("no_leak")

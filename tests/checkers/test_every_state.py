@@ -19,11 +19,14 @@ import pytest
 import trustme
 
 from checkers import limits
-from checkers.base import Check, CheckOptions, ProbeError, Reason, Result, Target, Timing
+from checkers.base import ProbeError, Reason, Result, Target
+from checkers.check import Check
 from checkers.file import FileOptions
 from checkers.once import run_once
+from checkers.options import CheckOptions
 from checkers.registry import KINDS, NAMES
 from checkers.script import ScriptOptions
+from checkers.timing import Timing
 from tests.checkers import behaviours, datagrams, servers
 from tests.checkers.behaviours import Behaviour
 from tests.checkers.dialogues import NAME

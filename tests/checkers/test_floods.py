@@ -16,11 +16,12 @@ import pytest
 import trustme
 
 from checkers import limits
-from checkers.base import CheckOptions, Reason, Result, Target
+from checkers.base import Reason, Result, Target
 from checkers.dns import DnsOptions
 from checkers.grpc import GrpcOptions
 from checkers.https import HttpsOptions
 from checkers.imap import ImapOptions
+from checkers.options import CheckOptions
 from checkers.tcp import TcpOptions
 from checkers.tls import TlsOptions
 from tests.checkers.dialogues import NAME

@@ -7,11 +7,13 @@ from ipaddress import ip_address
 
 import pytest
 
-from checkers.base import Check, ProbeError, Reason, Result, Target, Timing
+from checkers.base import ProbeError, Reason, Result, Target
+from checkers.check import Check
 from checkers.health import State, Transition
 from checkers.scheduler import Scheduler
 from checkers.segments import Asked, fixed_sum, syn
 from checkers.tcp import TcpOptions
+from checkers.timing import Timing
 from tests.checkers import servers
 from tests.prerequisites import require
 

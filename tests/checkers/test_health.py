@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers.base import Reason, Result, Timing
+from checkers.base import Reason, Result
 from checkers.health import ADOPTED, NOT_CHECKED, Health, State, Transition
+from checkers.timing import Timing
 
 
 def passed(at: float = 0.0) -> Result:

@@ -6,7 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from checkers.base import Check, ProbeError, Reason, Target
+from checkers.base import ProbeError, Reason, Target
+from checkers.check import Check
 from checkers.once import run_once
 from checkers.tcp import TcpOptions
 from tests.checkers.servers import serving

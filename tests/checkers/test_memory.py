@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checkers import limits
-from checkers.base import Reason, Result, Timing
+from checkers.base import Reason, Result
 from checkers.health import Health, State
 from checkers.memory import Memory, MemoryFault, from_json, recall, to_json
+from checkers.timing import Timing
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 COUNTS = st.integers(min_value=0, max_value=10**9)

@@ -7,9 +7,12 @@ from ipaddress import ip_address
 import pytest
 
 from checkers import limits
-from checkers.base import Check, CheckOptions, Probe, ProbeError, Reason, Result, Target, Timing
+from checkers.base import Probe, ProbeError, Reason, Result, Target
+from checkers.check import Check
 from checkers.once import run_once
+from checkers.options import CheckOptions
 from checkers.tcp import TcpOptions
+from checkers.timing import Timing
 
 LOCAL = ip_address("127.0.0.1")
 

@@ -124,7 +124,7 @@ DECLARED = """
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 from annotated_types import doc
-from checkers.base import CheckOptions
+from checkers.options import CheckOptions
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options(CheckOptions):

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from itertools import pairwise
 
-from checkers.base import Check, CheckOptions, Probe, Reason, Target, Timing
+from checkers.base import Probe, Reason, Target
+from checkers.check import Check
+from checkers.options import CheckOptions
 from checkers.poller import Poller
 from checkers.quick import Place, Quick, Turns
 from checkers.recording import Failure, Recording
 from checkers.scheduler import Scheduler
 from checkers.tcp import TcpOptions
+from checkers.timing import Timing
 from tests.checkers.virtual_time import run_virtual
 
 

@@ -12,8 +12,10 @@ import annotated_types
 import pytest
 import yaml
 
-from checkers.base import CheckOptions, Reason, Timing
+from checkers.base import Reason
+from checkers.options import CheckOptions
 from checkers.registry import KINDS
+from checkers.timing import Timing
 
 ROOT = Path(__file__).parents[2]
 kinds = pytest.mark.parametrize("kind", KINDS)

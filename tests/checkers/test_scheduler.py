@@ -6,9 +6,10 @@ from itertools import pairwise
 import pytest
 
 from checkers import limits
-from checkers.base import ProbeError, Target, Timing
+from checkers.base import ProbeError, Target
 from checkers.health import State, Transition
 from checkers.scheduler import Scheduler
+from checkers.timing import Timing
 from tests.checkers.scripted import KEY, World, healthy, refused
 from tests.checkers.virtual_time import run_virtual
 

@@ -6,9 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from checkers.base import Check, Target, Timing
+from checkers.base import Target
+from checkers.check import Check
 from checkers.health import State
 from checkers.scheduler import Scheduler
+from checkers.timing import Timing
 from tests.checkers.scripted import KEY, World, healthy, refused
 from tests.checkers.virtual_time import run_virtual
 

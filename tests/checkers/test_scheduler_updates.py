@@ -6,8 +6,9 @@ from ipaddress import ip_address
 
 import pytest
 
-from checkers.base import Target, Timing
+from checkers.base import Target
 from checkers.health import State
+from checkers.timing import Timing
 from checkers.view import Changes
 from tests.checkers.scripted import KEY, World, healthy, refused
 from tests.checkers.virtual_time import run_virtual

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from checkers.base import Check, CheckOptions, OptionError, ProbeError, Result, Target
+from checkers.base import OptionError, ProbeError, Result, Target
+from checkers.check import Check
 from checkers.http import HttpOptions
 from checkers.imap import ImapOptions
 from checkers.once import run_once
+from checkers.options import CheckOptions
 from checkers.registry import KINDS
 from checkers.secret import SecretError, read_secret
 from tests.checkers.servers import LOOPBACK, serving

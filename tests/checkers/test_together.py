@@ -7,11 +7,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from checkers.base import Check, Target, Timing
+from checkers.base import Target
+from checkers.check import Check
 from checkers.health import State, Transition
 from checkers.http import HttpOptions
 from checkers.scheduler import Scheduler
 from checkers.tcp import TcpOptions
+from checkers.timing import Timing
 from tests.checkers import servers
 
 OK = servers.answering(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")

@@ -7,7 +7,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from checkers.base import Check, ProbeError, Target, Way
+from checkers.base import ProbeError, Target, Way
+from checkers.check import Check
 from checkers.once import run_once
 from checkers.ping import PingOptions
 from checkers.tcp import TcpOptions

@@ -9,7 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from checkers.base import Advice, Check, Reason, Result, Target
+from checkers.base import Advice, Reason, Result, Target
+from checkers.check import Check
 from checkers.health import State
 from checkers.tcp import TcpOptions
 from checkers.view import CheckView

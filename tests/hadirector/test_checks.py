@@ -5,9 +5,11 @@ from ipaddress import ip_address
 
 import pytest
 
-from checkers.base import Check, Target, Timing
+from checkers.base import Target
+from checkers.check import Check
 from checkers.health import State
 from checkers.tcp import TcpOptions
+from checkers.timing import Timing
 from checkers.view import CheckView
 from hadirector.checks import CheckRegister, ServerView, checks_of, health_of, quiet, serving
 from hadirector.config.model import HealthCheck

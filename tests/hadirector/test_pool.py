@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checkers.base import Advice, Timing
+from checkers.base import Advice
 from checkers.tcp import TcpOptions
+from checkers.timing import Timing
 from hadirector import pool
 from hadirector.config import model as config
 from hadirector.ipvs import model as ipvs

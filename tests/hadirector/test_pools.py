@@ -3,7 +3,8 @@
 from dataclasses import replace
 from ipaddress import ip_address
 
-from checkers.base import Check, Target
+from checkers.base import Target
+from checkers.check import Check
 from checkers.health import State
 from checkers.tcp import TcpOptions
 from checkers.view import CheckView

@@ -9,9 +9,11 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from checkers.base import Advice, Check, Reason, Result, Target, Timing
+from checkers.base import Advice, Reason, Result, Target
+from checkers.check import Check
 from checkers.combination import combined
 from checkers.health import State, Transition
+from checkers.timing import Timing
 from hadirector.checks import ServerChecks
 from hadirector.health_store import HealthStore
 from hadirector.journal import Journal

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from checkers.base import Check, ProbeError, Result
+from checkers.base import ProbeError, Result
+from checkers.check import Check
 from checkers.once import run_once
 from hadirector.checks import checks_of
 from hadirector.lab.namespaces import inside

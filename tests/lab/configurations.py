@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_interface
 
-from checkers.base import CheckOptions, Timing
 from checkers.http import HttpOptions
 from checkers.https import HttpsOptions
+from checkers.options import CheckOptions
 from checkers.tcp import TcpOptions
+from checkers.timing import Timing
 from hadirector.config.model import Config, HealthCheck, Node, Server, Service
 from hadirector.ipvs.model import Forward, Protocol, VirtualAddress
 from vrrp.config import VirtualRouter

@@ -3,10 +3,10 @@ from ipaddress import ip_address
 
 import pytest
 
-from checkers.base import CheckOptions
 from checkers.dns import DnsOptions
 from checkers.http import HttpOptions
 from checkers.https import HttpsOptions
+from checkers.options import CheckOptions
 from checkers.ping import PingOptions
 from checkers.script import ScriptOptions
 from checkers.tcp import TcpOptions
