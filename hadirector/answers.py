@@ -16,6 +16,7 @@ from hadirector.checks import ServerView
 from hadirector.config.addresses import format_listens
 from hadirector.config.model import Config
 from hadirector.connection_sync import SETTINGS, SyncView
+from hadirector.departures import Leaving
 from hadirector.elections import settings_on
 from hadirector.ipvs.dataplane import DataplaneError
 from hadirector.ipvs.model import Table
@@ -30,6 +31,7 @@ from hadirector.router_answers import (
     router_told,
 )
 from hadirector.told_checks import checks_told, results_told, why
+from hadirector.told_departures import departure_explained, departures_told
 from vrrp.config import VirtualRouter
 from vrrp.messages import RouterReport, Timing
 
@@ -54,6 +56,7 @@ class Present:
     processes: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
     actual: Table = field(default_factory=Table)
     turn: Turn | None = None
+    leaving: tuple[Leaving, ...] = ()  # what left the file and is in the table for its clients
     ready: bool = False  # every check has had a result, and the table is programmed
     sync: SyncView | None = None
     warming_s: float | None = None  # how long this director still listens before it preempts
@@ -82,6 +85,7 @@ def status(present: Present) -> Json:
         "timing": None if present.timing is None else asdict(present.timing),
         "routers": [_router(present, router) for router in present.config.virtual_routers],
         "services": [_service(present, pool) for pool in present.pools.values()],
+        "leaving": departures_told(present.leaving, present.actual, present.pools.values()),
         "table": _table(present.turn),
         "sync": _sync(present),
         "peer": present.peer,
@@ -105,6 +109,9 @@ def explain(present: Present, what: str) -> Json:
     for router in present.config.virtual_routers:
         if router.name == what:
             return {"kind": "router", **router_explained(_router(present, router))}
+    for departed in departures_told(present.leaving, present.actual, present.pools.values()):
+        if departed["name"] == what:
+            return departure_explained(departed, present.config.drain_removed)
     service, _, server = what.partition("/")
     if what == SYNC and SYNC not in present.pools and present.config.connection_sync is not None:
         return {"kind": "sync", "name": SYNC, **_sync_explained(present)}

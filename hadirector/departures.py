@@ -52,6 +52,19 @@ class Drain:
 AT_ONCE = Drain()
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A server that is in the table only for its clients: `since` when, `until` when at the latest.
+
+    Both by one clock, seconds: that of the turns, or Unix time where it is told.
+    """
+
+    service: ServiceKey
+    server: DestinationKey
+    since: float
+    until: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leave:
     """By what a turn goes: the pools it is about, what is there, and what was wanted last time.
@@ -70,15 +83,20 @@ class Departures:
     """What is leaving, each until when. For one task at a time."""
 
     def __init__(self) -> None:
-        self._until: dict[tuple[ServiceKey, DestinationKey], float] = {}
+        self._held: dict[tuple[ServiceKey, DestinationKey], Leaving] = {}
         self._looks = 0  # since something began to leave
 
     def __bool__(self) -> bool:
-        return bool(self._until)
+        return bool(self._held)
+
+    @property
+    def leaving(self) -> tuple[Leaving, ...]:
+        """What is leaving, by the clock of the turns."""
+        return tuple(self._held.values())
 
     def look_again_in_s(self) -> float | None:
         """In how many seconds the connections are to be counted anew; None: nothing leaves."""
-        if not self._until:
+        if not self._held:
             self._looks = 0
             return None
         self._looks += 1
@@ -89,7 +107,7 @@ class Departures:
     def hold(self, wanted: Table, leave: Leave, drain: Drain, now: float) -> Table:
         """The wanted table, with what is leaving and still has its time, at weight 0."""
         if drain.time_s <= 0:
-            self._until.clear()
+            self._held.clear()
             return wanted
         entries = dict(wanted.entries)
         seen: set[tuple[ServiceKey, DestinationKey]] = set()
@@ -98,12 +116,13 @@ class Departures:
             held = {}
             for server in servers:
                 place = (key, server.key)
-                until = self._until.get(place, now + drain.time_s)
+                known = self._held.get(place)
+                leaving = known or Leaving(key, server.key, now, now + drain.time_s)
                 counted = entry.counters.get(server.key) if leave.fresh else None
                 gone = not server.usable and counted is not None
-                if now >= until or (gone and not awaited(key, counted, drain)):
+                if now >= leaving.until or (gone and not awaited(key, counted, drain)):
                     continue
-                self._until[place] = until
+                self._held[place] = leaving
                 seen.add(place)
                 held[server.key] = replace(server, weight=0)
             if held:
@@ -111,9 +130,9 @@ class Departures:
                 together = {**stays.destinations, **held}
                 entries[key] = replace(stays, destinations=together)
         about = leave.actual.keys() | wanted.keys()
-        for place in self._until.keys() - seen:
+        for place in self._held.keys() - seen:
             if leave.fresh or place[0] in about:
-                del self._until[place]
+                del self._held[place]
         return Table(entries, wanted.oddities)
 
 

@@ -252,6 +252,7 @@ class Director:
         )
         self._present.actual = self._reconciler.actual
         self._present.turn = turn
+        self._present.leaving = self._reconciler.leaving()
         self._memory.keep(self._reconciler.declared)
         self._pair.decided()
         return turn

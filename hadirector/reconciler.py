@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from hadirector.departures import AT_ONCE, Departures, Drain, Leave
+from hadirector.departures import AT_ONCE, Departures, Drain, Leave, Leaving
 from hadirector.drift import Drift, Finding, tolerate
 from hadirector.ipvs.dataplane import Dataplane
 from hadirector.ipvs.model import Entry, ServiceKey, Table
@@ -91,6 +91,14 @@ class Reconciler:
         self.declared: set[ServiceKey] = set()  # by this configuration or an earlier one
         self.actual = Table()  # as last read, with counters, and what was done since
         self.last: Turn | None = None
+
+    def leaving(self) -> tuple[Leaving, ...]:
+        """What left the file and is still in the table, in Unix time."""
+        ahead = self._clock() - self._monotonic()
+        return tuple(
+            replace(one, since=one.since + ahead, until=one.until + ahead)
+            for one in self.departures.leaving
+        )
 
     async def read(self) -> Table:
         """Read the table; raises DataplaneError."""

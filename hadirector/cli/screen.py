@@ -16,6 +16,7 @@ from typing import Any
 from rich.text import Text
 
 UP_SHOWN_MAX = 20  # servers per service, of those that are up
+LEAVING_SHOWN_MAX = 20  # servers that left the file
 STATE_STYLES = {
     "up": "green",
     "active": "bold green",
@@ -48,6 +49,7 @@ def screen(status: dict[str, Any], *, width: int, now: float, all_servers: bool)
             for service in status["services"]
             for line in _service(service, width, now, all_servers=all_servers)
         ),
+        *_leaving(status["leaving"], width, now, all_servers=all_servers),
         *_foot(status, width, now),
     ]
 
@@ -189,6 +191,38 @@ def _service(
         yield Text(f"{GAP}and {hidden} more that are up (--all shows them)", "dim")
 
 
+def _leaving(
+    leaving: list[dict[str, Any]], width: int, now: float, *, all_servers: bool
+) -> Iterator[Text]:
+    """What is in the table for its clients only."""
+    if not leaving:
+        return
+    yield Text()
+    head = "servers that left the file: weight 0, and removed once their connections have ended"
+    yield from _wrapped(head, width, "", "leaving: ", OTHER_STYLE)
+    shown = leaving if all_servers else leaving[:LEAVING_SHOWN_MAX]
+    rows = [
+        Row(
+            cells=(
+                one["name"],
+                ago(one["since"], now),
+                ago(now, one["until"]),
+                str(one["connections"]["active"]),
+                str(one["connections"]["inactive"]),
+                str(one["connections"]["persistent"]),
+            ),
+            style="",
+            reason="",
+            as_it_should_be=True,
+        )
+        for one in shown
+    ]
+    columns = ("server", "since", "left", "active", "idle", "persist")
+    yield from _block(columns, rows, width, right_from=2)
+    if more := len(leaving) - len(shown):
+        yield Text(f"{GAP}and {more} more (--all shows them)", "dim")
+
+
 def _server(server: dict[str, Any], state: str, now: float) -> Row:
     connections = server["connections"] or {"active": "–", "inactive": "–"}
     is_fallback = state == "fallback"
@@ -222,7 +256,8 @@ def _block(
         for cells in zip(columns, *(row.cells for row in rows), strict=True)
     ]
     used = len(GAP) * len(widths) + sum(widths)
-    beside = all(used + len(GAP) + len(row.reason) <= width for row in rows)
+    reasons = [row.reason for row in rows]
+    beside = any(reasons) and all(used + len(GAP) + len(why) <= width for why in reasons)
     header = (*columns, "why") if beside else columns
     yield _line(header, widths, right_from, ["dim"] * len(header))
     for row in rows:

@@ -25,6 +25,7 @@ from hadirector.connection_sync import (
     SyncDuty,
     SyncView,
 )
+from hadirector.departures import Leaving
 from hadirector.ipvs.control import SyncRole
 from hadirector.ipvs.model import Counters, DestinationKey, Entry, Table
 from hadirector.reconciler import Turn
@@ -35,6 +36,7 @@ from vrrp import events
 from vrrp.config import VirtualRouter
 from vrrp.messages import RouterReport, Timing
 
+GONE = DestinationKey(ip_address("198.51.100.27"), 80)
 FALLBACK = "web/198.51.100.29:80"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "status.md"
 ROUTER = VirtualRouter(
@@ -91,7 +93,8 @@ def present() -> Present:
     built = pool.build(WEB, {FIRST: UP, SECOND: DOWN})
     entry = pool.desired_table([built])[WEB.listen]
     first = DestinationKey(ip_address("198.51.100.21"), 80)
-    counted = Entry(entry.service, entry.destinations, {first: Counters(active=3, inactive=4)})
+    counters = {first: Counters(active=3, inactive=4), GONE: Counters(active=1, persistent=2)}
+    counted = Entry(entry.service, entry.destinations, counters)
     return Present(
         node="lb1",
         file="/etc/hadirector.yaml",
@@ -109,6 +112,7 @@ def present() -> Present:
         processes={"vrrp": {"pid": 5, "restarts": 0, "since": 1.0}},
         actual=Table({WEB.listen: counted}),
         turn=TURN,
+        leaving=(Leaving(WEB.listen, GONE, 100.0, 130.0),),
         ready=True,
         trouble={"table": "b", "file": "a"},
     )
@@ -291,6 +295,21 @@ def test_counters_of_the_kernel_and_trouble_in_order(present: Present) -> None:
     }
 
 
+def test_what_left_the_file_is_told_until_it_is_gone(present: Present) -> None:
+    [told] = cast("list[dict[str, Any]]", status(present)["leaving"])
+    assert (told["service"], told["server"]) == ("web", "198.51.100.27:80")
+    assert (told["since"], told["until"]) == (100.0, 130.0)
+    assert told["connections"] == {"active": 1, "inactive": 0, "persistent": 2}
+    explained = cast("dict[str, Any]", explain(present, "web/198.51.100.27:80"))
+    assert explained["because"][-1] == "at the latest 30 s after that, by drain_removed of the file"
+    present.pools = {}
+    [told] = cast("list[dict[str, Any]]", status(present)["leaving"])
+    assert told["name"] == f"{WEB.listen}/198.51.100.27:80"
+    present.actual = Table()
+    [told] = cast("list[dict[str, Any]]", status(present)["leaving"])
+    assert told["connections"] == {"active": 0, "inactive": 0, "persistent": 0}
+
+
 def keys_of(value: object) -> set[str]:
     """Every key of a JSON value, at any depth; names chosen by users excepted."""
     if isinstance(value, list):
@@ -301,7 +320,7 @@ def keys_of(value: object) -> set[str]:
     return set(value) | set().union(*map(keys_of, inner.values()))
 
 
-@pytest.mark.parametrize("what", [None, "web", SECOND, "front"])
+@pytest.mark.parametrize("what", [None, "web", SECOND, "front", f"web/{GONE}"])
 def test_every_field_is_json_and_documented(present: Present, what: str | None) -> None:
     answer = status(present) if what is None else explain(present, what)
     documented = set(re.findall(r"`(\w+)`", DOCUMENT.read_text()))

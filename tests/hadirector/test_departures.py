@@ -47,7 +47,12 @@ class Scene:
         self.turn("start", WEB)
 
     def restart(self) -> None:
-        self.reconciler = Reconciler(self.kernel, Journal(None), monotonic=lambda: self.now)
+        self.reconciler = Reconciler(
+            self.kernel,
+            Journal(None),
+            clock=lambda: self.now + 5000.0,
+            monotonic=lambda: self.now,
+        )
 
     def turn(
         self, why: str, *services: object, known: bool = False, drain: Drain = HALF_A_MINUTE
@@ -69,11 +74,16 @@ def test_a_server_that_left_the_file_goes_once_its_connections_have_ended() -> N
     scene.kernel.counted = Counters(active=2)
     assert scene.turn("reload", LESS, known=True).sentence == "reload: change 1 server"
     assert scene.weight == 0
+    [told] = scene.reconciler.leaving()
+    assert (told.service, told.server) == (WEB.listen, GOING)
+    assert (told.since, told.until) == (5100.0, 5130.0)
+    scene.now += 1.0
     assert not scene.turn("audit", LESS).steps
+    assert scene.reconciler.leaving() == (told,)
     assert scene.turn("audit", LESS).drift == ()  # it is ours to keep it
     scene.kernel.counted = Counters(inactive=7)
     assert scene.turn("audit", LESS).sentence == "audit: remove 1 server"
-    assert not scene.reconciler.departures
+    assert scene.reconciler.leaving() == ()
 
 
 def test_it_goes_when_its_time_is_over_and_persistent_clients_are_waited_for() -> None:

@@ -187,6 +187,10 @@ async def test_a_server_that_left_the_file_keeps_its_client(tmp_path: Path, wait
             assert {(await connect(stack))[0] for _ in range(3)} == {SECOND}
             if waits:
                 reader, writer = of[FIRST]
+                [told] = (await one.asked("/status"))["leaving"]
+                assert told["name"] == f"web/{FIRST}:8080"
+                assert 59 < told["until"] - told["since"] < 61
+                await one.until(lambda status: status["leaving"][0]["connections"]["active"] == 1)
                 # Several readings of the table later, its client is still there, and so is it.
                 at = (await one.asked("/status"))["table"]["at"]
                 await one.until(lambda status: status["table"]["at"] > at + 2)
@@ -196,6 +200,7 @@ async def test_a_server_that_left_the_file_keeps_its_client(tmp_path: Path, wait
                 began = time.monotonic()
                 writer.close()
                 await one.until(lambda _: not any(f"{FIRST}:8080" in rule for rule in rules()))
+                await one.until(lambda status: not status["leaving"])
                 print(f"removed {time.monotonic() - began:.1f} s after its last client")
             await one.stop()
 

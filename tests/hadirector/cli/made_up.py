@@ -127,6 +127,18 @@ STATUS: Json = {
             met=False,
         ),
     ],
+    "leaving": [
+        {
+            "name": "web/198.51.100.27:8080",
+            "service": "web",
+            "listen": "tcp 192.0.2.100:80",
+            "server": "198.51.100.27:8080",
+            "reason": "left the file",
+            "since": NOW - 9,
+            "until": NOW + 21,
+            "connections": {"active": 3, "inactive": 40, "persistent": 0},
+        }
+    ],
     "sync": None,
     "peer": {
         "sentence": "lb2: front backup, the same file, 2 servers up",

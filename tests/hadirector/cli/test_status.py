@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from hadirector.cli.screen import UP_SHOWN_MAX, ago, screen
+from hadirector.cli.screen import LEAVING_SHOWN_MAX, UP_SHOWN_MAX, ago, screen
 from tests.hadirector.cli.made_up import NOW, STATUS, Json, server
 
 NARROW = """\
@@ -35,6 +35,11 @@ mail  tcp://192.0.2.100:80, wlc, nat
       connect error or disconnect/reset before headers" after 12 ms
   [2001:db8::29]:25  fallback  –           1      12   340
       serves: every server is down
+
+leaving: servers that left the file: weight 0, and removed once their
+         connections have ended
+  server                  since  left  active  idle  persist
+  web/198.51.100.27:8080  9s      21s       3    40        0
 
 table: audit: the table matches (3s ago)
        tcp 203.0.113.9:80 is somebody else's, left alone
@@ -104,3 +109,13 @@ def test_a_director_that_is_starting_says_so() -> None:
 def test_ages(seconds: float, text: str) -> None:
     assert ago(NOW - seconds, NOW) == text
     assert ago(None, NOW) == "–"
+
+
+def test_of_many_that_leave_the_first_are_shown_and_the_rest_is_counted() -> None:
+    status = copy.deepcopy(STATUS)
+    [one] = status["leaving"]
+    status["leaving"] = [one | {"name": f"web/10.0.0.{n}:80"} for n in range(200)]
+    text = shown(status, width=80)
+    assert text.count("web/10.0.0.") == LEAVING_SHOWN_MAX
+    assert f"and {200 - LEAVING_SHOWN_MAX} more (--all shows them)" in text
+    assert shown(status, width=80, all_servers=True).count("web/10.0.0.") == 200
