@@ -114,3 +114,21 @@ SECRET_BYTES_MAX = 4096
 
 PATTERN_CPU_S = 0.05
 """Processor time that one search for a regular expression may take."""
+
+WORKER_LINE_BYTES_MAX = 16 * 1024 * 1024
+"""One line from or to a check worker."""
+
+WORKER_TAKES_AT_ONCE_MAX = 1000
+"""Checks in one line to a worker; at the length of a long script, far below the bound above."""
+
+WORKER_BATCH_MAX = 256
+"""Results that a worker tells of in one line."""
+
+WORKER_GATHERS_S = 0.005
+"""How long a worker gathers results; so much later, at most, is anything known."""
+
+WORKER_HEARTBEAT_EVERY_S = 1.0
+"""How often a worker says that it lives."""
+
+WORKER_UNREAD_BYTES_MAX = 64 * 1024 * 1024
+"""What a worker has said and nobody has read; more says that its director is broken."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -103,6 +103,11 @@ class LocalRunner:
     def in_flight(self) -> int:
         """Probes under way."""
         return len(self._tasks) + (0 if self._turns is None else len(self._turns))
+
+    @property
+    def jobs(self) -> Mapping[str, Job]:
+        """What is made here, by digest."""
+        return self._jobs
 
     def late_s(self) -> float:
         """The most that a probe began late since this was last asked, in seconds."""

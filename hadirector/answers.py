@@ -6,7 +6,7 @@ are the API's and the `--json` of the commands; `docs/status.md` describes them 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import cast
 
@@ -54,6 +54,7 @@ class Present:
     routers: dict[str, RouterReport] = field(default_factory=dict)
     timing: Timing | None = None  # of the VRRP worker
     processes: Mapping[str, Mapping[str, float | int | None]] = field(default_factory=dict)
+    workers: Sequence[Json] = ()  # the check workers; none where the director process makes probes
     actual: Table = field(default_factory=Table)
     turn: Turn | None = None
     leaving: tuple[Leaving, ...] = ()  # what left the file and is in the table for its clients
@@ -82,6 +83,7 @@ def status(present: Present) -> Json:
         "started_at": present.started_at,
         "loaded_at": present.loaded_at,
         "processes": {name: dict(facts) for name, facts in present.processes.items()},
+        "workers": list(present.workers),
         "timing": None if present.timing is None else asdict(present.timing),
         "routers": [_router(present, router) for router in present.config.virtual_routers],
         "services": [_service(present, pool) for pool in present.pools.values()],

@@ -62,7 +62,9 @@ class Care:
         """Have the servers of this configuration checked; those in the table count as up."""
         checks, fresh = self._checks.adopt(config.services)
         self._overrides.keep_only(checks.keys())
-        self.verdicts.update(checks, serving(fresh, actual, self._overrides.drained))
+        self.verdicts.update(
+            checks, serving(fresh, actual, self._overrides.drained), workers=config.workers
+        )
         self.pools.adopt(config.services, checks, quiet(fresh, actual))
         self.brakes.adopt(config.brake, config.services)
         self.brakes.renewed(fresh)

@@ -376,7 +376,10 @@ class Director:
         """Have in `present` what its owners on this side know."""
         present = self._present
         present.sync = self._upkeep.sync
+        crew = self._care.verdicts.crew
+        present.workers = [one.to_json() for one in crew.views]
         troubles = {
+            "workers": crew.trouble,
             "journal": self._journal.trouble,
             "overrides": self._overrides.trouble,
             "health": self._health.trouble,

@@ -89,6 +89,8 @@ def difference(before: Config, after: Config) -> str:
         parts.append("hooks changed")
     if before.audit != after.audit:
         parts.append(f"audit every {after.audit:g} s")
+    if before.workers != after.workers:
+        parts.append(f"{after.workers} check workers")
     if not parts:
         return "only the order differs"
     more = len(parts) - CHANGES_TOLD_MAX

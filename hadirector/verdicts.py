@@ -22,6 +22,7 @@ from checkers.health import State, Transition
 from checkers.scheduler import Scheduler
 from hadirector import limits
 from hadirector.checks import ServerChecks, ServerView, server_of
+from hadirector.crew import Crew
 from hadirector.health_store import HealthStore
 from hadirector.journal import Journal
 
@@ -59,15 +60,24 @@ class Verdicts:
         self._together: dict[str, _Verdict] = {}  # of the servers with several checks
         self._advice: dict[str, Advice] = {}  # of those servers' checks, by check key
         self._news = asyncio.Event()
-        self.scheduler = Scheduler(self._transition, self._result, self._probe_failed)
+        self.crew = Crew(lambda sentence: journal.add("process", sentence))
+        self.scheduler = Scheduler(
+            self._transition, self._result, self._probe_failed, runner=self.crew
+        )
 
     @property
     def first_round(self) -> asyncio.Event:
         """Set once every check has been tried."""
         return self.scheduler.first_round
 
-    def update(self, servers: Mapping[str, ServerChecks], in_service: Set[str]) -> None:
-        """Check these servers from now on; those of `in_service` start up if they are new."""
+    def update(
+        self, servers: Mapping[str, ServerChecks], in_service: Set[str], *, workers: int = 0
+    ) -> None:
+        """Check these servers from now on; those of `in_service` start up if they are new.
+
+        `workers`: processes that make the probes; 0: this one.
+        """
+        self.crew.resize(workers)
         checks = {check.key: check for server in servers.values() for check in server.checks}
         serving = (servers[key] for key in in_service)
         adopted = {check.key for server in serving for check in server.checks}

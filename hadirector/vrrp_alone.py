@@ -158,6 +158,7 @@ class VrrpAlone:
             "ready": True,
             "started_at": self._started_at,
             "loaded_at": self._loaded_at,
+            "workers": [],
             "processes": {name: dict(facts) for name, facts in heard.processes.items()},
             "timing": None if heard.timing is None else asdict(heard.timing),
             "routers": [

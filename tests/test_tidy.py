@@ -31,7 +31,9 @@ PURE = (
     "checkers.timetable",
     "checkers.timing",
     "checkers.view",
+    "checkers.wire",
     "hadirector.answers",
+    "hadirector.assignments",
     "hadirector.router_answers",
     "hadirector.checks",
     "hadirector.connection_sync",
@@ -128,6 +130,7 @@ IMPURE = {
 }  # fmt: skip
 
 STARTED_BY_NAME = {
+    "checkers.worker": "a child of the director process",
     "hadirector.__main__": "python -m hadirector",
     "hadirector.cli.main": "the program in pyproject.toml",
     "hadirector.config.generate": "make docs",

@@ -94,6 +94,8 @@ def _foot(status: dict[str, Any], width: int, now: float) -> Iterator[Text]:
     facts = status["processes"].items()
     processes = ", ".join(_process(name, process, now) for name, process in facts)
     yield from _wrapped(processes, width, "", "processes: ", "bold")
+    for worker in status["workers"]:
+        yield from _wrapped(_worker(worker, now), width, "           ")
     if status["timing"]:
         late = f"the VRRP worker was woken at most {status['timing']['lately_ms']:g} ms late lately"
         yield from _wrapped("; ".join([late, *status["timing"]["refused"]]), width, "", "timing: ")
@@ -131,6 +133,12 @@ def _process(name: str, facts: dict[str, Any], now: float) -> str:
     if not facts["restarts"]:
         return f"{name} {running}"
     return f"{name} {running} (restarted {facts['restarts']}×, last {ago(facts['since'], now)} ago)"
+
+
+def _worker(facts: dict[str, Any], now: float) -> str:
+    name = _process(f"check worker {facts['number']}", facts, now)
+    late = f", at most {facts['late_ms']:g} ms late" if facts["pid"] else ""
+    return f"{name}: {facts['probes']} probes{late}"
 
 
 def _routers(routers: list[dict[str, Any]], width: int, now: float) -> Iterator[Text]:

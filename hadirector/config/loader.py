@@ -156,6 +156,7 @@ def _build(top: FileDraft) -> Config:
         virtual_routers=tuple(routers),
         services=tuple(_service(service) for service in top.services),
         audit=_value(top.draft, "audit", float),
+        workers=_value(top.draft, "workers", int),
         undeclared=_value(top.draft, "undeclared", Undeclared),
         max_changes=top.draft.get("max_changes", int),
         drain_removed=_value(top.draft, "drain_removed", float),

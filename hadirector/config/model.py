@@ -187,6 +187,7 @@ class BrakeSettings:
 class Config:
     """The whole pair. `audit`: seconds between two comparisons of the kernel with this.
 
+    `workers`: processes that make the probes; 0: the director process does.
     `settings` are the kernel's (`ipvs.tuning`), by name; what is not there is not touched.
     `max_changes`: entries that one `apply` may change or remove; None: any number.
     `drain_removed`: seconds for which what left the file is waited for at most.
@@ -196,6 +197,7 @@ class Config:
     virtual_routers: tuple[VirtualRouter, ...]
     services: tuple[Service, ...]
     audit: float = 5.0
+    workers: int = 0
     settings: Mapping[str, str] = field(default_factory=dict)
     undeclared: Undeclared = Undeclared.REPORT
     max_changes: int | None = None

@@ -345,6 +345,11 @@ class FileShape(BaseModel):
         json_schema_extra={"default": "5s"},
         description="Time between two comparisons of the kernel's table with this configuration.",
     )
+    workers: Annotated[int, Ge(0), Le(64)] = Field(
+        default=0,
+        description="How many processes of their own make the probes; `0`: the director process "
+        "makes them itself, which is enough for ten thousand TCP checks.",
+    )
     undeclared: Annotated[Undeclared, Strict(False)] = Field(
         default=Undeclared.REPORT,
         description="What to do with services in the kernel that nobody declared here. `keep`: "

@@ -76,6 +76,26 @@ STATUS: Json = {
     "started_at": NOW - 200_000,
     "loaded_at": NOW - 90,
     "timing": None,
+    "workers": [
+        {
+            "number": 1,
+            "pid": 9121,
+            "restarts": 0,
+            "since": NOW - 700,
+            "probes": 5012,
+            "in_flight": 3,
+            "late_ms": 1.5,
+        },
+        {
+            "number": 2,
+            "pid": None,
+            "restarts": 4,
+            "since": NOW - 80,
+            "probes": 4988,
+            "in_flight": 0,
+            "late_ms": 0.0,
+        },
+    ],
     "processes": {
         "supervisor": {"pid": 811, "restarts": 0, "since": None},
         "vrrp": {"pid": None, "restarts": 0, "since": NOW - 200_000},

@@ -47,6 +47,8 @@ peer: lb2: front backup, the same file, 2 servers up (1m 0s)
       switchover to lb2 planned in 90 s, by root
 processes: supervisor 811, vrrp down, director 9120 (restarted 1×, last 11m 40s
            ago)
+           check worker 1 9121: 5012 probes, at most 1.5 ms late
+           check worker 2 down (restarted 4×, last 1m 20s ago): 4988 probes
 """
 
 WEB_WHEN_WIDE = """\
