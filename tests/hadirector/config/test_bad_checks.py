@@ -121,7 +121,7 @@ ROWS: tuple[tuple[Check, str, str], ...] = (
 )
 FROM_NO_FILE = {
     "ping.py": "a file's keys are those that a kind has, and `port` is none of its",
-    "base.py": "the configuration compares times itself, since it knows where each is written",
+    "timing.py": "the configuration compares times itself, since it knows where each is written",
 }
 """Refusals for those who use the library without a file, and why no file comes to them."""
 
