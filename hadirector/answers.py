@@ -164,6 +164,7 @@ def _service(present: Present, pool: Pool) -> Json:
             "hysteresis": service.quorum.hysteresis,
             "there": pool.quorum_there,
             "met": pool.quorum_met,
+            "since": pool.quorum_since,
         },
         "servers": [_server(present, pool, member) for member in pool.members],
         "fallbacks": [_server(present, pool, member) for member in pool.fallbacks],

@@ -76,6 +76,18 @@ class Brake:
         ends_at = self.since + self.limits.hold
         return min(ends_at, self._settled_at) if self.phase is Phase.SETTLING else ends_at
 
+    def resume(self, held: Collection[str], *, since: float, now: float) -> str | None:
+        """Go on holding these, as another process of this director did for our own link."""
+        left_s = since + self.limits.hold - now
+        if not held or since > now or left_s <= 0:
+            return None
+        self.phase, self.since = Phase.HOLDING, since
+        self._held = dict.fromkeys(held)
+        return (
+            f"the weights of {len(held)} servers are held as before the restart, "
+            f"for {left_s:.0f} s more at most"
+        )
+
     def failed(self, key: str, now: float, *, serving: int) -> str | None:
         """A server that served has failed; `serving` more do."""
         self._recent = {one: at for one, at in self._recent.items() if self._within(at, now)}

@@ -11,7 +11,8 @@ when a brake comes on. Must never decide a weight: `pools` asks what is held.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,6 +26,7 @@ from hadirector.config.model import BrakeSettings, Service
 from hadirector.journal import Journal
 from hadirector.pool import server_key
 from hadirector.router_answers import Json
+from hadirector.service_memory import Hold
 
 CONTROL: Final = "control"
 KIND: Final = "brake"
@@ -52,6 +54,8 @@ class Brakes:
         journal: Journal,
         changed: Callable[[str], None],
         is_up: Callable[[str], bool],
+        *,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """`changed` is told the key of a server whose service is to be decided anew.
 
@@ -60,6 +64,7 @@ class Brakes:
         self._journal = journal
         self._changed = changed
         self._is_up = is_up
+        self._wall = wall
         self._settings: BrakeSettings | None = None
         self._brakes: dict[str, Brake] = {}
         self._servers: dict[str, set[str]] = {}  # by service; a fallback server is none of them
@@ -115,6 +120,24 @@ class Brakes:
         elif served:
             self._tell(name, brake.failed(key, _now(), serving=len(serving)))
         return was_held or key in brake.held
+
+    def recall(self, holds: Mapping[str, Hold], in_service: Set[str]) -> None:
+        """Go on with what was held before a restart: the servers that the kernel still serves."""
+        for name, hold in holds.items():
+            brake = self._brakes.get(name)
+            if brake is None:
+                continue
+            there = [key for key in hold.held if key in self._servers[name] and key in in_service]
+            since = _now() - (self._wall() - hold.since)
+            self._tell(name, brake.resume(there, since=since, now=_now()))
+
+    def holds(self) -> dict[str, Hold]:
+        """What `recall` takes: what is held for our own link, by the name of the service."""
+        return {
+            name: Hold(self._wall() - (_now() - brake.since), tuple(brake.held))
+            for name, brake in self._brakes.items()
+            if brake.phase in (Phase.HOLDING, Phase.SETTLING)
+        }
 
     def held(self, key: str) -> str:
         """Why the weight of this server is held; nothing where it is not."""

@@ -10,7 +10,7 @@ This module never touches the table and decides nothing itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from checkers.base import Result
@@ -26,6 +26,7 @@ from hadirector.journal import Journal
 from hadirector.overrides import OverrideStore
 from hadirector.pools import Pools
 from hadirector.reconciler import HEALTH
+from hadirector.service_memory import ServiceMemory, remembered
 from hadirector.verdicts import Verdicts
 
 ADVICE = "advice"
@@ -51,7 +52,10 @@ class Care:
         self._again = again
         self._checks = CheckRegister()
         self._is_ready = False
-        self.verdicts = Verdicts(journal, store, self._transition, self._result)
+        self._store = store
+        self.verdicts = Verdicts(
+            journal, store, self._transition, self._result, services=self._remembered
+        )
         self.brakes = Brakes(journal, self._unsettled, self.verdicts.is_up)
         self.pools = Pools(self.verdicts.view, self.brakes.held)
         self.hooks = HookCaller(
@@ -62,13 +66,27 @@ class Care:
         """Have the servers of this configuration checked; those in the table count as up."""
         checks, fresh = self._checks.adopt(config.services)
         self._overrides.keep_only(checks.keys())
-        self.verdicts.update(
-            checks, serving(fresh, actual, self._overrides.drained), workers=config.workers
-        )
-        self.pools.adopt(config.services, checks, quiet(fresh, actual))
+        in_service = serving(fresh, actual, self._overrides.drained)
         self.brakes.adopt(config.brake, config.services)
         self.brakes.renewed(fresh)
+        # Of a reload there is nothing to recall.
+        services = self._store.recalled_services().items()
+        self.brakes.recall({name: one.hold for name, one in services if one.hold}, in_service)
+        # What is in the table because the brake held it there does not count as up for that.
+        up = {key for key in in_service if not self.brakes.held(key)}
+        self.verdicts.update(checks, up, workers=config.workers)
+        self.pools.adopt(config.services, checks, quiet(fresh, actual))
+        self.pools.recall({name: one.quorum for name, one in services if one.quorum})
         self.hooks.adopt(config.hooks)
+
+    def _remembered(self) -> Mapping[str, ServiceMemory]:
+        return remembered(self.pools.standings, self.brakes.holds())
+
+    def swung(self) -> None:
+        """Tell the hooks of the quorums that the last decision changed, and keep them."""
+        self.hooks.swung(self.pools.swung)
+        if self.pools.swung:
+            self.verdicts.worth_keeping()
 
     def ready(self) -> None:
         """Every check has had its first result, and the table has followed."""
@@ -86,6 +104,7 @@ class Care:
 
     def _unsettled(self, key: str) -> None:
         """The service of this server is to be decided anew."""
+        self.verdicts.worth_keeping()
         self.pools.touch(key)
         self._again(HEALTH)
 

@@ -265,7 +265,7 @@ class Director:
         self._grow = None if due is None else loop.call_at(due, self._turns.ask, HEALTH)
 
     def _journal_quorum(self) -> None:
-        self._care.hooks.swung(self._pools.swung)
+        self._care.swung()
         for now in self._pools.swung:
             name, verb = now.service.name, "has" if now.quorum_met else "has lost"
             self._journal.add("quorum", f"{name} {verb} its quorum: {now.sentence}", subject=name)

@@ -18,8 +18,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from checkers.memory import Memory, MemoryFault, from_json, to_json
-from hadirector import limits
+from hadirector import limits, service_memory
 from hadirector.journal import Journal
+from hadirector.service_memory import ServiceMemory
 
 FILE_NAME = "health.json"
 
@@ -35,6 +36,7 @@ class HealthStore:
         self._journal = journal
         self._clock = clock
         self._remembered: Mapping[str, Memory] = {}
+        self._services: Mapping[str, ServiceMemory] = {}
         self.trouble: str | None = None  # why nothing is kept, while nothing is
         try:
             self._remembered = self._read()
@@ -48,14 +50,23 @@ class HealthStore:
         remembered, self._remembered = self._remembered, {}
         return remembered
 
-    def write(self, memories: Mapping[str, Memory]) -> str | None:
+    def recalled_services(self) -> Mapping[str, ServiceMemory]:
+        """What is remembered by the name of a service; once, as well."""
+        services, self._services = self._services, {}
+        return services
+
+    def write(
+        self, memories: Mapping[str, Memory], services: Mapping[str, ServiceMemory]
+    ) -> str | None:
         """Keep these; None, or a sentence on why that failed. To be called from any thread."""
         checks = {key: to_json(memory) for key, memory in memories.items()}
-        text = json.dumps({"at": self._clock(), "checks": checks})
+        decided = {name: service_memory.to_json(one) for name, one in services.items()}
+        whole = {"at": self._clock(), "checks": checks, "services": decided}
+        text = json.dumps(whole)
         if len(text) > limits.HEALTH_FILE_BYTES_MAX:
             for one in checks.values():
                 one["results"] = []
-            text = json.dumps({"at": self._clock(), "checks": checks})
+            text = json.dumps(whole)
         fresh = self._path.with_name(self._path.name + ".new")
         try:
             if len(text) > limits.HEALTH_FILE_BYTES_MAX:
@@ -91,6 +102,9 @@ class HealthStore:
         at = whole.get("at")
         if isinstance(at, bool) or not isinstance(at, int | float):
             raise ValueError(f"{self._path} does not say when it was written")
+        age_s = self._clock() - at
+        if 0 <= age_s <= limits.HEALTH_AGE_MAX_S:
+            self._services = self._read_services(whole.get("services", {}))
         found: dict[str, Memory] = {}
         damaged = 0
         for key, data in whole["checks"].items():
@@ -101,7 +115,22 @@ class HealthStore:
         if damaged:
             told = f"{damaged} of {damaged + len(found)} checks cannot be read and begin anew"
             self._journal.add("probe", f"{self._path}: {told}")
-        return self._fresh(found, self._clock() - at)
+        return self._fresh(found, age_s)
+
+    def _read_services(self, data: object) -> dict[str, ServiceMemory]:
+        """Raises ValueError if that is nothing by service."""
+        if not isinstance(data, dict):
+            raise ValueError(f"{self._path} holds no services")
+        found, damaged = {}, 0
+        for name, one in data.items():
+            try:
+                found[name] = service_memory.from_json(one)
+            except ValueError:
+                damaged += 1
+        if damaged:
+            told = f"{damaged} of {len(data)} services cannot be read: their quorums begin anew"
+            self._journal.add("probe", f"{self._path}: {told}")
+        return found
 
     def _fresh(self, found: dict[str, Memory], age_s: float) -> dict[str, Memory]:
         if 0 <= age_s <= limits.HEALTH_AGE_MAX_S:

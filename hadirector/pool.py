@@ -113,6 +113,7 @@ class Pool:
     quorum_there: int  # what was counted for it, in its unit
     quorum_met: bool
     sentence: str
+    quorum_since: float | None = None  # unix time; None before its checks have spoken
 
 
 PROBE_SCHEDULER = "rr"  # of one server
@@ -222,7 +223,7 @@ def _member(
 ) -> Member:
     disabled = any(order.order is Order.DISABLE for order in orders)
     up = bool(state.up) and not disabled
-    held = state.up is False and bool(state.held) and not disabled
+    held = not state.up and bool(state.held) and not disabled
     stays = not state.up and not held and not disabled and _stays(server, state)
     due = ordered_weight(server.weight, state.advice, orders) if up or held else 0
     if (up or held) and state.course is not None and not orders:

@@ -10,6 +10,7 @@ Time (seconds of one monotonic clock) comes in as an argument. Never: I/O; a wor
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ from hadirector.config.model import Server, Service
 from hadirector.ipvs.model import ServiceKey
 from hadirector.pool import Health, Overrides, Pool
 from hadirector.reconciler import Changes
+from hadirector.service_memory import Standing
 from hadirector.slow_start import Returns
 from hadirector.steering import Courses, by_latency, differs, moves_at, steered
 
@@ -31,10 +33,15 @@ class Pools:
     """
 
     def __init__(
-        self, view: Callable[[str], ServerView], held: Callable[[str], str] = lambda _: ""
+        self,
+        view: Callable[[str], ServerView],
+        held: Callable[[str], str] = lambda _: "",
+        *,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self._view = view
         self._held = held
+        self._wall = wall
         self._services: dict[str, Service] = {}
         self._touched: dict[str, None] = {}  # names of services, in the order they were touched
         self._gone: set[ServiceKey] = set()
@@ -46,6 +53,7 @@ class Pools:
         self.by_name: dict[str, Pool] = {}  # in the order of the configuration
         self.quorums: dict[str, bool] = {}
         self._spoken: set[str] = set()  # the services whose quorum can be lost
+        self.standings: dict[str, Standing] = {}  # theirs, and those of before a restart
         self._quiet: set[str] = set()
         self.swung: list[Pool] = []  # those whose quorum changed in the last `decide`
 
@@ -73,6 +81,8 @@ class Pools:
             self.by_name = {name: self.by_name[name] for name in kept}
             self.quorums = {name: self.quorums[name] for name in kept}
         self._spoken &= self.quorums.keys() & self._services.keys()
+        kept_standings = self.standings.keys() & self._services.keys()
+        self.standings = {name: self.standings[name] for name in kept_standings}
         self._grows_at = {n: at for n, at in self._grows_at.items() if n in self._services}
         for key in self.advice.keys() - servers.keys():
             del self.advice[key]
@@ -89,6 +99,11 @@ class Pools:
         self._courses.keep_only(
             {key for key, (_, one) in known.items() if weights.get(key) == one.weight}
         )
+
+    def recall(self, standings: Mapping[str, Standing]) -> None:
+        """Go on from the quorums of before a restart: none is told that is as it was."""
+        known = {name: one for name, one in standings.items() if name in self._services}
+        self.standings = {**known, **self.standings}
 
     def touch(self, key: str) -> None:
         """Something about this server (its `server_key`) changed."""
@@ -129,9 +144,13 @@ class Pools:
             if at <= now:
                 self._touched[name] = None
         names = [name for name in self._touched if name in self._services]
+        before = {name: self._quorum_before(name) for name in names}
         decided = [self._decide(self._services[name], overrides, now) for name in names]
-        quorums = self.quorums
-        self.swung = [p for p in decided if quorums.get(p.service.name) is (not p.quorum_met)]
+        self.swung = [
+            p
+            for p in decided
+            if p.service.name in self._spoken and before[p.service.name] is (not p.quorum_met)
+        ]
         self._keep(decided)
         changes = Changes(tuple(decided), frozenset(self._gone))
         self._touched.clear()
@@ -148,17 +167,28 @@ class Pools:
             for key in (pool.server_key(service, server) for server in service.checked)
         }
         moves = self._steer(service, health, now)
-        # Until it is met, or all its checks have spoken, there is no "before": nothing was lost.
-        before = self.quorums[service.name] if service.name in self._spoken else None
-        decided = pool.build(service, health, overrides, quorum_before=before)
+        # Until it is met, or all its checks have spoken, there is no "before" but that of before a
+        # restart: nothing was lost.
+        name = service.name
+        before = self.standings.get(name)
+        was_met = None if before is None else before.met
+        decided = pool.build(service, health, overrides, quorum_before=was_met)
         if decided.quorum_met or all(state.up is not None for state in health.values()):
-            self._spoken.add(service.name)
+            self._spoken.add(name)
+        if name in self._spoken:
+            if was_met is not decided.quorum_met:
+                self.standings[name] = Standing(decided.quorum_met, self._wall())
+            decided = replace(decided, quorum_since=self.standings[name].since)
         self._grows_at.pop(service.name, None)
         if (grows_in_s := pool.growth_in_s([decided])) is not None:
             moves.append(now + grows_in_s)
         if moves:
             self._grows_at[service.name] = min(moves)
         return decided
+
+    def _quorum_before(self, name: str) -> bool | None:
+        standing = self.standings.get(name)
+        return self.quorums.get(name) if standing is None else standing.met
 
     def _health(self, key: str, now: float) -> pool.Health:
         advice, back = self.advice.get(key), self.returns.back(key, now)

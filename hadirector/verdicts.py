@@ -25,6 +25,7 @@ from hadirector.checks import ServerChecks, ServerView, server_of
 from hadirector.crew import Crew
 from hadirector.health_store import HealthStore
 from hadirector.journal import Journal
+from hadirector.service_memory import ServiceMemory
 
 OnTransition = Callable[[str, Transition], None]
 OnResult = Callable[[str, Result], None]
@@ -49,12 +50,15 @@ class Verdicts:
         on_transition: OnTransition,
         on_result: OnResult,
         *,
+        services: Callable[[], Mapping[str, ServiceMemory]] = dict,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        """`services` tells what is to be kept of them beside what the checks found."""
         self._journal = journal
         self._store = store
         self._on_transition = on_transition
         self._on_result = on_result
+        self._services = services
         self._wall = wall
         self._servers: Mapping[str, ServerChecks] = {}
         self._together: dict[str, _Verdict] = {}  # of the servers with several checks
@@ -133,6 +137,10 @@ class Verdicts:
         """The servers there are."""
         return self._servers
 
+    def worth_keeping(self) -> None:
+        """Something else that is kept has changed: a quorum, a hold of the brake."""
+        self._news.set()
+
     async def keep(self) -> None:
         """Keep what was found across a restart: soon after news, and every so often."""
         while True:
@@ -144,13 +152,13 @@ class Verdicts:
             else:
                 await asyncio.sleep(limits.HEALTH_KEPT_AFTER_S)  # more news may come at once
             self._news.clear()
-            memories = self.scheduler.memories()
-            self._store.tell(await asyncio.to_thread(self._store.write, memories))
+            kept = self.scheduler.memories(), self._services()
+            self._store.tell(await asyncio.to_thread(self._store.write, *kept))
 
     async def aclose(self) -> None:
         """Let no probe be under way, and keep what was found."""
         await self.scheduler.aclose()
-        self._store.tell(self._store.write(self.scheduler.memories()))
+        self._store.tell(self._store.write(self.scheduler.memories(), self._services()))
 
     def _decide(self, server: ServerChecks) -> _Verdict:
         views = {check.key: self.scheduler.view(check.key) for check in server.checks}

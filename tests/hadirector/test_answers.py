@@ -292,6 +292,7 @@ def test_counters_of_the_kernel_and_trouble_in_order(present: Present) -> None:
         "hysteresis": 0,
         "there": 1,
         "met": True,
+        "since": None,
     }
 
 

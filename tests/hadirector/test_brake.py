@@ -135,6 +135,34 @@ def test_an_operator_is_believed_until_the_control_passes_again() -> None:
     assert brake.failed("b", 21.0, serving=0) is not None
 
 
+def test_a_hold_goes_on_over_a_restart_until_its_own_end() -> None:
+    brake = Brake(LIMITS)
+    assert "2 servers are held as before the restart, for 40 s" in str(
+        brake.resume(["a", "b"], since=100.0, now=120.0)
+    )
+    assert list(brake.held) == ["a", "b"]
+    assert brake.due == 160.0
+    assert brake.failed("a", 121.0, serving=0) is None
+    assert brake.control(passed=False, began=121.0, now=121.1) is None
+    assert "5 s to come back" in str(brake.control(passed=True, began=122.0, now=122.1))
+    brake.recovered("a")
+    assert "come back" in str(brake.recovered("b"))
+
+
+@pytest.mark.parametrize(
+    ("held", "since"),
+    [
+        ([], 100.0),  # none of them is in the table any more
+        (["a"], 60.0),  # it would have ended
+        (["a"], 121.0),  # the clock was set
+    ],
+)
+def test_a_hold_that_is_over_is_not_resumed(held: list[str], since: float) -> None:
+    brake = Brake(LIMITS)
+    assert brake.resume(held, since=since, now=120.0) is None
+    assert brake.phase is Phase.READY
+
+
 def test_a_reload_without_them_forgets_them() -> None:
     brake = held_by_link()
     assert brake.keep_only({"a", "c"}) is None

@@ -110,6 +110,34 @@ def port_of_text(now: Story) -> int:
 
 
 @pytest.mark.asyncio
+async def test_a_restart_goes_on_holding_until_the_link_is_back(tmp_path: Path) -> None:
+    async with story(tmp_path) as now:
+        now.control.close()
+        now.servers_go()
+        await now.told("it is our own link")
+        before = await now.one.until(lambda told: not told["services"][0]["quorum"]["met"])
+        await now.one.stop()
+        await now.one.start()
+        await now.one.hears(messages.Ready)
+        assert now.one.weights() == now.full
+        await now.told("3 servers are held as before the restart")
+        [service] = (await now.one.asked("/status"))["services"]
+        assert [each["held"] for each in service["servers"]] == [True] * 3
+        assert [each["state"] for each in service["servers"]] == ["down"] * 3
+        assert service["quorum"] == before["services"][0]["quorum"]
+        assert service["brake"]["for_s"] > 0
+        port = port_of_text(now)
+        async with await answering(port, "127.0.0.2"):
+            back = [await answering(int(key.rpartition(":")[2])) for key in now.full]
+            try:
+                await now.told("all that were held have come back")
+                assert now.one.weights() == now.full
+            finally:
+                for each in back:
+                    each.close()
+
+
+@pytest.mark.asyncio
 async def test_when_the_control_passes_the_failures_are_believed(tmp_path: Path) -> None:
     async with story(tmp_path) as now:
         now.servers_go()

@@ -3,6 +3,8 @@
 from dataclasses import replace
 from ipaddress import ip_address
 
+import pytest
+
 from checkers.base import Target
 from checkers.check import Check
 from checkers.health import State
@@ -13,6 +15,7 @@ from hadirector.ipvs.model import Protocol, VirtualAddress
 from hadirector.pool import server_key
 from hadirector.pools import Pools
 from hadirector.quorum import Quorum
+from hadirector.service_memory import Standing
 from hadirector.slow_start import SlowStart
 from tests.hadirector.test_pool import WEB, server
 
@@ -153,3 +156,55 @@ def test_a_start_asks_for_no_hysteresis_and_a_loss_does() -> None:
     assert not met(down, down, down)
     assert not met(up, up, down)
     assert met(up, up, up)
+
+
+def restarted(before: Standing | None) -> tuple[Pools, Checks, list[str]]:
+    """Pools of a new process, which remembers this of its only service; nothing is checked yet."""
+    checks = Checks()
+    servers = tuple(server(last) for last in (21, 22, 23))
+    asked = replace(SERVICES[0], servers=servers, quorum=Quorum(need=2, hysteresis=1))
+    names = [server_key(asked, one) for one in servers]
+    checks.states = dict.fromkeys(names, State.UNKNOWN)
+    pools = Pools(lambda key: ServerView.of_one(checks.view(key)), wall=lambda: 1000.0)
+    pools.adopt([asked], dict.fromkeys(names))
+    pools.recall({"gone": Standing(False, 1.0)} | ({asked.name: before} if before else {}))
+    return pools, checks, names
+
+
+@pytest.mark.parametrize(
+    ("before", "up", "met", "told"),
+    [
+        (None, 2, True, True),  # as ever: its own figure
+        (Standing(False, 5.0), 2, False, False),  # within the hysteresis it stays as it was
+        (Standing(False, 5.0), 3, True, True),
+        (Standing(True, 5.0), 1, True, False),
+        (Standing(True, 5.0), 0, False, True),
+        (None, 0, False, False),  # nothing was lost
+    ],
+)
+def test_a_quorum_goes_on_over_a_restart_with_its_age(
+    before: Standing | None, up: int, met: bool, told: bool
+) -> None:
+    pools, checks, names = restarted(before)
+    [first] = pools.decide({}, 0.0).pools
+    assert (first.quorum_met, first.quorum_since, pools.swung) == (False, None, [])
+    states = [State.UP] * up + [State.DOWN] * (3 - up)
+    for name, state in zip(names, states, strict=True):
+        checks.states[name] = state
+    pools.touch(names[0])
+    [decided] = pools.decide({}, 0.0).pools
+    assert decided.quorum_met is met
+    assert (pools.swung == [decided]) is told
+    as_it_was = before is not None and before.met is met
+    assert decided.quorum_since == (5.0 if as_it_was else 1000.0)
+    assert pools.standings == {"w1": Standing(met, 5.0 if as_it_was else 1000.0)}
+
+
+def test_what_the_kernel_serves_after_a_restart_meets_no_quorum_that_was_lost() -> None:
+    """Adopted, two of three count as up at once; three would be needed."""
+    pools, checks, names = restarted(Standing(False, 5.0))
+    checks.states.update(dict.fromkeys(names[:2], State.UP))
+    [first] = pools.decide({}, 0.0).pools
+    assert not first.quorum_met
+    pools.adopt([], {})
+    assert pools.standings == {}
