@@ -1,14 +1,17 @@
-"""`hadirector drill`: what a failover of the running pair costs its clients."""
+"""`hadirector drill`: failovers of the running pair, and what they cost its clients."""
 
 from __future__ import annotations
 
 import argparse
 
-from hadirector.cli import drill_probe
+from hadirector.cli import drill_history, drill_list, drill_probe, drill_run
 
-SUMMARY = "measure from a client's host what a failover of the running pair costs"
+SUMMARY = "drill failovers of the running pair, with the outage measured"
 
 _EPILOG = """\
+  hadirector drill list                           on a director
+  hadirector drill run switchover --via "ssh client"
+  hadirector drill history
   hadirector drill probe tcp://192.0.2.100:80     on a client; then, on a director:
   hadirector switchover
 
@@ -19,7 +22,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of the verb and its words."""
     parser.epilog = _EPILOG
     words = parser.add_subparsers(metavar="WORD", dest="word", title="words", required=True)
-    for name, module in (("probe", drill_probe),):
+    for name, module in (
+        ("list", drill_list),
+        ("run", drill_run),
+        ("history", drill_history),
+        ("probe", drill_probe),
+    ):
         summary = module.SUMMARY
         word = words.add_parser(
             name,

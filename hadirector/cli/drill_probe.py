@@ -6,10 +6,13 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import signal
 import sys
 import time
+from dataclasses import asdict
 from datetime import datetime
+from enum import Enum
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 SUMMARY = "ask a virtual address many times a second, and measure the outage"
 LOOK_S = 0.01
 GAP_TOLD_MS = 100.0
+LINE_EVERY_S = 0.05
+INPUT_BYTES = 4096
+KEPT_MAX = 1000
 SECONDS_MAX = 86_400.0
 
 _EPILOG = """\
@@ -55,11 +61,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget", type=_duration, metavar="TIME", help="a longer gap makes the exit code 1"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    parser.add_argument(
+        "--keep",
+        type=int,
+        default=0,
+        metavar="N",
+        help="hold N TCP connections open, and count at the end those that still are (tcp, http)",
+    )
+    told = parser.add_mutually_exclusive_group()
+    told.add_argument("--json", action="store_true", help="print one JSON object at the end")
+    told.add_argument(
+        "--lines",
+        action="store_true",
+        help="a JSON object a line, as it goes; ends with standard input: for programs",
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
     """Probe, tell, and judge."""
+    from hadirector.drill.kept_open import KeptOpen
     from hadirector.drill.probing import AimError, Prober, aim_at
 
     if not 0.001 <= args.every <= 60 or not 0.01 <= args.timeout <= 60:
@@ -71,13 +91,24 @@ def execute(args: argparse.Namespace) -> int:
         aim = aim_at(args.url, source=args.source, send=args.send, expect=args.expect)
     except AimError as error:
         raise CliError(str(error), error.hint, EXIT_INVALID) from error
+    if not 0 <= args.keep <= KEPT_MAX or (args.keep and not args.url.startswith(("tcp", "http"))):
+        sentence = f"--keep takes up to {KEPT_MAX} connections, to tcp:// or http://"
+        raise CliError(sentence, "leave it out", EXIT_INVALID)
     prober = Prober(aim, every_s=args.every, bound_s=args.timeout)
-    ended_at = asyncio.run(_probe(prober, args.seconds or SECONDS_MAX, tell=not args.json))
-    summary = prober.summary(until=ended_at)
-    if args.json:
-        print(json.dumps(_as_json(args.url, summary, prober.explained), indent=2))
+    with KeptOpen(aim.target, args.keep) as kept:
+        how = _Tell.LINES if args.lines else _Tell.NOTHING if args.json else _Tell.GAPS
+        ended_at = asyncio.run(_probe(prober, args.seconds or SECONDS_MAX, how))
+        summary, counted = prober.summary(until=ended_at), kept.count()
+    facts = {**_as_json(args.url, summary, prober.explained), "connections": asdict(counted)}
+    if args.lines:
+        began_at = time.time() - (time.monotonic() - summary.gap_began_at)
+        _line("summary", gap_began_at=began_at, **facts)
+    elif args.json:
+        print(json.dumps(facts, indent=2))
     else:
         _show(summary, prober.explained)
+        if args.keep:
+            print(f"kept       {counted.kept} of {counted.opened} connections")
     return verdict(summary, budget_ms=None if args.budget is None else args.budget * 1000)
 
 
@@ -88,18 +119,33 @@ def verdict(summary: Summary, *, budget_ms: float | None) -> int:
     return EXIT_NO if budget_ms is not None and summary.longest_gap_ms > budget_ms else EXIT_YES
 
 
-async def _probe(prober: Prober, seconds: float, *, tell: bool) -> float:
+class _Tell(Enum):
+    GAPS = "gaps"
+    LINES = "lines"
+    NOTHING = "nothing"
+
+
+async def _probe(prober: Prober, seconds: float, how: _Tell) -> float:
     """Until the time is over or somebody interrupts; returns when that was (monotonic)."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
+    if how is _Tell.LINES:
+
+        def read() -> None:
+            if not os.read(0, INPUT_BYTES):
+                ended.set()
+
+        loop.add_reader(0, read)
     until = time.monotonic() + seconds
     running = asyncio.create_task(prober.run(until))
-    watching = asyncio.create_task(_watch(prober, tell=tell))
+    watch = _report(prober) if how is _Tell.LINES else _watch(prober, tell=how is _Tell.GAPS)
+    watching = asyncio.create_task(watch)
     stopping = asyncio.create_task(ended.wait())
     await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
     now = min(time.monotonic(), until)
+    loop.remove_reader(0)
     for task in (running, watching, stopping):
         task.cancel()
     await asyncio.gather(running, watching, stopping, return_exceptions=True)
@@ -122,6 +168,17 @@ async def _watch(prober: Prober, *, tell: bool) -> None:
             if tell:
                 print(f"{_clock()} answered again after {longest:.0f} ms", flush=True)
             longest = 0.0
+
+
+async def _report(prober: Prober) -> None:
+    """Say many times a second, to a program, how long nobody has answered."""
+    while True:
+        _line("silent", ms=round(prober.silent_ms(), 1), answered=prober.has_answer)
+        await asyncio.sleep(LINE_EVERY_S)
+
+
+def _line(event: str, **facts: object) -> None:
+    print(json.dumps({"event": event, "now": time.time(), **facts}), flush=True)
 
 
 def _clock() -> str:

@@ -53,7 +53,7 @@ VERBS: Mapping[str, str] = MappingProxyType(
         "peer": "the channel between the two directors: make the certificates that it takes",
         "probe": "run a configured check once, by hand, and show what it did step by step",
         "rehearse": "drill failovers of a configuration file in a world made of namespaces",
-        "drill": "measure from a client's host what a failover of the running pair costs",
+        "drill": "drill failovers of the running pair, with the outage measured",
         "doctor": "what this host lacks to run or to rehearse, and the command that provides it",
         "schema": "print the JSON Schema of the configuration file, for editors",
     }

@@ -87,6 +87,8 @@ class Prober:
         self._samples: deque[Sample] = deque(maxlen=SAMPLES_MAX)
         self._began_at = time.monotonic()
         self._answered_at = self._began_at
+        self.has_answer = False
+        """Whether anybody has ever answered."""
         self.explained: dict[str, str] = {}
         """For each way of being lost, the last sentence."""
 
@@ -114,6 +116,7 @@ class Prober:
         now = time.monotonic()
         if healthy:
             self._answered_at = max(self._answered_at, now)
+            self.has_answer = True
         else:
             self.explained[str(reason)] = sentence
         self._samples.append(

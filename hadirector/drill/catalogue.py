@@ -1,0 +1,11 @@
+"""Every drill by name, in the order of `hadirector drill list`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from hadirector.drill.live import ROLE_DRILLS, Drill
+
+DRILLS: Mapping[str, Drill] = MappingProxyType({**ROLE_DRILLS})
+"""By name."""

@@ -1,0 +1,72 @@
+"""A pair as a drill sees it, made up: a change at a time makes it unfit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from hadirector.config.loader import load
+from hadirector.drill.live import Facts
+
+ROOT = Path(__file__).parents[3]
+CONFIG = load(str(ROOT / "configs" / "peer.yaml")).config
+assert CONFIG is not None
+
+
+def status(**changes: Any) -> dict[str, Any]:
+    """What lb1 says: active for everything, and its peer is well. `changes` are fields of it."""
+    assert CONFIG is not None
+    routers = [
+        {
+            "name": each.name,
+            "state": "active",
+            "held": [str(a) for a in each.all_addresses],
+            "addresses": [str(a) for a in each.all_addresses],
+        }
+        for each in CONFIG.virtual_routers
+    ]
+    told: dict[str, Any] = {
+        "ready": True,
+        "trouble": [],
+        "processes": {name: {"pid": n} for n, name in enumerate(PROCESSES, 100)},
+        "routers": routers,
+        "table": {"failures": []},
+        "sync": {"running": ["master eth1"], "sentence": "active: sends"},
+        "peer": {
+            "connected": True,
+            "ready": True,
+            "paused": False,
+            "same_file": True,
+            "trouble": [],
+            "disagreements": [],
+            "routers": {each["name"]: {"state": "backup"} for each in routers},
+        },
+    }
+    return {**told, **changes}
+
+
+PROCESSES = ("supervisor", "vrrp", "director")
+
+
+def facts(*, peer: dict[str, Any] | None = None, **changes: Any) -> Facts:
+    """lb1, fit for every drill; `peer` changes what is known of the other one."""
+    assert CONFIG is not None
+    told = status(**changes)
+    if peer is not None:
+        told["peer"] = {**told["peer"], **peer}
+    return Facts(
+        node="lb1",
+        peer="lb2",
+        config=CONFIG,
+        status=told,
+        started={name: (n, 1000 + n) for n, name in enumerate(PROCESSES, 100)},
+        program=("hadirector",),
+        runtime_dir="/run/hadirector",
+        unit="hadirector.service",
+    )
+
+
+def other(known: Facts, **changes: Any) -> Facts:
+    """The same with other fields."""
+    return replace(known, **changes)
