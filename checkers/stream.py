@@ -28,7 +28,7 @@ from checkers import limits
 from checkers.base import ProbeError, Reason, Result, Target
 from checkers.dial import dial, lost
 from checkers.recording import Failure, Recording, quoted
-from checkers.trust import Client
+from checkers.trust import Client, check_descriptors
 
 
 class Stream:
@@ -111,6 +111,7 @@ class Stream:
                 await self._flush()
                 await self._fill()
             except ssl.SSLCertVerificationError as error:
+                check_descriptors()
                 await self._flush()  # the alert that tells the server why
                 refused = f"certificate refused: {error.verify_message.rstrip('.')}"
                 raise Failure(Reason.TLS_CERTIFICATE, refused) from error

@@ -224,6 +224,8 @@ def _context(
     ca, certificate, key = files
     try:
         context = ssl.create_default_context(cafile=ca)
+        if ca is None:
+            check_descriptors()
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError: not PEM, no certificate
         raise ProbeError(f"cannot use the certificates in {ca}: {error}") from error
     if alpn:
@@ -237,6 +239,20 @@ def _context(
         except (OSError, ValueError) as error:
             raise ProbeError(f"cannot use our certificate in {certificate}: {error}") from error
     return context
+
+
+def check_descriptors() -> None:
+    """Raise ProbeError where no file can be opened, before a certificate is called untrusted.
+
+    OpenSSL reads the system's authorities when it needs them, and takes those that it cannot open
+    for absent ones.
+    """
+    from checkers.way import not_made
+
+    try:
+        os.close(os.open("/", os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        raise not_made("the system's certificates cannot be read", error) from error
 
 
 def _no_passphrase() -> str:
