@@ -19,6 +19,7 @@ from checkers import limits
 from checkers.base import Reason, Result, Target
 from checkers.dns import DnsOptions
 from checkers.grpc import GrpcOptions
+from checkers.http import HttpOptions
 from checkers.https import HttpsOptions
 from checkers.imap import ImapOptions
 from checkers.options import CheckOptions
@@ -84,9 +85,10 @@ def endlessly(data: bytes) -> Callable[[socket.socket], None]:
     return flood
 
 
-def test_a_handshake_that_is_never_empty_nor_finished_is_cut_off() -> None:
+@pytest.mark.parametrize("options", [TlsOptions(verify=False), HttpsOptions(verify=False)])
+def test_a_handshake_that_is_never_empty_nor_finished_is_cut_off(options: CheckOptions) -> None:
     with flooding(endlessly(HELLO_REQUEST)) as target:
-        result, held_s = probe_beside_a_timer(target, TlsOptions(verify=False))
+        result, held_s = probe_beside_a_timer(target, options)
     assert result.reason is Reason.TLS
     assert "without the TLS handshake's end" in result.sentence
     assert result.latency_ms < TIMEOUT_S * 1000 + 500
@@ -95,14 +97,6 @@ def test_a_handshake_that_is_never_empty_nor_finished_is_cut_off() -> None:
 
 def test_a_deadline_comes_while_the_socket_is_never_empty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "TLS_BYTES_MAX", 2**40)
-    with flooding(endlessly(HELLO_REQUEST)) as target:
-        result, held_s = probe_beside_a_timer(target, TlsOptions(verify=False))
-    assert result.reason is Reason.TLS_TIMEOUT
-    assert result.latency_ms < TIMEOUT_S * 1000 + 500
-    assert held_s < HELD_MAX_S
-
-
-def test_https_gives_way_likewise() -> None:
     with flooding(endlessly(HELLO_REQUEST)) as target:
         result, held_s = probe_beside_a_timer(target, HttpsOptions(verify=False))
     assert result.reason is Reason.TLS_TIMEOUT
@@ -138,6 +132,7 @@ SETTINGS_FRAME = bytes.fromhex("000000040000000000")
     [
         (TcpOptions(expect="ready"), b"x" * 10),
         (ImapOptions(), b"* \r\n"),
+        (HttpOptions(), b"HTTP/1.1 100 Continue\r\n\r\n"),
         (GrpcOptions(), SETTINGS_FRAME),
         (GrpcOptions(), SETTINGS_FRAME + PING_FRAME * 50),
     ],
