@@ -53,6 +53,17 @@ async def serving(behave: Behaviour) -> AsyncIterator[Target]:
             await asyncio.gather(*ending, return_exceptions=True)
 
 
+@asynccontextmanager
+async def refusing(kind: socket.SocketKind = socket.SOCK_STREAM) -> AsyncIterator[Target]:
+    """A port where nobody listens, and that nobody else is given meanwhile."""
+    with socket.socket(type=kind) as held:
+        held.bind((str(LOOPBACK), 0))
+        port = held.getsockname()[1]
+        if kind is socket.SOCK_DGRAM:
+            held.connect((str(LOOPBACK), port))  # it hears nobody but itself
+        yield Target(LOOPBACK, port)
+
+
 async def hear(connection: socket.socket) -> bytes:
     """What comes next; EOFError at the end."""
     data = await asyncio.get_running_loop().sock_recv(connection, _HEARD_BYTES)

@@ -6,6 +6,7 @@ fail for the reason that its page states, in time, and leave nothing behind.
 
 import asyncio
 import os
+import socket
 import ssl
 import time
 import tracemalloc
@@ -46,10 +47,12 @@ from tests.checkers.faulty import (
 )
 from tests.prerequisites import missing
 
-TIMEOUT_S = 0.5
-AT_ONCE = 60
-TRIES = 5
-"""A probe that found this process asleep is made again, as the scheduler does."""
+TIMEOUTS = {reason for reason in Reason if reason.endswith("timeout")}
+TIMEOUTS_S = (0.5, 1.0, 2.0, 4.0)
+"""Where time has to run out: on a machine with too much to do, all before may take longer."""
+PATIENCE_S = 10.0
+"""Where it must not."""
+WAITING_AT_ONCE, BUSY_AT_ONCE = 60, 4
 GARBAGE = b"\x00\xff\x00\xffwhat is this?\r\n" * 9
 LINES = b"220-x\r\n* x\r\n250-x\r\n"
 UNFINISHED_TLS = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03"
@@ -77,20 +80,37 @@ def test_the_table_is_complete() -> None:
     }
 
 
+async def told(
+    target: Target, options: CheckOptions, right: set[Reason], timeout_s: float
+) -> str | None:
+    """What is wrong with what a probe said; None if all is well."""
+    try:
+        result, took_s = await probe(target, options, timeout_s)
+    except ProbeError as error:
+        return str(error)
+    if result.reason not in right:
+        return f"{result.reason} ({result.sentence}), expected {', '.join(right)}"
+    if took_s > timeout_s + limits.PROBE_OVERRUN_S:
+        return f"{took_s:.1f} s"
+    if not result.sentence.isprintable() or len(result.sentence) > SENTENCE_MAX:
+        return result.sentence
+    return None
+
+
 async def judge(cases: Sequence[Case]) -> dict[str, str]:
     """What is wrong with what the probes said; all are made, many at a time."""
-    turns = asyncio.Semaphore(AT_ONCE)
+    turns = {True: asyncio.Semaphore(WAITING_AT_ONCE), False: asyncio.Semaphore(BUSY_AT_ONCE)}
     wrong: dict[str, str] = {}
 
     async def one(name: str, place: Place, options: CheckOptions, right: set[Reason]) -> None:
-        async with turns, place as target:
-            result, took_s = await probe(target, options)
-        if result.reason not in right:
-            wrong[name] = f"{result.reason} ({result.sentence}), expected {', '.join(right)}"
-        elif took_s > TIMEOUT_S + limits.PROBE_OVERRUN_S:
-            wrong[name] = f"{took_s:.1f} s"
-        elif not result.sentence.isprintable() or len(result.sentence) > SENTENCE_MAX:
-            wrong[name] = result.sentence
+        waits = right <= TIMEOUTS or getattr(options, "silence", False)
+        async with turns[waits], place as target:
+            for timeout_s in TIMEOUTS_S if waits else (PATIENCE_S,):
+                said = await told(target, options, right, timeout_s)
+                if said is None:
+                    wrong.pop(name, None)
+                    return
+                wrong[name] = said
 
     before = asyncio.all_tasks()
     await asyncio.gather(*(one(*case) for case in cases))
@@ -100,19 +120,13 @@ async def judge(cases: Sequence[Case]) -> dict[str, str]:
     return wrong
 
 
-async def probe(target: Target, options: CheckOptions) -> tuple[Result, float]:
+async def probe(target: Target, options: CheckOptions, timeout_s: float) -> tuple[Result, float]:
     """The result, and how long it took to come."""
     if options.port is not None:
         options = replace(options, port=target.port)
-    check = Check("k", target, options, Timing(interval=TIMEOUT_S, timeout=TIMEOUT_S))
-    for _ in range(TRIES):
-        started = time.monotonic()
-        try:
-            return await run_once(check), time.monotonic() - started
-        except ProbeError as error:
-            if not str(error).startswith("stalled"):
-                raise
-    raise AssertionError("this machine stands still")
+    check = Check("k", target, options, Timing(interval=timeout_s, timeout=timeout_s))
+    started = time.monotonic()
+    return await run_once(check), time.monotonic() - started
 
 
 @asynccontextmanager
@@ -184,7 +198,7 @@ def connecting_cases(
     """A case for every state that is expected; a state without a behaviour is a KeyError."""
     for state, right in expected(row, usual).items():
         if state == "refused":
-            place: Place = at(Target(servers.LOOPBACK, servers.free_port()))
+            place: Place = behaviours.refusing()
         elif state == "full":
             place = at(full)
         else:
@@ -254,7 +268,7 @@ def test_datagrams(no_leak: None) -> None:
         }
         for state, right in expected(row, DATAGRAMS).items():
             place = (
-                at(Target(servers.LOOPBACK, servers.free_port()))
+                behaviours.refusing(socket.SOCK_DGRAM)
                 if state == "refused"
                 else datagrams.serving(found[state])
             )
@@ -333,5 +347,6 @@ def test_files(tmp_path: Path, no_leak: None) -> None:
 def test_a_file_that_says_nothing_is_held_against_nobody(content: str, tmp_path: Path) -> None:
     file = tmp_path / "said"
     file.write_text(content)
+    options = FileOptions(file=str(file), means="says")
     with pytest.raises(ProbeError, match="said"):
-        asyncio.run(probe(Target(servers.LOOPBACK, 9), FileOptions(file=str(file), means="says")))
+        asyncio.run(probe(Target(servers.LOOPBACK, 9), options, PATIENCE_S))
