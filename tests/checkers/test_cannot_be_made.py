@@ -24,12 +24,12 @@ import yaml
 from checkers import trust
 from checkers.base import ProbeError, Target
 from checkers.check import Check
-from checkers.options import CheckOptions
-from checkers.timing import Timing
 from checkers.file import FileOptions
 from checkers.once import run_once
+from checkers.options import CheckOptions
 from checkers.registry import KINDS, NAMES
 from checkers.script import ScriptOptions
+from checkers.timing import Timing
 from tests.checkers import packaged, servers
 from tests.prerequisites import AS_USER, require
 
