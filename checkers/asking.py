@@ -13,11 +13,10 @@ from checkers.base import ProbeError
 from checkers.connecting import Connecting
 from checkers.dial import lost
 from checkers.exchange import Exchange, Request
-from checkers.http import HttpOptions, parse_status
 from checkers.poller import READABLE, WRITABLE
 from checkers.quick import Place
 from checkers.recording import Failure
-from checkers.replies import judge
+from checkers.replies import Expected, judge
 
 _READ_BYTES = 16_384
 
@@ -25,13 +24,12 @@ _READ_BYTES = 16_384
 class Asking(Connecting):
     """Connects, asks, and judges the reply."""
 
-    __slots__ = ("_data", "_exchange", "_options", "_request", "_unsent", "_wanted")
+    __slots__ = ("_data", "_exchange", "_expected", "_request", "_unsent")
 
-    def __init__(self, place: Place, options: HttpOptions, request: Request) -> None:
+    def __init__(self, place: Place, request: Request, expected: Expected) -> None:
         super().__init__(place)
-        self._options = options
-        self._wanted = parse_status(options.status)
         self._request = request
+        self._expected = expected
         self._data = request.encoded()
         self._unsent = b""
         self._exchange: Exchange | None = None  # there is none before there is a connection
@@ -91,4 +89,4 @@ class Asking(Connecting):
         except OSError as error:
             raise lost(self._place.target, error) from error
         reply = exchange.hear(data)
-        return None if reply is None else judge(self._options, self._wanted, reply)
+        return None if reply is None else judge(self._expected, reply)

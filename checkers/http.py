@@ -30,6 +30,7 @@ from checkers.base import OptionError, Probe, Reason, Result, Target
 from checkers.options import CheckOptions
 from checkers.pattern import check_pattern
 from checkers.recording import Failure, Recording
+from checkers.replies import Expected, Scalar, judge
 from checkers.secret import PasswordFile, check_secrets, has
 from checkers.trust import Client
 
@@ -56,7 +57,6 @@ _OURS = {
 
 Path = Annotated[str, MinLen(1), MaxLen(2048)]
 Text = Annotated[str, MinLen(1), MaxLen(4096)]
-Scalar = str | int | float | bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,7 +202,7 @@ class HttpOptions(CheckOptions):
             return None
         from checkers.asking import Asking
 
-        return Asking(place, self, self.request(place.target, self.paths[0]))
+        return Asking(place, self.request(place.target, self.paths[0]), self.expected)
 
     @property
     def is_quick(self) -> bool:
@@ -217,6 +217,20 @@ class HttpOptions(CheckOptions):
         host = self.host or _host(target)
         body = (self.body or "").encode()
         return Request(self.method, path, host, self.body_limit, self.request_headers, body)
+
+    @property
+    def expected(self) -> Expected:
+        """What each reply must be."""
+        status = self.status
+        written = ", ".join(map(str, status)) if isinstance(status, tuple) else str(status)
+        return Expected(
+            statuses=parse_status(status),
+            statuses_written=written,
+            contains=self.contains,
+            matches=self.matches,
+            json_key=self.json_key,
+            json_value=self.json_value,
+        )
 
     def describe(self) -> str:
         """`http GET /healthz`."""
@@ -253,12 +267,12 @@ def _host(target: Target) -> str:
 class HttpProbe:
     """One request for each path, one reply each."""
 
-    __slots__ = ("_client", "_options", "_wanted")
+    __slots__ = ("_client", "_expected", "_options")
 
     def __init__(self, options: HttpOptions, client: Client | None = None) -> None:
         self._options = options
         self._client = client
-        self._wanted = parse_status(options.status)
+        self._expected = options.expected
 
     async def probe(
         self, target: Target, timeout_s: float, *, keep_transcript: bool = False
@@ -266,7 +280,6 @@ class HttpProbe:
         """Ask once for each path; raises ProbeError if that could not be tried."""
         # Here and not above: reading a configuration needs no event loop and no HTTP. And before
         # the time runs: that the first probe has to load them is no fault of its server.
-        import checkers.replies
         import checkers.stream  # noqa: F401
         from checkers.quick import run_quick
 
@@ -292,7 +305,6 @@ class HttpProbe:
         import asyncio
 
         from checkers.exchange import Exchange
-        from checkers.replies import judge
         from checkers.stream import Stream
 
         left_s = timeout_s - recording.elapsed_s
@@ -317,4 +329,4 @@ class HttpProbe:
             raise (exchange or stream).timed_out() from None
         finally:
             stream.close()
-        return judge(self._options, self._wanted, reply)
+        return judge(self._expected, reply)

@@ -39,9 +39,6 @@ HELD_AGAIN_S = 0.01
 HALF_OPEN_PORTS = 4
 """Ports that half-open probes come from, in turn, of each address family and way."""
 
-HALF_OPEN_ROUTE_S = 10.0
-"""How long the address that a half-open probe comes from is believed."""
-
 SEGMENTS_PER_LOOK_MAX = 1024
 """Segments read from a raw socket before everybody else gets a turn."""
 

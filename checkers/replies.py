@@ -8,6 +8,7 @@ Failure that quotes it.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from checkers.base import Reason
@@ -15,41 +16,57 @@ from checkers.pattern import search
 from checkers.recording import Failure, plain, quoted
 
 if TYPE_CHECKING:
-    from checkers.http import HttpOptions
     from checkers.response import Reply
 
+Scalar = str | int | float | bool
 
-def judge(options: HttpOptions, wanted: frozenset[int], reply: Reply) -> str:
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What a reply must be; what is None is not looked at."""
+
+    statuses: frozenset[int]
+    statuses_written: str
+    """The same for people, as it was written."""
+    contains: str | None = None
+    matches: str | None = None
+    """A regular expression that is found somewhere in the body."""
+    json_key: str | None = None
+    """Where in the body's JSON `json_value` must be, such as `a.b.0`."""
+    json_value: Scalar | None = None
+
+
+def judge(expected: Expected, reply: Reply) -> str:
     """What to say of a reply that passes; raises Failure for one that does not."""
-    if reply.status not in wanted:
+    if reply.status not in expected.statuses:
         phrase = f" {quoted(reply.phrase, 40)}" if reply.phrase else ""
         where = f" to {quoted(reply.location)}" if reply.location else ""
         raise Failure(
             Reason.L7_STATUS,
-            f"status {reply.status}{phrase}{where}, expected {_written(options)}",
+            f"status {reply.status}{phrase}{where}, expected {expected.statuses_written}",
         )
-    _judge_body(options, reply)
+    _judge_body(expected, reply)
     return f"status {reply.status}"
 
 
-def _judge_body(options: HttpOptions, reply: Reply) -> None:
-    if options.contains is not None and options.contains.encode() not in reply.body:
-        wanted = quoted(options.contains.encode(), 40)
+def _judge_body(expected: Expected, reply: Reply) -> None:
+    if expected.contains is not None and expected.contains.encode() not in reply.body:
+        wanted = quoted(expected.contains.encode(), 40)
         raise _unexpected(reply, f"does not contain {wanted}")
-    if options.matches is not None:
+    if expected.matches is not None:
         text = reply.body.decode("utf-8", "replace")
-        if search(options.matches, text) is None:
-            raise _unexpected(reply, f"does not match {quoted(options.matches.encode(), 40)}")
-    if options.json_key is not None:
+        if search(expected.matches, text) is None:
+            raise _unexpected(reply, f"does not match {quoted(expected.matches.encode(), 40)}")
+    if expected.json_key is not None:
         try:
-            found = _look_up(json.loads(reply.body), options.json_key)
+            found = _look_up(json.loads(reply.body), expected.json_key)
         except LookupError as error:
             raise _unexpected(reply, f"has no {error.args[0]}") from error
         except (ValueError, RecursionError) as error:
             raise _unexpected(reply, "is not JSON") from error
-        if not _same(found, options.json_value):
-            wanted, seen = _shown(options.json_value), _shown(found)
-            raise _unexpected(reply, f"has {options.json_key} = {seen}, expected {wanted}")
+        if not _same(found, expected.json_value):
+            wanted, seen = _shown(expected.json_value), _shown(found)
+            raise _unexpected(reply, f"has {expected.json_key} = {seen}, expected {wanted}")
 
 
 def _unexpected(reply: Reply, what: str) -> Failure:
@@ -83,8 +100,3 @@ def _same(found: object, wanted: object) -> bool:
 
 def _shown(value: object) -> str:
     return plain(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"), 40)
-
-
-def _written(options: HttpOptions) -> str:
-    status = options.status
-    return ", ".join(map(str, status)) if isinstance(status, tuple) else str(status)

@@ -29,7 +29,6 @@ from checkers.trusted_file import refusal
 if TYPE_CHECKING:
     from checkers.program import Program
 
-USER_DEFAULT = "nobody"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _Argument = Annotated[str, MaxLen(4096)]

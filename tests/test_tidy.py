@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Mapping
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -203,6 +205,31 @@ def test_the_vrrp_worker_loads_nothing_it_does_not_need() -> None:
 @pytest.mark.parametrize("module", PURE)
 def test_decisions_are_pure(module: str) -> None:
     assert not {name for name in imports(module) if name.partition(".")[0] in IMPURE}
+
+
+def circle(graph: Mapping[str, set[str]]) -> str:
+    """One circle of a graph, such as `a -> b -> a`, by what each imports; empty if it has none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return " -> ".join(reversed(error.args[1]))
+    return ""
+
+
+def test_a_circle_is_found_and_named() -> None:
+    way_in = {"a": {"b"}, "b": {"c"}, "c": {"d"}, "d": set[str]()}
+    assert circle(way_in) == ""
+    assert circle(way_in | {"d": {"b"}}) in {
+        "b -> c -> d -> b",
+        "c -> d -> b -> c",
+        "d -> b -> c -> d",
+    }
+
+
+def test_imports_go_one_way() -> None:
+    """Also those inside functions: what is imported late is imported, too."""
+    found = circle({module: imports(module) & MODULES.keys() for module in MODULES})
+    assert not found, found
 
 
 def test_every_module_is_used() -> None:

@@ -31,12 +31,13 @@ from hadirector.drill.stage import Stage
 from hadirector.drill.world_file import WorldFile, with_extra_server
 from hadirector.ipvs.model import FirewallMark, Protocol, ServiceKey, VirtualAddress
 from hadirector.lab.actors import Actor, start_actors
+from hadirector.lab.client_loop import ProbeTarget
 from hadirector.lab.errors import LabError
 from hadirector.lab.marks import marked
 from hadirector.lab.namespaces import BuiltWorld
 from hadirector.lab.observe import Observer
 from hadirector.lab.place import PREFIX_VARIABLE, emit
-from hadirector.lab.probes import Client, ProbeTarget
+from hadirector.lab.probes import Client
 from hadirector.lab.roles import Listener
 from hadirector.lab.world import Machine, RealServer, build_world
 

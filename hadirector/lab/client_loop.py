@@ -18,12 +18,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from hadirector.ipvs.model import Protocol
-
-if TYPE_CHECKING:
-    from hadirector.lab.probes import ProbeTarget
 
 IN_FLIGHT_MAX: Final = 512
 BURST_MAX: Final = 3
@@ -57,6 +54,15 @@ FAILURES: Final = {
 
 Ended = tuple[int, float, float | None, str, str]
 """Target, sent at, answered at, server, failure: see `samples.Sample`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTarget:
+    """A service to ask: its protocol, its virtual address as text, its port."""
+
+    protocol: Protocol
+    address: str
+    port: int
 
 
 def failure_of(number: int) -> str:

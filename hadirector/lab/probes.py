@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from hadirector.ipvs.model import Protocol
-from hadirector.lab.client_loop import ClientLoop, Ended
+from hadirector.lab.client_loop import ClientLoop, Ended, ProbeTarget
 from hadirector.lab.dialogue import REPLY_BOUND_S, Dialogue
 from hadirector.lab.forked import Forked, Ready
 from hadirector.lab.samples import Sample
@@ -26,15 +25,6 @@ from hadirector.lab.world import Machine
 INTERVAL_S: Final = 0.01
 PROBE_BOUND_S: Final = 1.5
 CONNECTIONS_MAX: Final = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeTarget:
-    """A service to ask: its protocol, its virtual address as text, its port."""
-
-    protocol: Protocol
-    address: str
-    port: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from checkers.http import HttpOptions, Scalar, parse_status
+from checkers.http import HttpOptions
 from checkers.recording import Failure
-from checkers.replies import judge
+from checkers.replies import Scalar, judge
 from checkers.response import Reply
 
 HEALTH = b'{"status": "up", "load": 0.5, "ready": true, "db": [{"lag": 1}], "none": null}'
@@ -18,7 +18,7 @@ def reply(body: bytes, *, whole: bool = True) -> Reply:
 
 def verdict(options: HttpOptions, body: bytes, *, whole: bool = True) -> str:
     try:
-        return judge(options, parse_status(options.status), reply(body, whole=whole))
+        return judge(options.expected, reply(body, whole=whole))
     except Failure as failure:
         return f"{failure.reason}: {failure.what}"
 

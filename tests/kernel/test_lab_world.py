@@ -22,6 +22,7 @@ from hadirector.config.model import Service
 from hadirector.ipvs.model import Forward, Protocol, VirtualAddress
 from hadirector.lab.actors import Actor, start_actors
 from hadirector.lab.certificates import CERTIFICATE
+from hadirector.lab.client_loop import ProbeTarget
 from hadirector.lab.commands import Batch
 from hadirector.lab.errors import CommandFailed, LabError
 from hadirector.lab.forked import Forked, Ready
@@ -33,7 +34,7 @@ from hadirector.lab.namespaces import (
     run_batch,
 )
 from hadirector.lab.observe import Observer, spans
-from hadirector.lab.probes import Client, Kept, ProbeTarget
+from hadirector.lab.probes import Client, Kept
 from hadirector.lab.samples import Sample, Summary, summarise
 from hadirector.lab.world import Route, World, build_world
 from tests.lab.configurations import DR, EVERYTHING, NAT, VIP, config_of
