@@ -30,7 +30,7 @@ from hadirector.router_answers import (
     router_explained,
     router_told,
 )
-from hadirector.told_checks import checks_told, results_told, why
+from hadirector.told_checks import checks_told, results_told, warnings, why
 from hadirector.told_departures import departure_explained, departures_told
 from vrrp.config import VirtualRouter
 from vrrp.messages import RouterReport, Timing
@@ -183,6 +183,7 @@ def _server(present: Present, pool: Pool, member: Member) -> Json:
         "state": str(view.state) if view else None,
         "since": view.since if view else None,
         "outlook": view.outlook if view else None,
+        "warnings": warnings(view) if view else [],
         "overrides": [
             {
                 "order": str(one.order),

@@ -54,7 +54,12 @@ class Care:
         self._is_ready = False
         self._store = store
         self.verdicts = Verdicts(
-            journal, store, self._transition, self._result, services=self._remembered
+            journal,
+            store,
+            self._transition,
+            self._result,
+            on_reason=self._unsettled,
+            services=self._remembered,
         )
         self.brakes = Brakes(journal, self._unsettled, self.verdicts.is_up)
         self.pools = Pools(self.verdicts.view, self.brakes.held)

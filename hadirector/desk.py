@@ -83,7 +83,9 @@ class Desk:
         key, hand = server_called(self._present.config, what), self._hand
         changed, sentence = hand.overrides.give(key, command, by=by)
         if command.verb == ENABLE and hand.verdicts.resume(key):
-            changed, sentence = True, f"{sentence}; its checks may bring it back again"
+            resumed = "resumed by hand: its checks may bring it back again"
+            sentence = f"{sentence}; {resumed}" if changed else f"{key}: {resumed}"
+            changed = True
             self._journal.add("override", f"{key}: resumed by hand", subject=key, by=by)
         hand.pools.touch(key)
         table, failures = await turn_told(self._turns, command.verb)

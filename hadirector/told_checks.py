@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from checkers.health import State
 from checkers.limits import HISTORY_FAILURES_MAX, HISTORY_PASSES_MAX
 from hadirector.checks import Part, ServerView
 
@@ -24,6 +25,16 @@ def why(view: ServerView) -> list[str]:
         )
         sentences += _hindered(part)
     return sentences
+
+
+def warnings(view: ServerView) -> list[str]:
+    """What is worth a look although the verdict stays: checks that only warn, or cannot be made."""
+    found = []
+    for part in view.parts:
+        if part.advisory and part.view.state is State.DOWN:
+            found.append(f"check {part.label} warns: {part.view.sentence}")
+        found += _hindered(part)
+    return found
 
 
 def _hindered(part: Part) -> list[str]:

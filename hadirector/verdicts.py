@@ -50,14 +50,18 @@ class Verdicts:
         on_transition: OnTransition,
         on_result: OnResult,
         *,
+        on_reason: Callable[[str], None] = lambda _: None,
         services: Callable[[], Mapping[str, ServiceMemory]] = dict,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`services` tells what is to be kept of them beside what the checks found."""
+        """`on_reason` hears of a server whose verdict stays, for another reason than before.
+
+        `services` tells what is to be kept of them beside what the checks found."""
         self._journal = journal
         self._store = store
         self._on_transition = on_transition
         self._on_result = on_result
+        self._on_reason = on_reason
         self._services = services
         self._wall = wall
         self._servers: Mapping[str, ServerChecks] = {}
@@ -183,7 +187,9 @@ class Verdicts:
         self._journal.add("check", sentence, subject=server_key)
         now = self._decide(server)
         if now.state is before.state:
-            before.sentence = now.sentence
+            if before.sentence != now.sentence:
+                before.sentence = now.sentence
+                self._on_reason(server_key)
             return
         self._together[server_key] = now
         told = replace(transition, before=before.state, after=now.state, sentence=now.sentence)

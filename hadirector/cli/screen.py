@@ -236,6 +236,8 @@ def _server(server: dict[str, Any], state: str, now: float) -> Row:
     is_fallback = state == "fallback"
     orders = server["overrides"]
     ordered = ", ".join(f"{one['order']} {ago(one['since'], now)} ago" for one in orders)
+    reason = f"{server['reason']} ({ordered})" if ordered else server["reason"]
+    warnings = server["warnings"]
     return Row(
         cells=(
             server["server"],
@@ -246,12 +248,12 @@ def _server(server: dict[str, Any], state: str, now: float) -> Row:
             str(connections["inactive"]),
         ),
         style=OTHER_STYLE
-        if orders
+        if orders or (warnings and state == "up")
         else STATE_STYLES.get(
             state, "dim" if is_fallback and not server["in_table"] else OTHER_STYLE
         ),
-        reason=f"{server['reason']} ({ordered})" if ordered else server["reason"],
-        as_it_should_be=server["in_table"] != is_fallback and not orders,
+        reason="; ".join([reason, *warnings]),
+        as_it_should_be=server["in_table"] != is_fallback and not orders and not warnings,
     )
 
 

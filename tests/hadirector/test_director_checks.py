@@ -24,6 +24,16 @@ async def explained(one: Daemon, server: str, words: str) -> None:
             await asyncio.sleep(0.02)
 
 
+async def reasoned(one: Daemon, words: str) -> None:
+    """Wait until `status` gives this reason for the first server's weight."""
+    await one.until(lambda status: words in status["services"][0]["servers"][0]["reason"])
+
+
+async def warned(one: Daemon, words: str) -> None:
+    """Wait until `status` warns of this on the first server."""
+    await one.until(lambda status: words in str(status["services"][0]["servers"][0]["warnings"]))
+
+
 async def reloaded(one: Daemon, before: str, after: str) -> None:
     """Change the file and have it read again."""
     text = one.file.read_text()
@@ -44,6 +54,7 @@ async def test_any_of_two_all_of_two_and_one_that_only_warns(tmp_path: Path) -> 
             await reloaded(one, "    forward: nat", more)
             await one.until(lambda _: one.weights() == {server: 1})
             second.close()
+            await reasoned(one, "1 of 2 checks up, 1 needed; db is down: 1 failure")
             await explained(one, server, "check db (tcp at 127.0.0.1")
             await explained(one, server, "is down: 1 failure: connection refused")
             assert one.weights() == {server: 1}
@@ -106,6 +117,7 @@ async def test_a_certificate_about_to_expire_warns_and_takes_nobody_out(tmp_path
             checks = f"checks: [{{type: tcp}}, {{type: tls, {expiry}, advisory: true}}]"
             await reloaded(one, "    forward: nat", f"    forward: nat\n    {checks}")
             await explained(one, server, "the certificate expires in 2 days")
+            await warned(one, "the certificate expires in 2 days")
             assert one.weights() == {server: 1}
             assert any(
                 f"web/{server}: check tls (advisory) is down" in sentence
@@ -121,6 +133,7 @@ async def test_a_probe_that_cannot_be_made_takes_nobody_out(tmp_path: Path) -> N
             await one.hears(messages.Ready)
             await reloaded(one, "type: tcp,", "type: tcp, source: 192.0.2.77,")
             await explained(one, server, "cannot be made at present, so the verdict stays")
+            await warned(one, "cannot be made at present, so the verdict stays: no probe from")
             assert one.weights() == {server: 1}
             told = await one.asked(f"/explain?what=web/{server}")
             (check,) = told["checks"]

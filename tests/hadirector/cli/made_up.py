@@ -24,6 +24,7 @@ def server(
         "state": state,
         "since": since,
         "outlook": None,
+        "warnings": [],
         "overrides": [],
         "connections": None if weight is None else {"active": 12, "inactive": 340},
     }

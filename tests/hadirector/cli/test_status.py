@@ -99,6 +99,16 @@ def test_what_is_overridden_by_hand_is_never_hidden_and_says_since_when() -> Non
     assert "      drained by hand (root); its check: 2 passes (drain 1m 5s ago)" in text
 
 
+def test_a_server_that_is_up_with_a_warning_is_never_hidden() -> None:
+    status = copy.deepcopy(STATUS)
+    warned = server("198.51.100.9:80", why="2 passes")
+    warned["warnings"] = ["check tls warns: it expires"]
+    status["services"][0]["servers"] = [*(server(f"10.0.0.{n}:80") for n in range(99)), warned]
+    text = shown(status, width=80)
+    assert "198.51.100.9:80     up " in text
+    assert "2 passes; check tls warns: it expires" in text
+
+
 def test_a_director_that_is_starting_says_so() -> None:
     status = {**STATUS, "ready": False, "routers": [], "services": [], "trouble": []}
     assert shown(status, width=80).splitlines()[1].startswith("starting: not every check")
