@@ -28,7 +28,7 @@ from checkers.base import Advice
 from hadirector.config import model as config
 from hadirector.ipvs import model as ipvs
 from hadirector.on_fail import OnFail
-from hadirector.quorum import Unit, WhenLost
+from hadirector.quorum import WhenLost
 from hadirector.slow_start import Back, Grown, grown
 from hadirector.steering import Course
 
@@ -114,6 +114,7 @@ class Pool:
     quorum_met: bool
     sentence: str
     quorum_since: float | None = None  # unix time; None before its checks have spoken
+    given_up: bool = False  # without its quorum, a fallback server serves instead
 
 
 PROBE_SCHEDULER = "rr"  # of one server
@@ -131,11 +132,13 @@ def build(
     overrides: Mapping[str, Overrides] = NO_OVERRIDES,
     *,
     quorum_before: bool | None = None,
+    given_up_before: bool = False,
 ) -> Pool:
     """Decide one service. Both mappings are keyed by `server_key`.
 
     A server without health counts as unknown, one without overrides as it is configured.
-    `quorum_before`: whether the quorum was met until now; None: nobody knows.
+    `quorum_before`: whether the quorum was met until now; None: nobody knows. `given_up_before`:
+    whether a fallback server served for want of it, which a hold of the brake leaves as it is.
     """
     known = []
     for server in service.servers:
@@ -152,7 +155,8 @@ def build(
     quorum_met = quorum.is_met(there, quorum_before)
     # What will take no clients when it is up is not worth waiting for.
     awaited = sum(not any(order.takes_no_new_connections for order in o) for o in unknown)
-    given_up = not quorum_met and not awaited and not held and quorum.when_lost is WhenLost.FALLBACK
+    believed = not held or given_up_before
+    given_up = not quorum_met and not awaited and believed and quorum.when_lost is WhenLost.FALLBACK
     usable = sum(member.weight > 0 for member in members)
     fallbacks = _fallbacks(service, health, usable=0 if given_up else usable, unknown=awaited)
     serving = next((one for one in fallbacks if one.in_table), None)
@@ -160,12 +164,7 @@ def build(
         members = tuple(_given_up(member, serving) for member in members)
     elif given_up and usable:
         fallbacks = _fallbacks(service, health, usable=usable, unknown=0)
-    sentence = (
-        f"{len(due)} of {len(members)} servers up, quorum {quorum} "
-        f"{'met' if quorum_met else 'not met'}"
-    )
-    if quorum.unit is not Unit.SERVERS or quorum.hysteresis:
-        sentence += f" ({quorum.turns(there, met=quorum_met)})"
+    sentence = f"{len(due)} of {len(members)} servers up, {quorum.told(there, met=quorum_met)}"
     if unknown:
         sentence += f", {len(unknown)} not checked yet"
     if held:
@@ -182,21 +181,8 @@ def build(
         quorum_there=there,
         quorum_met=quorum_met,
         sentence=sentence,
+        given_up=given_up and serving is not None,
     )
-
-
-def needed_servers(service: config.Service) -> int:
-    """How many usable servers a quorum takes at least, for one who counts those of a table."""
-    quorum = service.quorum
-    if quorum.unit is Unit.SERVERS:
-        return quorum.need
-    if quorum.unit is Unit.SHARE:
-        return -(-quorum.need * len(service.servers) // 100)
-    weights = sorted((server.weight for server in service.servers), reverse=True)
-    for count in range(1, len(weights) + 1):
-        if sum(weights[:count]) >= quorum.need:
-            return count
-    return len(weights)
 
 
 def desired_table(pools: Iterable[Pool]) -> ipvs.Table:

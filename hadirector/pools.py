@@ -172,7 +172,14 @@ class Pools:
         name = service.name
         before = self.standings.get(name)
         was_met = None if before is None else before.met
-        decided = pool.build(service, health, overrides, quorum_before=was_met)
+        last = self.by_name.get(name)
+        decided = pool.build(
+            service,
+            health,
+            overrides,
+            quorum_before=was_met,
+            given_up_before=last is not None and last.given_up,
+        )
         if decided.quorum_met or all(state.up is not None for state in health.values()):
             self._spoken.add(name)
         if name in self._spoken:

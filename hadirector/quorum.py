@@ -9,7 +9,7 @@ Must never decide anything from a figure that it does not show.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -56,6 +56,25 @@ class Quorum:
         if before is None:
             return there >= self.need
         return there >= self.need + (-self.hysteresis if before else self.hysteresis)
+
+    def servers_needed(self, weights: Collection[int]) -> int:
+        """How many of the servers of these weights it takes at least."""
+        if self.unit is Unit.SERVERS:
+            return self.need
+        if self.unit is Unit.SHARE:
+            return -(-self.need * len(weights) // 100)
+        descending = sorted(weights, reverse=True)
+        for count in range(1, len(descending) + 1):
+            if sum(descending[:count]) >= self.need:
+                return count
+        return len(descending)
+
+    def told(self, there: int, *, met: bool) -> str:
+        """Whether it is met, and what would change that where it does not go without saying."""
+        verdict = f"quorum {self} {'met' if met else 'not met'}"
+        if self.unit is Unit.SERVERS and not self.hysteresis:
+            return verdict
+        return f"{verdict} ({self.turns(there, met=met)})"
 
     def turns(self, there: int, *, met: bool) -> str:
         """What would change the verdict, in words."""

@@ -161,13 +161,13 @@ def _ahead(config: Config, actual: Table) -> Ahead:
     from hadirector.departures import lowered
     from hadirector.impact import Quorum, impact
     from hadirector.plan import plan
-    from hadirector.pool import desired_table, everything_up, needed_servers
+    from hadirector.pool import desired_table, everything_up
     from hadirector.timed_drain import drain_of
 
     desired = desired_table(everything_up(service) for service in config.services)
     ahead = plan(desired, actual, undeclared=config.undeclared)
     quorums = {
-        key: Quorum(each.name, needed_servers(each))
+        key: Quorum(each.name, each.quorum.servers_needed([one.weight for one in each.servers]))
         for each in config.services
         for key in each.listens
     }

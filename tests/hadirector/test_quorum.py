@@ -93,7 +93,9 @@ def test_no_fewer_servers_than_needed_meet_a_quorum(
     asked = replace(asked, quorum=quorum)
     up = data.draw(st.sets(st.sampled_from(asked.servers)))
     one = pool.build(asked, {pool.server_key(asked, each): UP for each in up})
-    assert not one.quorum_met or len(up) >= pool.needed_servers(asked)
+    assert not one.quorum_met or len(up) >= quorum.servers_needed(
+        [server.weight for server in asked.servers]
+    )
 
 
 SPARES = (replace(server(28), check=CHECK), replace(server(29), check=None))
@@ -127,6 +129,25 @@ def test_a_lost_quorum_may_hand_the_clients_to_the_fallback_and_drain_the_rest()
     assert (lost.up, lost.quorum_met) == (1, False)
     back = pool.build(asked, {**health(TWO, THREE), spare: UP}, quorum_before=False)
     assert weights(back) == {"198.51.100.22:80": 3, "198.51.100.23:80": 6}
+
+
+def test_what_the_brake_holds_is_as_it_was_when_the_fallback_served_already() -> None:
+    """One of three was up, so the fallback server served; then that one failed, and is held."""
+    quorum = Quorum(need=2, when_lost=WhenLost.FALLBACK)
+    asked = replace(ALL, quorum=quorum, fallbacks=SPARES[:1])
+    spare = pool.server_key(asked, SPARES[0])
+    lost = pool.build(asked, {**health(TWO), spare: UP})
+    held = {**health(TWO), spare: UP, TWO: replace(DOWN, held="held")}
+    now = pool.build(asked, held, quorum_before=False, given_up_before=lost.given_up)
+    assert weights(now) == weights(lost) == {"198.51.100.22:80": 0, "198.51.100.28:80": 1}
+    assert now.given_up
+    # Met until all failed: they keep their weights, and the fallback server stays out.
+    all_held = {**dict.fromkeys((ONE, TWO, THREE), replace(DOWN, held="held")), spare: UP}
+    before = pool.build(asked, {**health(ONE, TWO, THREE), spare: UP})
+    collapsed = pool.build(
+        asked, all_held, quorum_before=before.quorum_met, given_up_before=before.given_up
+    )
+    assert weights(collapsed) == weights(before)
 
 
 def test_who_is_up_goes_on_serving_where_no_fallback_server_can() -> None:
