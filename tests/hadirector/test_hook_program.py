@@ -152,7 +152,8 @@ async def answering(statuses: list[int], heard: list[object]) -> AsyncIterator[s
         length = int(head.partition("content-length:")[2].split()[0])
         heard.append(json.loads(await reader.readexactly(length)))
         if status := statuses.pop(0):
-            writer.write(f"HTTP/1.0 {status} so\r\nContent-Length: 0\r\n\r\n".encode())
+            more = "Location: /elsewhere\r\n" if status == 302 else ""
+            writer.write(f"HTTP/1.0 {status} so\r\n{more}Content-Length: 0\r\n\r\n".encode())
         else:
             await reader.read()  # until whoever asked is killed
         writer.close()
@@ -163,27 +164,29 @@ async def answering(statuses: list[int], heard: list[object]) -> AsyncIterator[s
 
 @pytest.mark.asyncio
 async def test_a_webhook_that_fails_is_tried_again_as_often_as_it_says(tmp_path: Path) -> None:
-    """One that errs and then answers, one that always errs, one that says nothing, and nobody."""
-    heard: dict[str, list[object]] = {"once": [], "always": [], "slow": []}
+    """One errs and then answers, one always errs, one says nothing, one is gone, one has moved."""
+    heard: dict[str, list[object]] = {"once": [], "always": [], "slow": [], "moved": []}
     with socket.create_server(("127.0.0.1", 0)) as closing:
         nobody = f"http://127.0.0.1:{closing.getsockname()[1]}/"
     async with (
         answering([500, 204], heard["once"]) as once,
         answering([503, 500, 200], heard["always"]) as always,
         answering([0, 0, 200], heard["slow"]) as slow,
+        answering([302, 302, 200], heard["moved"]) as moved,
         helper(tmp_path) as one,
     ):
-        urls = {"once": once, "always": always, "slow": slow, "refused": nobody}
+        urls = {"once": once, "always": always, "slow": slow, "refused": nobody, "moved": moved}
         for service, url in urls.items():
             one.told(happened(service), ServiceHook(webhook=url, timeout=0.5, retries=1))
         told: dict[str, list[str]] = {service: [] for service in urls}
-        while sum(map(len, told.values())) < 7:
+        while sum(map(len, told.values())) < 9:
             failed = await one.failed()
             prefix = f"{urls[failed.service]} for server-down of {failed.service}: "
             told[failed.service].append(failed.sentence.removeprefix(prefix))
     assert told["once"] == ["exit code 1: answered 500 so"]
     assert told["always"] == ["exit code 1: answered 503 so", "exit code 1: answered 500 so"]
     assert all("timed out" in each or "killed after 500 ms" in each for each in told["slow"])
+    assert told["moved"] == ["exit code 1: answered 302 so"] * 2
     assert all("Connection refused" in each for each in told["refused"])
     assert len(told["slow"]) == len(told["refused"]) == 2
     assert {service: len(bodies) for service, bodies in heard.items()} == dict.fromkeys(heard, 2)
