@@ -4,6 +4,8 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from checkers.base import Target
 from checkers.check import Check
@@ -158,11 +160,16 @@ def test_a_start_asks_for_no_hysteresis_and_a_loss_does() -> None:
     assert met(up, up, up)
 
 
-def restarted(before: Standing | None) -> tuple[Pools, Checks, list[str]]:
+NEEDS_TWO = Quorum(need=2, hysteresis=1)
+
+
+def restarted(
+    before: Standing | None, quorum: Quorum = NEEDS_TWO
+) -> tuple[Pools, Checks, list[str]]:
     """Pools of a new process, which remembers this of its only service; nothing is checked yet."""
     checks = Checks()
     servers = tuple(server(last) for last in (21, 22, 23))
-    asked = replace(SERVICES[0], servers=servers, quorum=Quorum(need=2, hysteresis=1))
+    asked = replace(SERVICES[0], servers=servers, quorum=quorum)
     names = [server_key(asked, one) for one in servers]
     checks.states = dict.fromkeys(names, State.UNKNOWN)
     pools = Pools(lambda key: ServerView.of_one(checks.view(key)), wall=lambda: 1000.0)
@@ -208,3 +215,29 @@ def test_what_the_kernel_serves_after_a_restart_meets_no_quorum_that_was_lost() 
     assert not first.quorum_met
     pools.adopt([], {})
     assert pools.standings == {}
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(st.tuples(st.lists(st.booleans(), min_size=3, max_size=3), st.booleans()), min_size=1),
+    st.integers(1, 3),
+    st.integers(0, 2),
+)
+def test_restarts_at_any_moment_change_no_quorum(
+    story: list[tuple[list[bool], bool]], need: int, hysteresis: int
+) -> None:
+    """The same story told to pools that go on, and to ones that begin anew now and then."""
+    pools, checks, names = restarted(None, Quorum(need=need, hysteresis=hysteresis))
+    fresh, others = pools, checks
+    for ups, restarts in story:
+        states = [State.UP if up else State.DOWN for up in ups]
+        if restarts:
+            fresh, others, _ = restarted(None, Quorum(need=need, hysteresis=hysteresis))
+            fresh.recall(pools.standings)
+        checks.states = others.states = dict(zip(names, states, strict=True))
+        met = set()
+        for each in {pools, fresh}:
+            each.touch(names[0])
+            [decided] = each.decide({}, 0.0).pools
+            met.add((decided.quorum_met, decided.quorum_since))
+        assert len(met) == 1
