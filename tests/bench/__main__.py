@@ -21,6 +21,7 @@ BENCHMARKS = {
     "check_speed": "processor time of TCP and HTTP checks (keepalived)",
     "server_death": "from a server's death to the kernel's table (keepalived)",
     "soak": "1,000 silent servers beside 1,000 healthy ones: who waits, what leaks",
+    "workers": "10,000 TCP servers at 2 s on one process and with check workers",
     "lateness": "how late adverts are beside 5,000 checks (keepalived)",
     "many_routers": "processor time and memory of many virtual routers (keepalived)",
 }
