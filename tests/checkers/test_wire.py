@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkers import wire
@@ -166,6 +166,8 @@ _JSON = st.recursive(
 )
 
 
+@pytest.mark.timeout(60)  # of a second on a machine that is not busy
+@settings(max_examples=50)
 @given(name=st.sampled_from(["Take", "Found", "Pace", "Drop", "Heartbeat", "Begin"]), body=_JSON)
 def test_nothing_but_a_wire_error_comes_of_any_line(name: str, body: object) -> None:
     rest = body if isinstance(body, list) else [body]

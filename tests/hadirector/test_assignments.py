@@ -5,7 +5,8 @@ import itertools
 from collections.abc import Iterable
 from ipaddress import ip_address
 
-from hypothesis import given
+import pytest
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from checkers import limits
@@ -63,6 +64,8 @@ class Listener:
         return {number: (one.digest, one.interval_s) for number, one in self.probes.items()}
 
 
+@pytest.mark.timeout(60)  # of a second on a machine that is not busy
+@settings(max_examples=50)
 @given(
     steps=st.lists(
         st.tuples(
@@ -70,7 +73,7 @@ class Listener:
             st.sampled_from(digests(4)),
             st.sampled_from([0.5, 1.0, 2.0]),
         ),
-        max_size=40,
+        max_size=20,
     )
 )
 def test_whatever_happens_the_worker_knows_what_the_ledger_says(
