@@ -131,7 +131,7 @@ async def _apply(kernel: Dataplane, ahead: Ahead) -> AppliedReport:
 
     first, last = parted(ahead.plan.steps)
     report = await kernel.apply((*first, *ahead.lowers))
-    if ahead.lowers:
+    if last and ahead.drain_s:
         await _wait_for_clients(kernel, ahead, last)
     removed = await kernel.apply(last)
     failures = (*report.failures, *removed.failures)
@@ -147,15 +147,19 @@ async def _wait_for_clients(kernel: Dataplane, ahead: Ahead, last: tuple[Step, .
     until, told = loop.time() + drain.time_s, False
     while left := awaited_of(last, await kernel.read(), drain):
         if (remaining_s := until - loop.time()) <= 0:
-            print(f"removed with {left} connections left: its time is over", file=sys.stderr)
+            print(f"removed with {_connections(left)} left: its time is over", file=sys.stderr)
             return
         if not told:
             told = True
             print(
-                f"waits for {left} connections of what is removed, {drain.time_s:g} s at most",
+                f"waits for {_connections(left)} of what is removed, {drain.time_s:g} s at most",
                 file=sys.stderr,
             )
         await asyncio.sleep(min(limits.DRAIN_LOOK_S, remaining_s))
+
+
+def _connections(count: int) -> str:
+    return f"{count} connection{'s' * (count != 1)}"
 
 
 async def _change_daemons(kernel: KernelSettings, steps: Iterable[SyncStep]) -> None:
