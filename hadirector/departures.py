@@ -69,14 +69,16 @@ class Leaving:
 class Leave:
     """By what a turn goes: the pools it is about, what is there, and what was wanted last time.
 
-    `left` None: not known. `fresh`: the counters of `actual` were just read.
+    `left` None: not known. `about`: the services, None: the whole table. `counted`: those whose
+    counters in `actual` were just read.
     """
 
     pools: Iterable[Pool]
     actual: Table
     left: Table | None
     declared: Collection[ServiceKey]
-    fresh: bool
+    about: Collection[ServiceKey] | None
+    counted: Collection[ServiceKey]
 
 
 class Departures:
@@ -100,7 +102,7 @@ class Departures:
             self._looks = 0
             return None
         self._looks += 1
-        # A look reads the whole table, so that a long drain is looked at less and less often.
+        # Much may leave at once, so that a long drain is looked at less and less often.
         doubled = limits.DRAIN_LOOK_S * float(1 << min(self._looks - 1, 16))
         return min(doubled, limits.DEPARTURE_LOOK_MAX_S)
 
@@ -118,7 +120,7 @@ class Departures:
                 place = (key, server.key)
                 known = self._held.get(place)
                 leaving = known or Leaving(key, server.key, now, now + drain.time_s)
-                counted = entry.counters.get(server.key) if leave.fresh else None
+                counted = entry.counters.get(server.key) if key in leave.counted else None
                 gone = not server.usable and counted is not None
                 if now >= leaving.until or (gone and not awaited(key, counted, drain)):
                     continue
@@ -129,9 +131,8 @@ class Departures:
                 stays = entries.get(key, Entry(entry.service, {}))
                 together = {**stays.destinations, **held}
                 entries[key] = replace(stays, destinations=together)
-        about = leave.actual.keys() | wanted.keys()
         for place in self._held.keys() - seen:
-            if leave.fresh or place[0] in about:
+            if leave.about is None or place[0] in leave.about:
                 del self._held[place]
         return Table(entries, wanted.oddities)
 

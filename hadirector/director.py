@@ -24,7 +24,7 @@ from hadirector.channel import Channel
 from hadirector.config.codec import config_from_json, digest_of
 from hadirector.config.model import Config
 from hadirector.desk import ByHand, Desk, turn_told
-from hadirector.drains import Drains
+from hadirector.drains import LOOK, Drains
 from hadirector.elections import told_to_worker
 from hadirector.health_store import HealthStore
 from hadirector.hearing import hear_processes, hear_vrrp
@@ -47,7 +47,8 @@ from vrrp import messages as vrrp_messages
 
 RELOAD = "reload"
 _KNOWN = frozenset({HEALTH, ADVICE, RELOAD, ROLE, SENT, *Order, ENABLE})
-"""Reasons for a turn that come with what changed; for any other the table is read first."""
+"""Reasons for a turn that come with what changed; for any other the table is read first, and for
+`LOOK` the services that are being drained."""
 
 
 class Director:
@@ -212,7 +213,9 @@ class Director:
                 continue
             asked.done(turn)
             self._looks.make_up()
-            looked = not _KNOWN.issuperset(asked.reasons or [AUDIT])
+            looked = not _KNOWN.issuperset(
+                asked.reasons or [AUDIT]
+            )  # at those of the drains or all
             self._drains.look(self._present.config, self._reconciler.actual, fresh=looked)
             self._present.trouble.pop("table", None)
             retry_s = limits.RECONCILE_RETRY_FIRST_S
@@ -227,7 +230,8 @@ class Director:
 
     async def _turn(self, asked: Asked[Turn], *, just_read: bool) -> Turn:
         config, pools = self._present.config, self._pools
-        looks = not _KNOWN.issuperset(asked.reasons or [AUDIT])
+        looks = not (_KNOWN | {LOOK}).issuperset(asked.reasons or [AUDIT])
+        drained = self._drains.services(config) if LOOK in asked.reasons else frozenset()
         changes = pools.decide(self._overrides.held, asyncio.get_running_loop().time())
         self._journal_quorum()
         self._tell_quorums()
@@ -239,6 +243,8 @@ class Director:
             return self._present.turn
         if looks or not {RELOAD, ROLE, SENT}.isdisjoint(asked.reasons):
             await self._upkeep.turn(config)
+        if drained and not looks:
+            await self._reconciler.look(drained)
         # Noted before it is done: what is killed in between must know its services again.
         self._reconciler.declared.update(*(each.service.kernel_keys for each in changes.pools))
         self._memory.keep(self._reconciler.declared)
@@ -249,6 +255,7 @@ class Director:
             undeclared=config.undeclared,
             drain=drain_of(config),
             just_read=just_read,
+            looked_at=drained,
         )
         self._present.actual = self._reconciler.actual
         self._present.turn = turn

@@ -1,8 +1,8 @@
 """Ends the drains that end by themselves: the order to disable is given when its time has come.
 
-Looked at after each turn of the table, and a turn that reads it is asked for every second while
-such a drain is under way; less often while what left the file is waited for (`departures`). The
-decision is `timed_drain`'s; the order is kept as any other.
+Looked at after each turn of the table, and a turn that reads the services concerned is asked for
+every second while such a drain is under way; less often while what left the file is waited for
+(`departures`). The decision is `timed_drain`'s; the order is kept as any other.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Callable
 from hadirector import limits
 from hadirector.config.model import Config
 from hadirector.departures import Departures
-from hadirector.ipvs.model import Table
+from hadirector.ipvs.model import ServiceKey, Table
 from hadirector.overrides import Command, OverrideStore
 from hadirector.pool import Order
-from hadirector.timed_drain import connections_of, is_over, timed
+from hadirector.timed_drain import connections_of, is_over, listens_of, timed
 
 LOOK = "timed drain"
 
@@ -64,6 +64,12 @@ class Drains:
             self._touch(key)
             self._ask(Order.DISABLE)
         self._look_again(ordered=goes_on)
+
+    def services(self, config: Config) -> frozenset[ServiceKey]:
+        """The services whose connections have to be counted for what is being drained."""
+        drained = [key for key, orders in self._overrides.held.items() if timed(orders)]
+        leaving = (one.service for one in self._departures.leaving)
+        return frozenset([*leaving, *listens_of(config, drained)])
 
     def _look_again(self, *, ordered: bool) -> None:
         """Have the table read when it is due; a turn for another reason puts nothing off."""

@@ -53,5 +53,6 @@ class Looks(Generic[T]):
 
 
 def may_wait(asked: Asked[T]) -> bool:
-    """Whether a turn only looks, and nobody waits for what it finds."""
-    return not asked.waiting and _MAY_WAIT.issuperset(asked.reasons or [AUDIT])
+    """Whether a turn only looks at the whole table, and nobody waits for what it finds."""
+    reasons = asked.reasons or [AUDIT]
+    return not asked.waiting and AUDIT in reasons and _MAY_WAIT.issuperset(reasons)

@@ -67,7 +67,8 @@ class _Asked:
     left: Table | None  # as the last turn wanted it
     others: Mapping[ServiceKey, Entry]  # what this turn is not about, as the last one wanted it
     drain: Drain
-    fresh: bool  # `actual` was just read
+    about: Collection[ServiceKey] | None  # None: the whole table
+    counted: Collection[ServiceKey]  # the services that were just read
 
 
 class Reconciler:
@@ -105,6 +106,12 @@ class Reconciler:
         self.actual = await self._dataplane.read()
         return self.actual
 
+    async def look(self, keys: Collection[ServiceKey]) -> None:
+        """Read these services anew; raises DataplaneError."""
+        found = await self._dataplane.read_services(keys)
+        others = {key: entry for key, entry in self.actual.entries.items() if key not in keys}
+        self.actual = Table({**others, **found.entries}, self.actual.oddities)
+
     async def turn(
         self,
         why: str,
@@ -114,21 +121,26 @@ class Reconciler:
         undeclared: Undeclared = Undeclared.REPORT,
         drain: Drain = AT_ONCE,
         just_read: bool = False,
+        looked_at: Collection[ServiceKey] = (),
     ) -> Turn:
         """Bring the table to what the pools ask for; raises DataplaneError.
 
         `changes`: all that changed since the last turn; None where that is not known. `drain`: how
-        what is in no pool any more leaves. `just_read`: the caller has just called `read`. A step
-        that the kernel refuses is in `failures`; the other steps are done all the same.
+        what is in no pool any more leaves. `just_read`: the caller has just called `read`;
+        `looked_at`: it has called `look` for these services, and the turn is about them, too. A
+        step that the kernel refuses is in `failures`; the other steps are done all the same.
         """
         tried: tuple[str, ...] = ()
+        wanted = tuple(pools)
         if changes is not None and self._left is not None:
-            part = self._part(why, changes, self._left, undeclared, drain)
-            turn = await self._reach(part, known=self.last)
+            if looked_at:
+                changes = _with(changes, wanted, looked_at)
+            part = self._part(why, changes, undeclared=undeclared, drain=drain, counted=looked_at)
+            drift = self._drift(self.actual.only(looked_at), self._left.only(looked_at))
+            turn = await self._reach(part, drift=drift, known=self.last)
             if not turn.failures:
                 return self._finish(turn, undeclared)
             tried = turn.steps  # the table is not what it was: look, and plan again
-        wanted = tuple(pools)
         if not self.reads(wanted, undeclared):
             return self._nothing_of_ours(why)
         actual = self.actual if just_read else await self.read()
@@ -140,16 +152,24 @@ class Reconciler:
             left=self._left,
             others={},
             drain=drain,
-            fresh=True,
+            about=None,
+            counted=actual.keys(),
         )
         self._built = {p.service.name: b for p in wanted if (b := self._built.get(p.service.name))}
-        turn = await self._reach(asked, drift=self._drift(actual))
+        turn = await self._reach(asked, drift=self._drift(actual, self._left))
         return self._finish(replace(turn, steps=(*tried, *turn.steps)), undeclared)
 
     def _part(
-        self, why: str, changes: Changes, left: Table, undeclared: Undeclared, drain: Drain
+        self,
+        why: str,
+        changes: Changes,
+        *,
+        undeclared: Undeclared,
+        drain: Drain,
+        counted: Collection[ServiceKey],
     ) -> _Asked:
         """A turn about some services only; the rest of the table is taken for what it was."""
+        left = self._left or Table()
         about = changes.gone.union(*(pool.service.kernel_keys for pool in changes.pools))
         others = dict(left.entries)
         for key in about:
@@ -162,7 +182,8 @@ class Reconciler:
             left=left.only(about),
             others=others,
             drain=drain,
-            fresh=False,
+            about=about,
+            counted=counted,
         )
 
     def reads(self, pools: Collection[object], undeclared: Undeclared) -> bool:
@@ -244,7 +265,8 @@ class Reconciler:
             actual=asked.actual,
             left=asked.left,
             declared=self.declared,
-            fresh=asked.fresh,
+            about=asked.about,
+            counted=asked.counted,
         )
         return self.departures.hold(wanted, leave, asked.drain, self._monotonic())
 
@@ -253,11 +275,11 @@ class Reconciler:
         self.last = turn
         return turn
 
-    def _drift(self, actual: Table) -> tuple[Step, ...]:
+    def _drift(self, actual: Table, left: Table | None) -> tuple[Step, ...]:
         """What would have to be done for the table to be as we left it."""
-        if self._left is None:
+        if left is None:
             return ()
-        return plan(self._left, actual, declared_before=self.declared).steps
+        return plan(left, actual, declared_before=self.declared).steps
 
     def _tell(self, turn: Turn, undeclared: Undeclared) -> None:
         # What was refused is tried again with each audit, and told once.
@@ -293,6 +315,17 @@ class Reconciler:
             part = found[first : first + FINDINGS_PER_EVENT]
             told = f"findings {first + 1} to {first + len(part)} of {len(found)} of this {turn.why}"
             self._journal.add(kind, told, findings=part)
+
+
+def _with(changes: Changes, pools: Iterable[Pool], looked_at: Collection[ServiceKey]) -> Changes:
+    """The changes, with the services that were looked at, although nothing changed there."""
+    known, about = {pool.service.name for pool in changes.pools}, frozenset(looked_at)
+    more = [
+        pool
+        for pool in pools
+        if pool.service.name not in known and not about.isdisjoint(pool.service.kernel_keys)
+    ]
+    return Changes((*changes.pools, *more), changes.gone | about)
 
 
 def _under(

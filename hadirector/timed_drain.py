@@ -9,7 +9,7 @@ ignores it for drained servers (``expire_quiescent_template``). Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 
 from hadirector.config.model import Config, Server, Service
 from hadirector.departures import Drain, awaited
@@ -46,6 +46,14 @@ def connections_of(config: Config, actual: Table, key: str) -> int | None:
         for listen, counters in _counters(config.services, actual, key)
     ]
     return sum(counted) if counted else None
+
+
+def listens_of(config: Config, keys: Collection[str]) -> Iterator[ServiceKey]:
+    """What the services listen on that have one of these servers."""
+    wanted = set(keys)
+    for service in config.services if wanted else ():
+        if any(server_key(service, server) in wanted for server in service.servers):
+            yield from service.listens
 
 
 def drain_of(config: Config) -> Drain:

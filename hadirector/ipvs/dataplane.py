@@ -94,6 +94,11 @@ class Dataplane(Protocol):
         Raises ``DataplaneError``.
         """
 
+    async def read_services(self, keys: Iterable[ServiceKey]) -> Table:
+        """The part of the table that these services are, as far as they are there, with connection
+        counters; what it costs does not grow with the table. Raises ``DataplaneError``.
+        """
+
     async def apply(self, steps: Iterable[Step]) -> AppliedReport:
         """Do the steps in order. Raises ``DataplaneError`` when it is unknown how far it came."""
 

@@ -86,6 +86,10 @@ class MemoryTable:
         """The table; all its counters are zero, and ``traffic`` changes nothing."""
         return self.table
 
+    async def read_services(self, keys: Iterable[ServiceKey]) -> Table:
+        """The part of the table that these services are."""
+        return (await self.read()).only(keys)
+
     async def apply(self, steps: Iterable[Step]) -> AppliedReport:
         """Do the steps in order and report those refused."""
         applied = 0

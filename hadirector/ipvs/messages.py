@@ -150,6 +150,11 @@ def get_services() -> Request:
     return Request(Command.GET_SERVICE)
 
 
+def get_service(key: ServiceKey) -> Request:
+    """One service, with counters. One answer; ESRCH where there is none."""
+    return Request(Command.GET_SERVICE, _service_by_key(key))
+
+
 def get_destinations(key: ServiceKey) -> Request:
     """The real servers of one service, with counters. A dump; empty where there is no service."""
     return Request(Command.GET_DEST, _service_by_key(key))

@@ -83,6 +83,31 @@ class KernelTable:
             }
         return Table(entries, tuple(oddities))
 
+    async def read_services(self, keys: Iterable[ServiceKey]) -> Table:
+        """Two exchanges for each of these services, however many others there are.
+
+        Raises ``DataplaneError``.
+        """
+        oddities: list[str] = []
+        entries: dict[ServiceKey, Entry] = {}
+        for turn, key in enumerate(keys):
+            with translated(str(key)):
+                try:
+                    payload = await self._netlink.ask(messages.get_service(key))
+                    service, totals = messages.decode_service(payload, traffic=False)
+                except RefusedError as error:
+                    if error.errno == errno.ESRCH:
+                        continue
+                    raise
+                except InexpressibleError as oddity:
+                    oddities.append(str(oddity))
+                    continue
+            with translated(f"the servers of {key}"):
+                entries[key] = await self._entry(service, totals, oddities)
+            if turn % _SERVICES_PER_TURN == 0:
+                await asyncio.sleep(0)
+        return Table(entries, tuple(oddities))
+
     async def entries(self, oddities: list[str], *, traffic: bool = False) -> AsyncIterator[Entry]:
         """One service after the other, for whoever cannot hold a large table.
 

@@ -7,9 +7,10 @@ from hypothesis import given
 
 from hadirector import pool
 from hadirector.departures import AT_ONCE, Drain, awaited_of, lowered, parted
+from hadirector.drains import LOOK
 from hadirector.ipvs.memory import MemoryTable
-from hadirector.ipvs.model import Counters, Entry, ServiceFlag, ServiceKey, Table
-from hadirector.ipvs.steps import DeleteDestination, DeleteService
+from hadirector.ipvs.model import Counters, Entry, FirewallMark, ServiceFlag, ServiceKey, Table
+from hadirector.ipvs.steps import DeleteDestination, DeleteService, SetDestination
 from hadirector.journal import Journal
 from hadirector.plan import Undeclared, plan
 from hadirector.reconciler import Changes, Reconciler, Turn
@@ -62,6 +63,16 @@ class Scene:
         changes = Changes(tuple(pools), gone) if known else None
         return asyncio.run(self.reconciler.turn(why, pools, changes=changes, drain=drain))
 
+    def look(self, *services: object) -> Turn:
+        """As the drains have it done: what is leaving is read, and nothing else."""
+        pools = [pool.everything_up(each) for each in services if isinstance(each, type(WEB))]
+        leaving = {one.service for one in self.reconciler.leaving()}
+        asyncio.run(self.reconciler.look(leaving))
+        turn = self.reconciler.turn(
+            LOOK, pools, changes=Changes(), drain=HALF_A_MINUTE, looked_at=leaving
+        )
+        return asyncio.run(turn)
+
     @property
     def weight(self) -> int | None:
         entry = self.kernel.table.get(WEB.listen)
@@ -96,6 +107,41 @@ def test_it_goes_when_its_time_is_over_and_persistent_clients_are_waited_for() -
     scene.now += 0.1
     scene.turn("audit", LESS)
     assert scene.weight is None
+
+
+def test_a_look_reads_the_services_concerned_and_sees_what_others_did_there() -> None:
+    """Another service of the table is not read: what somebody does to it waits for the audit."""
+    other = replace(WEB, name="other", listen=FirewallMark(9))
+    scene = Scene()
+    scene.kernel.counted = Counters(active=2)
+    scene.turn("reload", WEB, other)
+    scene.turn("reload", LESS, other, known=True)
+    assert scene.weight == 0
+
+    def changed(key: ServiceKey) -> None:
+        entry = scene.kernel.table[key]
+        server = entry.destinations[WEB.servers[0].behind(key)]
+        assert scene.kernel.step(SetDestination(key, replace(server, weight=77), server)) == 0
+
+    changed(WEB.listen)
+    changed(other.listen)
+    turn = scene.look(LESS, other)
+    [repaired] = turn.drift
+    assert str(WEB.listen) in repaired
+    assert scene.weight == 0
+    scene.kernel.counted = Counters()
+    assert scene.look(LESS, other).sentence == "timed drain: remove 1 server"
+    assert not scene.reconciler.departures
+    assert len(scene.turn("audit", LESS, other).drift) == 1
+
+
+def test_what_another_program_removed_is_not_waited_for() -> None:
+    scene = Scene()
+    scene.kernel.counted = Counters(active=2)
+    scene.turn("reload", LESS, known=True)
+    scene.kernel.step(DeleteService(scene.kernel.table[WEB.listen]))
+    scene.look()
+    assert not scene.reconciler.departures
 
 
 def test_persistent_clients_whom_the_kernel_sends_elsewhere_are_not() -> None:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from hadirector import limits
+from hadirector.drains import LOOK
 from hadirector.looking import Looks, may_wait
 from hadirector.turns import AUDIT, Asked, TurnRequests
 
@@ -56,6 +57,8 @@ def test_what_may_wait() -> None:
     assert may_wait(Asked([AUDIT]))
     assert not may_wait(Asked([AUDIT, "health"]))
     assert not may_wait(Asked(["start"]))
+    assert may_wait(Asked([LOOK, AUDIT]))
+    assert not may_wait(Asked([LOOK]))  # it reads a few services only
 
 
 @pytest.mark.asyncio

@@ -14,7 +14,7 @@ from hadirector.ipvs.model import Counters, DestinationKey, Entry, Protocol, Tab
 from hadirector.journal import Journal
 from hadirector.overrides import Command, OrderError, OverrideStore
 from hadirector.pool import Order, Override, build, desired_table
-from hadirector.timed_drain import connections_of, is_over, timed
+from hadirector.timed_drain import connections_of, is_over, listens_of, timed
 from tests.hadirector.test_pool import FIRST, UP, WEB
 
 DRAIN = Override(order=Order.DRAIN, by="root", since=100.0)
@@ -48,6 +48,13 @@ def table_of(counters: Counters, protocol: Protocol = Protocol.TCP) -> tuple[Con
     entry = Entry(wanted.service, wanted.destinations, {key: counters})
     config = Config(nodes={}, virtual_routers=(), services=(service,))
     return config, Table({service.listen: entry})
+
+
+def test_the_services_of_what_is_drained_are_known() -> None:
+    config, _ = table_of(Counters())
+    assert list(listens_of(config, [FIRST])) == [config.services[0].listen]
+    assert list(listens_of(config, [])) == []
+    assert list(listens_of(config, ["web/198.51.100.99:80"])) == []
 
 
 def test_clients_that_persistence_brings_back_count_until_the_kernel_ignores_it() -> None:

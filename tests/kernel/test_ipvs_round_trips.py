@@ -11,6 +11,8 @@ from ipaddress import ip_address
 import pytest
 
 from hadirector import pool
+from hadirector.departures import Drain
+from hadirector.drains import LOOK
 from hadirector.ipvs.model import Protocol, VirtualAddress
 from hadirector.ipvs.netlink import GenericNetlink
 from hadirector.ipvs.table import KernelTable
@@ -68,3 +70,16 @@ async def test_one_server_of_a_thousand(
         assert exchanges <= EXCHANGES_MAX
     assert (await reconciler.turn("audit", pools)).drift == ()
     assert exchanges > SERVICES
+    # What left the file is looked at again and again: the services concerned alone are read.
+    left = await reconciler.turn("reload", fewer, changes=Changes((fewer[0],)), drain=Drain(60.0))
+    assert left.sentence == "reload: change 1 server"
+    leaving = {one.service for one in reconciler.leaving()}
+    assert leaving == {services[0].listen}
+    exchanges = 0
+    await reconciler.look(leaving)
+    turn = await reconciler.turn(
+        LOOK, fewer, changes=Changes(), looked_at=leaving, drain=Drain(60.0)
+    )
+    assert turn.sentence == f"{LOOK}: remove 1 server"  # nobody was connected to it
+    assert exchanges <= EXCHANGES_MAX
+    assert (await reconciler.turn("audit", fewer)).steps == ()

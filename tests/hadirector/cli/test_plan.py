@@ -205,7 +205,7 @@ def test_what_apply_removes_gets_weight_0_and_is_waited_for(
     else:
         assert "weight 0 for 1 server, until the connections have ended, 30 s at most" in output.out
         assert output.out.endswith("applied: 2 of 2 steps\n")
-        assert output.err == "waits for 1 connections of what is removed, 30 s at most\n"
+        assert output.err == "waits for 1 connection of what is removed, 30 s at most\n"
         assert twin.looks == 3
     assert len(twin.table[next(iter(whole))].destinations) == 1
 

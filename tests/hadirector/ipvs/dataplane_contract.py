@@ -145,6 +145,14 @@ class DataplaneContract:
         assert await self.do(dataplane, delete, AddService(SERVICE)) == []
         assert await dataplane.read() == one(SERVICE)
 
+    async def test_some_services_are_read_alone(self, dataplane: Dataplane) -> None:
+        marked, absent = Service(FirewallMark(7, 6)), FirewallMark(8)
+        steps = (AddDestination(WEB, SERVER), AddService(marked), AddService(Service(WEB6)))
+        await self.do(dataplane, AddService(SERVICE), *steps)
+        assert await dataplane.read_services([WEB, absent]) == one(SERVICE, SERVER)
+        assert await dataplane.read_services([marked.key]) == one(marked)
+        assert await dataplane.read_services([absent]) == Table()
+
     async def test_a_server_goes_alone(self, dataplane: Dataplane) -> None:
         other = Destination(DestinationKey(SERVER.key.address, 8081))
         steps = (AddDestination(WEB, SERVER), AddDestination(WEB, other))
