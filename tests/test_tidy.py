@@ -47,6 +47,7 @@ PURE = (
     "hadirector.drill.catalogue",
     "hadirector.drill.course",
     "hadirector.drill.live",
+    "hadirector.drill.live_faults",
     "hadirector.drill.page",
     "hadirector.drill.possession",
     "hadirector.drill.procfs",

@@ -57,6 +57,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget", type=_duration, metavar="TIME", help="how long clients may wait for an answer"
     )
+    parser.add_argument(
+        "--service",
+        default="",
+        metavar="NAME",
+        help="whose servers (default: the first that suits)",
+    )
+    parser.add_argument("--interface", default="", metavar="NAME", help="which link (link-loss)")
     asking = parser.add_argument_group("who asks meanwhile")
     asking.add_argument(
         "--via", default="", metavar="COMMAND", help='what leads to a client: "ssh client"'
@@ -98,7 +105,8 @@ def execute(args: argparse.Namespace) -> int:
         raise CliError(sentence, choices(args.name, DRILLS), EXIT_INVALID)
     refuse_odd_reports(args.report)
     out = sys.stderr if args.json == "-" else sys.stdout
-    drill, facts = DRILLS[args.name], gather(args.runtime_dir)
+    drill = DRILLS[args.name]
+    facts = gather(args.runtime_dir, service=args.service, interface=args.interface)
     askings = _askings(args, facts)
     budget_ms = drill.budget_ms(facts) if args.budget is None else args.budget * 1000
     if not _may(drill, facts, out, force=args.force):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from hadirector.drill.live import ROLE_DRILLS, Drill
+from hadirector.drill.live_faults import FAULT_DRILLS
 
-DRILLS: Mapping[str, Drill] = MappingProxyType({**ROLE_DRILLS})
+DRILLS: Mapping[str, Drill] = MappingProxyType({**ROLE_DRILLS, **FAULT_DRILLS})
 """By name."""

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from hadirector.cli.client import ask
 from hadirector.cli.errors import CliError
@@ -36,6 +36,7 @@ AFTERWARDS_S: Final = 1.0  # clients go on asking when all has been seen, and wh
 HEAL_S: Final = 180.0
 SPARE_S: Final = 60.0
 ASKED_BOUND_S: Final = 10.0
+EVENTS_ASKED: Final = 100
 INTERRUPTED = "interrupted"
 
 
@@ -54,6 +55,7 @@ class Conductor:
     ) -> None:
         self.course = Course()
         self._facts = facts
+        self._runtime_dir = Path(facts.runtime_dir)
         self._steps = tuple(steps)
         self._promises = list(promises)
         self._askers = askers
@@ -177,8 +179,9 @@ class Conductor:
         return [ENOUGH] if now - since > AFTERWARDS_S else []
 
     async def _see(self) -> None:
-        status = await asyncio.to_thread(_status, Path(self._facts.runtime_dir))
-        self._look = Look(status, frozenset(self.course.heard.advertised))
+        status = await asyncio.to_thread(_status, self._runtime_dir)
+        journaled = await asyncio.to_thread(_journal, self._runtime_dir, self.course.began_at)
+        self._look = Look(status, frozenset(self.course.heard.advertised), journaled)
         active = self._who_is_active(status)
         if not self.course.roles or self.course.roles[-1][1] != active:
             self.course.roles.append((time.time(), active))
@@ -224,6 +227,16 @@ def _status(runtime_dir: Path) -> dict[str, Any]:
         return dict(ask(runtime_dir, "/status", timeout_s=STATUS_S))
     except CliError:
         return {}
+
+
+def _journal(runtime_dir: Path, since: float) -> tuple[str, ...]:
+    """What this director has journaled since then, as `kind: sentence`."""
+    try:
+        told = ask(runtime_dir, f"/events?count={EVENTS_ASKED}", timeout_s=STATUS_S)["events"]
+    except CliError:
+        return ()
+    events = cast("list[dict[str, Any]]", told)
+    return tuple(f"{each['kind']}: {each['sentence']}" for each in events if each["at"] >= since)
 
 
 async def answered(askers: Sequence[Asker]) -> list[str]:

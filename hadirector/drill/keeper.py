@@ -130,10 +130,10 @@ def perform(action: Action) -> Done:
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return Done(str(error))
-    if done.returncode == action.status:
+    if done.returncode in action.statuses:
         return Done(said=done.stdout[:SAID_BYTES_MAX])
     said = " ".join((done.stderr or done.stdout).split())[:300]
-    return Done(f"ended with status {done.returncode}, not {action.status}: {said}")
+    return Done(f"ended with status {done.returncode}: {said}")
 
 
 def started_at(pid: int) -> int | None:
@@ -208,7 +208,7 @@ def _action(plain: dict[str, Any]) -> Action:
     kind = plain.pop("kind")
     if kind == "Signal":
         return Signal(**plain)
-    return Run(tuple(plain["argv"]), plain["status"], plain["bound_s"])
+    return Run(tuple(plain["argv"]), tuple(plain["statuses"]), plain["bound_s"])
 
 
 if __name__ == "__main__":

@@ -31,6 +31,21 @@ SLACK_S = 10.0  # a step lasts no longer than what must be seen may take, and th
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """An interface of this host, and what would not come back by itself once it was down.
+
+    `addresses`: static ones of IPv6, as `ip address add` takes them; `routes`: by IP version, as
+    `ip route replace` takes them. `why_not`: why the operator may need it; empty: no reason.
+    """
+
+    name: str
+    up: bool = True
+    addresses: tuple[str, ...] = ()
+    routes: tuple[tuple[int, str], ...] = ()
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What is known before a drill begins."""
 
@@ -42,6 +57,11 @@ class Facts:
     program: tuple[str, ...]  # how hadirector is called here, the runtime directory not included
     runtime_dir: str
     unit: str = ""  # of systemd, that runs the daemon; empty: none does
+    service: str = ""  # of the file, where the operator has named one
+    interface: str = ""  # where the operator has named one
+    link: Link | None = None  # that interface, if it is there
+    own_addresses: frozenset[str] = frozenset()  # of this host
+    tools: frozenset[str] = frozenset()  # programs that are there
 
     @property
     def active_here(self) -> tuple[str, ...]:
@@ -60,6 +80,8 @@ class Look:
     status: Status
     heard: frozenset[str] = frozenset()
     """Virtual routers that another director has advertised since the drill began."""
+    journaled: tuple[str, ...] = ()
+    """What this director has journaled since: `kind: sentence`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +210,20 @@ def healed(facts: Facts, look: Look) -> str:
             return f"{facts.node} does not hold all addresses of {name}"
         if name in facts.active_here and here != ACTIVE and _comes_back(facts, name):
             return f"{name} is not back on {facts.node}, which preempts"
+    for server in sorted(servers_up(facts.status) - servers_up(status)):
+        return f"{server} is not up again"
     new = set(status["trouble"]) - set(facts.status["trouble"])
     return "; ".join(sorted(new))
+
+
+def servers_up(status: Status) -> set[str]:
+    """The servers that are up by their checks, as `service/server`."""
+    return {
+        f"{service['name']}/{server['server']}"
+        for service in status["services"]
+        for server in service["servers"]
+        if server["state"] == "up"
+    }
 
 
 def _comes_back(facts: Facts, name: str) -> bool:

@@ -21,10 +21,10 @@ STEPS_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A command; `status` is the exit status that it must have, within `bound_s`."""
+    """A command; it must end with one of these exit `statuses`, within `bound_s`."""
 
     argv: tuple[str, ...]
-    status: int = 0
+    statuses: tuple[int, ...] = (0,)
     bound_s: float = 10.0
 
     def __str__(self) -> str:

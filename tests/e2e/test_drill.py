@@ -43,20 +43,28 @@ def drill(pair: Pair, name: str, *words: str) -> dict[str, Any]:
     return dict(json.loads(said)["scenarios"][0])
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_drills_of_a_running_pair(tmp_path: Path) -> None:
     require(namespaces=True)
     with World() as world:
         pair = Pair(tmp_path, world, "")
         pair.settles("lb1")
-        for name in ("switchover", "crash-vrrp"):
-            told = drill(pair, name, *BUDGET)
+        pair.hosts["lb1"].run("ip", "route", "add", "198.51.100.0/24", "via", "192.0.2.1")
+        for name, *words in (
+            ("switchover", *BUDGET),
+            ("crash-vrrp", *BUDGET),
+            ("link-loss", "--interface", "eth0", "--budget", "20s", "--force"),
+        ):
+            told = drill(pair, name, *words)
             assert told["verdict"] == "pass", told
             assert told["requests"] > 50, told
-            assert "elected after" in told["notes"][-1], told["notes"]
+            assert "after" in told["notes"][-1], told["notes"]
             pair.settles("lb1")
         history = pair.hosts["lb1"].run(*PROGRAM, "drill", "history", *where(pair))
         assert [line.split()[2:4] for line in history.splitlines()] == [
             ["pass", "switchover"],
             ["pass", "crash-vrrp"],
+            ["pass", "link-loss"],
         ]
+        routes = pair.hosts["lb1"].run("ip", "route", "show", "198.51.100.0/24")
+        assert "via 192.0.2.1 dev eth0" in routes

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hadirector.config.loader import load
-from hadirector.drill.live import Facts
+from hadirector.drill.live import Facts, Link
 
 ROOT = Path(__file__).parents[3]
 CONFIG = load(str(ROOT / "configs" / "peer.yaml")).config
@@ -21,6 +21,7 @@ def status(**changes: Any) -> dict[str, Any]:
         {
             "name": each.name,
             "state": "active",
+            "interface": each.interface,
             "held": [str(a) for a in each.all_addresses],
             "addresses": [str(a) for a in each.all_addresses],
         }
@@ -31,6 +32,16 @@ def status(**changes: Any) -> dict[str, Any]:
         "trouble": [],
         "processes": {name: {"pid": n} for n, name in enumerate(PROCESSES, 100)},
         "routers": routers,
+        "services": [
+            {
+                "name": service.name,
+                "servers": [
+                    {"server": str(server), "state": "up", "weight": server.weight}
+                    for server in service.servers
+                ],
+            }
+            for service in CONFIG.services
+        ],
         "table": {"failures": []},
         "sync": {"running": ["master eth1"], "sentence": "active: sends"},
         "peer": {
@@ -64,6 +75,11 @@ def facts(*, peer: dict[str, Any] | None = None, **changes: Any) -> Facts:
         program=("hadirector",),
         runtime_dir="/run/hadirector",
         unit="hadirector.service",
+        interface="eth0",
+        link=Link(
+            name="eth0", routes=((4, "default via 192.0.2.1"),), addresses=("2001:db8::1/64",)
+        ),
+        tools=frozenset({"ip", "ipvsadm"}),
     )
 
 

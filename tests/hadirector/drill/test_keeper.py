@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hadirector.drill.keeper import decode, encode, started_at
+from hadirector.drill.keeper import BACK, BEGIN, decode, encode, started_at
 from hadirector.drill.sequence import Run, Signal, Step
 
 BOUND_S = 15.0
@@ -43,7 +43,7 @@ def freezing(pid: int, *, hold_s: float = 30.0) -> tuple[Step, ...]:
     return (Step(text="freeze", act=stop, undo=go_on, hold_s=hold_s),)
 
 
-def start(steps: tuple[Step, ...]) -> subprocess.Popen[bytes]:
+def start(steps: tuple[Step, ...], *, order: str = BEGIN) -> subprocess.Popen[bytes]:
     keeper = subprocess.Popen(
         [sys.executable, "-m", "hadirector.drill.keeper"],
         stdin=subprocess.PIPE,
@@ -51,7 +51,7 @@ def start(steps: tuple[Step, ...]) -> subprocess.Popen[bytes]:
         start_new_session=True,
     )
     assert keeper.stdin is not None
-    keeper.stdin.write(encode(steps, limit_s=60).encode() + b"begin\n")
+    keeper.stdin.write(encode(steps, limit_s=60).encode() + f"{order}\n".encode())
     keeper.stdin.flush()
     return keeper
 
@@ -105,6 +105,29 @@ def test_a_command_with_another_status_ends_it() -> None:
 
 def test_steps_survive_their_line() -> None:
     steps = (
-        Step(text="one", act=Run(("ip", "link"), 2, 3.0), undo=Signal(1, 2, "SIGCONT"), hold_s=1.5),
+        Step(
+            text="one", act=Run(("ip", "link"), (2,), 3.0), undo=Signal(1, 2, "SIGCONT"), hold_s=1.5
+        ),
     )
     assert decode(encode(steps, limit_s=9)) == (steps, 9)
+
+
+def test_where_a_keeper_was_killed_another_one_puts_everything_back(victim: int) -> None:
+    with start(freezing(victim)) as keeper:
+        until(lambda: state_of(victim) == "T")
+        keeper.kill()
+    assert state_of(victim) == "T"
+    with start(freezing(victim), order=BACK) as other:
+        assert told(other) == ["back", "end"]
+    assert state_of(victim) != "T"
+
+
+def test_enough_ends_what_lasts(victim: int) -> None:
+    with start(freezing(victim)) as keeper:
+        until(lambda: state_of(victim) == "T")
+        assert keeper.stdin is not None
+        keeper.stdin.write(b"enough\n")
+        keeper.stdin.flush()
+        assert told(keeper) == ["step", "done", "back", "end"]
+        assert keeper.returncode == 0
+    assert state_of(victim) != "T"

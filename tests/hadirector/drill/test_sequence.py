@@ -134,3 +134,23 @@ def test_what_comes_late_changes_nothing() -> None:
     assert sequence.put_back(0) == []
     with pytest.raises(ValueError, match="begins once"):
         sequence.begin(2.0)
+
+
+def test_a_step_ends_early_once_everything_was_seen() -> None:
+    world = World()
+    world.take(world.sequence.begin(world.now))
+    assert world.sequence.phase is Phase.HOLDING
+    world.take(world.sequence.enough(world.now))
+    assert world.disturbed == [0, 2]
+    world.take(world.sequence.enough(world.now))
+    assert (world.ended, world.disturbed) == ("", [])
+    assert world.sequence.enough(world.now) == []
+
+
+def test_somebody_else_puts_everything_back_whatever_was_begun() -> None:
+    world = World()
+    world.disturbed = [0, 2]
+    world.take(world.sequence.put_all_back("gone"))
+    assert (world.ended, world.disturbed) == ("gone", [])
+    with pytest.raises(ValueError, match="this sequence is"):
+        world.sequence.put_all_back("again")
