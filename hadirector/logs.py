@@ -1,7 +1,9 @@
 """One line per event on standard error, for people or for the host's log.
 
 Standard error may be a file on a full disk, or a pipe whose reader has gone or hangs. That must not
-stop who keeps the addresses, so a line that cannot be written at once is lost.
+stop who keeps the addresses, so a line that cannot be written at once is lost. Thousands of servers
+may change at once: within an event loop, the lines of one turn of it are written together, before
+the loop waits again.
 
 The standard library's `logging` is all it takes: asyncio loads it anyway, and what the supervisor
 does without cannot fail in it, nor cost a start its time.
@@ -9,8 +11,10 @@ does without cannot fail in it, nor cost a start its time.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
+import select
 import stat
 import sys
 import time
@@ -40,11 +44,37 @@ _LOGGER: Final = logging.getLogger(NAME)
 
 
 class _LossyHandler(logging.Handler):
-    """Writes lines on standard error; never raises, and never waits for a reader."""
+    """Writes lines on standard error; never raises, and never waits for a reader.
+
+    As many at once as a pipe takes whole or not at all (PIPE_BUF): no line is cut by a full one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting = b""
 
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):  # BlockingIOError among them: the pipe is full
-            os.write(STDERR, self.format(record).encode(errors="replace") + b"\n")
+        line = self.format(record).encode(errors="replace") + b"\n"
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:  # nobody would come back to it; or another thread, which must not wait
+            _write(line)
+            return
+        if len(self._waiting) + len(line) > select.PIPE_BUF:
+            self.flush()
+        if not self._waiting:
+            loop.call_soon(self.flush)
+        self._waiting += line
+
+    def flush(self) -> None:
+        lines, self._waiting = self._waiting, b""
+        if lines:
+            _write(lines)
+
+
+def _write(lines: bytes) -> None:
+    with suppress(OSError):  # BlockingIOError among them: the pipe is full
+        os.write(STDERR, lines)
 
 
 class _Line(logging.Formatter):

@@ -87,3 +87,29 @@ def test_a_pipe_that_nobody_reads_holds_nobody_up() -> None:
         os.close(reader)
         os.close(writer)
     assert done.returncode == 0
+
+
+def test_the_lines_of_one_turn_are_written_together_and_none_is_cut() -> None:
+    """Each write fits a pipe whole, so a reader that lags finds whole lines only."""
+    program = (
+        "import asyncio, os\n"
+        "from hadirector.logs import Log, configure_logs\n"
+        "configure_logs('test')\n"
+        "writes = []\n"
+        "write, os.write = os.write, lambda fd, data: (writes.append(data), write(fd, data))[1]\n"
+        "async def main():\n"
+        "    for number in range(1000): Log().info(f'number {number}')\n"
+        "    assert len(writes) * 20 < 1000, len(writes)\n"
+        "    assert all(w.endswith(b'\\n') and len(w) <= 4096 for w in writes)\n"
+        "    await asyncio.sleep(0)\n"
+        "    assert b''.join(writes).count(b'\\n') == 1000\n"
+        "    Log().info('the last')\n"
+        "asyncio.run(main())\n"
+        "Log().info('after it')\n"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=15)
+    lines = done.stderr.splitlines()
+    assert [line.split()[-2] for line in lines[:1000]] == [str(n) for n in range(1000)]
+    assert "the last" in lines[1000]
+    assert "after it" in lines[1001]
