@@ -70,6 +70,7 @@ class GenericNetlink:
         self._name = name
         self._timeout_s = timeout_s
         self._socket: socket.socket | None = None
+        self._room = memoryview(bytearray(_DATAGRAM_BYTES_MAX))
         self._family = 0
         self._sequence = 1
         self._busy = False
@@ -207,15 +208,26 @@ class GenericNetlink:
         with self._sole_use() as connection:
             connection.send(message)
             # Mostly all is there by now: no time-out is armed before there is something to await.
-            while (received := _received(connection)) is not None:
+            while (received := self._received(connection)) is not None:
                 if _ended(*received, sequences, finished):
                     return
             loop = asyncio.get_running_loop()
             async with asyncio.timeout(self._timeout_s):
                 while True:
-                    datagram, (port, _) = await loop.sock_recvfrom(connection, _DATAGRAM_BYTES_MAX)
-                    if _ended(datagram, port, sequences, finished):
+                    size, (port, _) = await loop.sock_recvfrom_into(connection, self._room)
+                    if _ended(bytes(self._room[:size]), port, sequences, finished):
                         return
+
+    def _received(self, connection: socket.socket) -> tuple[bytes, int] | None:
+        """A datagram and its sender's port; None where none is there yet.
+
+        It is received in the same place each time: fresh 64 KiB would be fresh pages.
+        """
+        try:
+            size, (port, _) = connection.recvfrom_into(self._room)
+        except BlockingIOError:
+            return None
+        return bytes(self._room[:size]), port
 
     @contextmanager
     def _sole_use(self) -> Iterator[socket.socket]:
@@ -238,15 +250,6 @@ class GenericNetlink:
             raise
         finally:
             self._busy = False
-
-
-def _received(connection: socket.socket) -> tuple[bytes, int] | None:
-    """A datagram and its sender's port; None where none is there yet."""
-    try:
-        datagram, (port, _) = connection.recvfrom(_DATAGRAM_BYTES_MAX)
-    except BlockingIOError:
-        return None
-    return datagram, port
 
 
 def _ended(datagram: bytes, port: int, sequences: range, finished: Callable[[Frame], bool]) -> bool:

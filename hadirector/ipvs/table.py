@@ -115,13 +115,9 @@ class KernelTable:
         """
         with translated():
             dumped = await self._netlink.dump(messages.get_services())
-        for turn, payload in enumerate(dumped):
-            with translated():
-                try:
-                    service, totals = messages.decode_service(payload, traffic=traffic)
-                except InexpressibleError as oddity:
-                    oddities.append(str(oddity))
-                    continue
+            services = list(_expressible(dumped, oddities, traffic=traffic))
+            del dumped  # twice as large as what it says
+        for turn, (service, totals) in enumerate(services):
             with translated(f"the servers of {service.key}"):
                 entry = await self._entry(service, totals, oddities)
             yield entry
@@ -215,6 +211,17 @@ class KernelTable:
         with translated():
             if await self._netlink.resolve() != before:
                 raise DataplaneUnsureError("the IPVS module was loaded anew meanwhile")
+
+
+def _expressible(
+    dumped: list[bytes], oddities: list[str], *, traffic: bool
+) -> Iterator[tuple[Service, Traffic | None]]:
+    """The services of a dump; what cannot be expressed is told in ``oddities``."""
+    for payload in dumped:
+        try:
+            yield messages.decode_service(payload, traffic=traffic)
+        except InexpressibleError as oddity:
+            oddities.append(str(oddity))
 
 
 def _needs_ftp_helper(step: Step) -> bool:
