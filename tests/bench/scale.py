@@ -1,10 +1,13 @@
 """Very large tables and many connections: what the commands need, measured as processes.
 
-Usage: python -m tests.bench.scale [--runs 3] [--only plan,connections] [SERVICESxSERVERS ...]
+Usage: python -m tests.bench.scale [--runs 3] [--only plan,large,connections] [SERVICESxSERVERS ...]
 
     plan          `hadirector plan FILE` against an equal table in the kernel: interpreter, imports,
                   loading, validation, reading the table and planning. Seconds of one processor, and
                   the most memory that was resident. It must find nothing to write.
+    large         the last of the sizes through every command, once each: `apply`, the same again (0
+                  writes), `ipvs list`, one weight changed in the file (1 write), `ipvs save`, all
+                  removed. /proc/net/ip_vs is the second opinion after each.
     connections   `hadirector ipvs list --connections` of 1,000 and of 50,000 connections, on a
                   terminal whose output goes to a file, beside `ipvsadm -L -n -c`.
 
@@ -108,6 +111,42 @@ def plans(size: str, runs: int) -> None:
     row(f"{size}: plan against an equal table, 0 writes", found)
 
 
+def large(size: str) -> None:
+    """One table by way of every command, from nothing to nothing."""
+    services, servers = (int(number) for number in size.split("x"))
+    table = make_table(services, servers)
+    text, count = blocks(table), services * servers
+    with fresh_network(), tempfile.TemporaryDirectory() as place:
+        file, output = Path(place, "pair.yaml"), Path(place, "output")
+        nothing = Path(place, "nothing")
+        nothing.touch()
+        apply = hadirector("apply", str(file), "--yes", "--runtime-dir", place)
+
+        def step(what: str, command: list[str], left: int) -> str:
+            used = run(command, output)
+            assert in_kernel() == left, (what, in_kernel())
+            row(f"{size}: {what}", [used])
+            return output.read_text()
+
+        file.write_text(text)
+        step("apply to an empty table", apply, count)
+        assert "matches" in step("the same again, 0 writes", apply, count)
+        assert step("ipvs list", hadirector("ipvs", "list"), count).count("tcp ") == services
+        head, _, last = text.rstrip().rpartition("  - ")
+        file.write_text(f"{head}  - {{address: '{last}', weight: 2}}\n")
+        told = step("apply with one weight changed, 1 write", apply, count)
+        assert "change 1 server" in told, told[-500:]
+        assert step("ipvs save", hadirector("ipvs", "save"), count).count("-a ") == count
+        restore = hadirector("ipvs", "restore", "--exact", str(nothing))
+        step("ipvs restore --exact of an empty file", restore, 0)
+
+
+def in_kernel() -> int:
+    """How many real servers /proc shows."""
+    with Path("/proc/net/ip_vs").open() as lines:
+        return sum(line.startswith("  -> ") for line in lines) - 1  # one is the heading
+
+
 def connections(runs: int) -> None:
     """List connections, few and many."""
     with fresh_network(), tempfile.TemporaryDirectory() as place:
@@ -152,7 +191,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.scale")
     parser.add_argument("sizes", nargs="*", default=SIZES)
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", default="plan,connections")
+    parser.add_argument("--only", default="plan,large,connections")
     asked = parser.parse_args()
     if not has_ipvs():
         return boot("tests.bench.scale", sys.argv[1:])
@@ -160,6 +199,8 @@ def main() -> int:
     if "plan" in asked.only:
         for size in asked.sizes:
             plans(size, asked.runs)
+    if "large" in asked.only:
+        large(asked.sizes[-1])
     if "connections" in asked.only:
         connections(asked.runs)
     return 0
