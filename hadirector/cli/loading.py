@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from hadirector.cli.errors import EXIT_INVALID, CliError
@@ -12,6 +13,7 @@ from hadirector.config.model import Config
 def load_or_fail(file: str) -> Config:
     """Return the configuration; print its findings; raise CliError (code 2) if any is an error."""
     loaded = load(file)
+    gc.freeze()  # it lives as long as the command: no search for garbage need walk through it
     if loaded.diagnostics:
         print(loaded.render(), file=sys.stderr)
     if loaded.config is None:

@@ -23,7 +23,7 @@ from itertools import compress, pairwise
 from operator import ne
 from pathlib import Path
 
-from hadirector.config.codec import config_to_json, digest_of, service_to_json
+from hadirector.config.codec import service_to_json
 from hadirector.config.include import FILE_BYTES_MAX
 from hadirector.config.loader import Loaded, Reading, read, read_text
 from hadirector.config.model import Config, HealthCheck, Service
@@ -132,9 +132,8 @@ class Reader:
         return _loaded(reading, replace(config, services=services), texts)
 
 
-def _loaded(reading: Reading, config: Config, texts: Sequence[str]) -> Loaded:
-    json = config_to_json(config, texts)
-    return replace(reading.loaded(), config=config, json=json, digest=digest_of(json))
+def _loaded(reading: Reading, config: Config, texts: tuple[str, ...]) -> Loaded:
+    return replace(reading.loaded(), config=config, services_json=texts)
 
 
 def _sharing(config: Config, known: Config | None) -> Config:

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _AT_ONCE = ConfigDict(**{**STRICT, "defer_build": False})
 NOTHING: AbstractMapping[str, str] = MappingProxyType({})
+NO_VALUES: AbstractMapping[str, object] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -53,18 +54,25 @@ class FieldShape:
 class Draft:
     """One section of the file: the values that hold, and where they came from.
 
-    `paths` names the fields that were written elsewhere: inherited from a default.
+    `paths` names the fields that were written elsewhere: inherited from a default. `inherited` has
+    what holds for fields that are not written: one mapping for many sections that are alike.
     """
 
     node: Node
     path: str
     values: dict[str, object] = field(default_factory=dict)
-    paths: AbstractMapping[str, str] = field(default_factory=dict)
+    paths: AbstractMapping[str, str] = field(default_factory=lambda: NOTHING)
+    inherited: AbstractMapping[str, object] = field(default_factory=lambda: NO_VALUES)
 
     def get(self, name: str, kind: type[T]) -> T | None:
         """A field's value; None if it is absent or wrong."""
         value = self.values.get(name)
+        if value is None and name in self.inherited and not self._writes(name):
+            value = self.inherited[name]
         return value if isinstance(value, kind) else None
+
+    def _writes(self, name: str) -> bool:
+        return isinstance(self.node, Mapping) and name in self.node.entries
 
     def at(self, name: str) -> Node:
         """Where a field is written; where it is not, the section itself."""
@@ -74,7 +82,7 @@ class Draft:
 
     def path_of(self, name: str) -> str:
         """The path of a field; of the section itself where the field is not written."""
-        if isinstance(self.node, Mapping) and name in self.node.entries:
+        if self._writes(name):
             return self.paths.get(name) or (f"{self.path}.{name}" if self.path else name)
         return self.path
 
@@ -99,9 +107,10 @@ def fields_of(shape: type[BaseModel]) -> AbstractMapping[str, FieldShape]:
 
 
 @cache
-def _defaults_of(shape: type[BaseModel]) -> tuple[tuple[str, object], ...]:
+def defaults_of(shape: type[BaseModel]) -> AbstractMapping[str, object]:
+    """What the keys of a section have that need not be written."""
     known = fields_of(shape).items()
-    return tuple((name, item.default) for name, item in known if not item.required)
+    return {name: item.default for name, item in known if not item.required}
 
 
 @cache
@@ -121,10 +130,13 @@ def check_fields(
     findings: Findings,
     *,
     sections: frozenset[str] = frozenset(),
+    inherited: AbstractMapping[str, object] | None = None,
 ) -> bool:
     """Validate the keys of a section into `draft.values`; False if it is no mapping at all.
 
-    `sections` are keys that the caller validates, since they hold sections of their own.
+    `sections` are keys that the caller validates, since they hold sections of their own. Keys that
+    are not written have their defaults among the values; where the caller gives `inherited`, these
+    hold instead, and are shared rather than copied.
     """
     if not isinstance(draft.node, Mapping):
         if not is_broken(draft.node):
@@ -133,9 +145,12 @@ def check_fields(
         return False
     known, written = fields_of(shape), draft.node.entries
     check_keys(draft.node, draft.path, known, findings)
-    for name, default in _defaults_of(shape):
-        if name not in written:
-            draft.values[name] = default
+    if inherited is not None:
+        draft.inherited = inherited
+    else:
+        draft.values |= {
+            name: value for name, value in defaults_of(shape).items() if name not in written
+        }
     for name in _required_of(shape):
         if name not in written and not _is_misspelt(name, draft.node, known):
             _report_missing(draft, name, findings)

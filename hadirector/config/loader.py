@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeVar
@@ -50,7 +51,7 @@ from hadirector.plan import Undeclared
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Loaded:
     """What came of a file. `config` is there exactly if `errors` is empty."""
 
@@ -58,10 +59,24 @@ class Loaded:
     diagnostics: tuple[Diagnostic, ...]
     sources: AbstractMapping[str, str] = field(repr=False)
     """The text of every file read, by the name shown in the diagnostics."""
-    json: str = field(default="", repr=False)
-    """The resolved configuration as canonical JSON (`codec`)."""
-    digest: str = ""
-    """SHA-256 of that, by which two directors compare theirs."""
+    services_json: tuple[str, ...] | None = field(default=None, repr=False)
+    """What `codec` makes of each service, where that is known already (`again`)."""
+
+    @cached_property
+    def json(self) -> str:
+        """The resolved configuration as canonical JSON (`codec`); empty if there is none.
+
+        Made when it is first asked for: who only plans does without.
+        """
+        if self.config is None:
+            return ""
+        with without_collection():
+            return codec.config_to_json(self.config, self.services_json)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of that, by which two directors compare theirs."""
+        return codec.digest_of(self.json) if self.json else ""
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
@@ -87,23 +102,15 @@ class Reading:
     texts: dict[str, str]
     config: Config | None
 
-    def loaded(self, json: str = "") -> Loaded:
-        """For whoever wanted the file; `json` is that of the configuration."""
-        return Loaded(
-            config=self.config,
-            diagnostics=tuple(self.findings),
-            sources=self.texts,
-            json=json,
-            digest=codec.digest_of(json) if json else "",
-        )
+    def loaded(self) -> Loaded:
+        """For whoever wanted the file."""
+        return Loaded(config=self.config, diagnostics=tuple(self.findings), sources=self.texts)
 
 
 def load(path: str | Path) -> Loaded:
     """Read and check a configuration file; never raises for what the file holds or lacks."""
     with without_collection():
-        reading = read(Path(path))
-        config = reading.config
-        return reading.loaded("" if config is None else codec.config_to_json(config))
+        return read(Path(path)).loaded()
 
 
 def read(path: Path) -> Reading:
@@ -234,7 +241,7 @@ def _server(server: ServerDraft, service: ServiceDraft) -> Server:
         more_checks=tuple(more_checks),
         require=server.checks.require,
         probe_mark=_probe_mark(key, server, service),
-        forward=None if forward is service.draft.values["forward"] else forward,
+        forward=None if forward is service.draft.get("forward", Forward) else forward,
         upper=server.draft.get("upper", int) or 0,
         lower=server.draft.get("lower", int) or 0,
         tunnel=_tunnel(server.tunnel, forward),

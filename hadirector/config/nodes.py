@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from hadirector.config.diagnostics import (
     MESSAGE_CHARACTERS_MAX,
@@ -44,8 +44,8 @@ class Scalar:
     value: Value
     broken: bool = False
     quoted: bool = False
-    size: int = 1
-    depth: int = 1
+    size: ClassVar[int] = 1
+    depth: ClassVar[int] = 1
 
 
 @dataclass(slots=True)

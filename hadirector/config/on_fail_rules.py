@@ -37,7 +37,7 @@ def check_on_fail(top: FileDraft, findings: Findings) -> None:
 def _first_that_stays(service: ServiceDraft) -> Draft | None:
     """Where it is written: at the service, else at its first server that has it."""
     drafts = [service.draft, *(server.draft for server in service.servers)]
-    return next((one for one in drafts if one.values.get("on_fail") is OnFail.WEIGHT_0), None)
+    return next((one for one in drafts if one.get("on_fail", OnFail) is OnFail.WEIGHT_0), None)
 
 
 def _bound(service: ServiceDraft, *, quiescent: bool) -> list[tuple[str, str]]:

@@ -15,7 +15,8 @@ from itertools import combinations, permutations
 from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Node
-from hadirector.config.sections import FileDraft, RouterDraft
+from hadirector.config.router_draft import RouterDraft
+from hadirector.config.sections import FileDraft
 from hadirector.config.service_rules import first_of, repeated
 from hadirector.ipvs.model import Address
 from hadirector.networks import networks

@@ -157,19 +157,20 @@ class _Builder:
         raise _Abandon
 
     def _scalar(self, event: yaml.ScalarEvent) -> Scalar:
-        text = event.value
-        scalar = Scalar(self._place(event), text, text)
+        scalar = Scalar(self._place(event), event.value, event.value)
         if event.tag is not None:
             self._tag(event, scalar)
         elif event.style:
             scalar.quoted = True
-        elif isinstance(value := resolve(text), Trap):
+        elif isinstance(value := resolve(scalar.text), Trap):
             scalar.broken = True
             self._findings.error(
                 value.rule, scalar, path=self._path(), message=value.message, hint=value.hint
             )
         else:
             scalar.value = value
+            if isinstance(value, str):
+                scalar.text = value  # of words that come again and again, one text is kept
         return scalar
 
     def _tag(self, event: yaml.ScalarEvent | yaml.CollectionStartEvent, node: Node) -> None:

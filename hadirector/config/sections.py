@@ -10,21 +10,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
 from hadirector.config import shape
 from hadirector.config.brake_draft import BrakeDraft, walk_brake
-from hadirector.config.checks import Layer, add_layer, construct, default_layer, resolve
-from hadirector.config.diagnostics import Rule, choices
-from hadirector.config.draft import Draft, check_field, check_fields, check_keys, fields_of
+from hadirector.config.checks import Layer, add_layer, default_layer, resolve
+from hadirector.config.diagnostics import Rule
+from hadirector.config.draft import (
+    Draft,
+    check_field,
+    check_fields,
+    defaults_of,
+    fields_of,
+)
 from hadirector.config.explain import found
 from hadirector.config.model import HealthCheck, Service
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence, is_broken
-from hadirector.config.own_shape import MUST_AGREE, RouterOfNodeShape
 from hadirector.config.peer_shape import PeerShape
+from hadirector.config.router_draft import RouterDraft, walk_router
 from hadirector.config.service_parts import (
     POOL_SECTIONS,
     Listen,
@@ -40,7 +45,8 @@ from hadirector.config.service_parts import (
 from hadirector.config.several import ChecksDraft, check_combination
 from hadirector.config.sync_shape import ConnectionSyncShape
 from hadirector.config.tuning_shape import IpvsShape
-from vrrp.config import RouterSettings, VirtualRouter
+from hadirector.ipvs.model import Forward
+from hadirector.on_fail import OnFail
 
 _PLAIN_SECTIONS: dict[str, type[BaseModel]] = {
     "ipvs": IpvsShape,
@@ -60,8 +66,9 @@ _SERVICE_SECTIONS = POOL_SECTIONS | {
 }
 _SERVER_SECTIONS = frozenset({"check", "checks", "tunnel"})
 _CHECK = frozenset({"check"})
-_NODES = frozenset({"nodes"})
-_INHERITED = ("forward", "upper", "lower", "on_fail")
+_BY_SERVICE = ("scheduler", "forward")
+"""What a service has from `defaults` unless it says otherwise."""
+_BY_SERVER = {"forward": Forward, "upper": int, "lower": int, "on_fail": OnFail}
 """What a server has from its service unless it says otherwise; `tunnel` too, a section."""
 
 
@@ -100,34 +107,6 @@ class ServiceDraft:
 
 
 @dataclass(slots=True)
-class OwnDraft:
-    """A virtual router as one director runs it; `made` is None where something in it is wrong.
-
-    The draft has the shared keys as well, each with the place where it is written.
-    """
-
-    draft: Draft
-    made: RouterSettings | None
-
-
-@dataclass(slots=True)
-class RouterDraft:
-    """A virtual router; `made` is None where something in it is wrong.
-
-    `own` has the directors that run it otherwise than the file says for all.
-    """
-
-    draft: Draft
-    made: VirtualRouter | None
-    own: dict[str, OwnDraft] = field(default_factory=dict)
-
-    def on(self, node: str) -> Draft:
-        """The virtual router as a director runs it."""
-        own = self.own.get(node)
-        return self.draft if own is None else own.draft
-
-
-@dataclass(slots=True)
 class FileDraft:
     """Everything that the file says, as far as it holds.
 
@@ -151,7 +130,7 @@ def walk(root: Mapping, findings: Findings) -> FileDraft:
     check_fields(top.draft, shape.FileShape, findings, sections=_FILE_SECTIONS)
     top.nodes = dict(_nodes(root.entries.get("nodes"), findings))
     for path, node in _items(root, "virtual_routers", "", findings):
-        top.routers.append(_router(node, path, top.nodes, findings))
+        top.routers.append(walk_router(node, path, top.nodes, findings))
     plain = dict(_plain_sections(root, findings))
     top.ipvs, top.sync, top.peer = (plain.get(name) for name in _PLAIN_SECTIONS)
     top.brake = walk_brake(root.entries.get("brake"), findings)
@@ -189,70 +168,6 @@ def _nodes(node: Node | None, findings: Findings) -> Iterator[tuple[str, Draft]]
         yield name, draft
 
 
-def _router(
-    node: Node, path: str, nodes: AbstractMapping[str, Draft], findings: Findings
-) -> RouterDraft:
-    draft = Draft(node, path)
-    if not check_fields(draft, shape.VirtualRouterShape, findings, sections=_NODES):
-        return RouterDraft(draft, None)
-    router = RouterDraft(draft, construct(draft, VirtualRouter, findings))
-    written = node.entries.get("nodes") if isinstance(node, Mapping) else None
-    if isinstance(written, Mapping):
-        router.own = dict(_own(draft, written, nodes, findings))
-    elif written is not None and not is_broken(written):
-        message = f"expected directors by name, found {found(written)}"
-        hint = "write lb1: {priority: 254}"
-        findings.error(Rule.WRONG_TYPE, written, path=f"{path}.nodes", message=message, hint=hint)
-    return router
-
-
-def _own(
-    router: Draft, written: Mapping, nodes: AbstractMapping[str, Draft], findings: Findings
-) -> Iterator[tuple[str, OwnDraft]]:
-    """What directors have of their own, laid over what holds for all."""
-    assert isinstance(router.node, Mapping)
-    for name, item in written.entries.items():
-        path = f"{router.path}.nodes.{name}"
-        if name not in nodes:
-            message, hint = f'no director is called "{name}"', choices(name, nodes)
-            place = written.keys[name]
-            findings.error(Rule.UNKNOWN_NODE, place, path=path, message=message, hint=hint)
-            continue
-        if not isinstance(item, Mapping):
-            check_fields(Draft(item, path), RouterOfNodeShape, findings)
-            continue
-        _check_own_keys(router, name, item, path, findings)
-        known = fields_of(RouterOfNodeShape)
-        merged = Mapping(item.place, dict(router.node.entries), dict(router.node.keys))
-        own = {key: value for key, value in item.entries.items() if key in known}
-        merged.entries |= own
-        merged.keys |= {key: item.keys[key] for key in own}
-        draft = Draft(merged, router.path, dict(router.values), {k: f"{path}.{k}" for k in own})
-        draft.values |= {"priority": nodes[name].values.get("priority"), "source": None}
-        for field_name, value in own.items():
-            draft.values.pop(field_name, None)
-            check_field(draft, field_name, value, known[field_name], findings)
-        complete = "priority" in draft.values and router.values.keys() <= draft.values.keys()
-        made = construct(draft, RouterSettings, findings) if complete else None
-        yield name, OwnDraft(draft, made)
-
-
-def _check_own_keys(router: Draft, node: str, item: Mapping, path: str, findings: Findings) -> None:
-    """Report keys that no director may have of its own."""
-    check_keys(item, path, {**fields_of(RouterOfNodeShape), **MUST_AGREE}, findings)
-    for key, why in MUST_AGREE.items():
-        if key not in item.entries:
-            continue
-        place = router.at(key).place.seen_from(item.entries[key].place)
-        findings.error(
-            Rule.TWO_ACTIVES,
-            item.entries[key],
-            path=f"{path}.{key}",
-            message=f'{node} cannot have "{key}" of its own: {why}',
-            hint=f"write it for all directors, in {place}",
-        )
-
-
 def _items(parent: Mapping, name: str, path: str, findings: Findings) -> Iterator[tuple[str, Node]]:
     """The items of a list, each with its path."""
     node = parent.entries.get(name)
@@ -273,6 +188,9 @@ class _Services:
         node = root.entries.get("defaults") or Mapping(root.place)
         self._defaults = Draft(node, "defaults")
         check_fields(self._defaults, shape.DefaultsShape, findings, sections=_CHECK)
+        own = {name: self._defaults.values.get(name) for name in _BY_SERVICE}
+        self._for_services = {**defaults_of(shape.ServiceShape), **own}
+        self._for_servers: dict[str, object] = {}
         written = node.entries.get("check") if isinstance(node, Mapping) else None
         self._layers = default_layer(written, "defaults.check", findings)
         self._usual: HealthCheck | None = None  # of services that write no check of their own
@@ -280,10 +198,17 @@ class _Services:
     def service(self, node: Node, path: str) -> ServiceDraft:
         """One service with its servers."""
         draft = Draft(node, path)
-        if not check_fields(draft, shape.ServiceShape, self._findings, sections=_SERVICE_SECTIONS):
+        if not check_fields(
+            draft,
+            shape.ServiceShape,
+            self._findings,
+            sections=_SERVICE_SECTIONS,
+            inherited=self._for_services,
+        ):
             return ServiceDraft(draft, ChecksDraft(draft))
         assert isinstance(node, Mapping)
-        self._inherit(draft, node)
+        self._require_forward(draft, node)
+        self._pass_on(draft)
         layers = self._check_layers(self._layers, node, path)
         service = ServiceDraft(
             draft,
@@ -314,10 +239,17 @@ class _Services:
             self._usual = resolve(layers, service.place, self._findings)
         return self._usual
 
-    def _inherit(self, draft: Draft, node: Mapping) -> None:
-        for name in ("scheduler", "forward"):
-            if name not in node.entries:
-                draft.values[name] = self._defaults.values.get(name)
+    def _pass_on(self, service: Draft) -> None:
+        """What the servers of a service have from it: the same mapping as before if it can be."""
+        passed = {
+            **defaults_of(shape.ServerShape),
+            "weight": self._defaults.values.get("weight"),
+            **{name: service.get(name, kind) for name, kind in _BY_SERVER.items()},
+        }
+        if passed != self._for_servers:
+            self._for_servers = passed
+
+    def _require_forward(self, draft: Draft, node: Mapping) -> None:
         written = (
             "forward" in node.entries or self._defaults.at("forward") is not self._defaults.node
         )
@@ -344,16 +276,15 @@ class _Services:
             # The short form: the address alone.
             address = fields_of(shape.ServerShape)["address"]
             check_field(draft, "address", node, address, self._findings)
-            draft.values["weight"] = self._defaults.values.get("weight")
-            for name in _INHERITED:
-                draft.values[name] = service.draft.values.get(name)
+            draft.inherited = self._for_servers
             return ServerDraft(draft, service.checks, service.tunnel)
-        check_fields(draft, shape.ServerShape, self._findings, sections=_SERVER_SECTIONS)
-        if "weight" not in node.entries:
-            draft.values["weight"] = self._defaults.values.get("weight")
-        for name in _INHERITED:
-            if name not in node.entries:
-                draft.values[name] = service.draft.values.get(name)
+        check_fields(
+            draft,
+            shape.ServerShape,
+            self._findings,
+            sections=_SERVER_SECTIONS,
+            inherited=self._for_servers,
+        )
         made = ServerDraft(
             draft, service.checks, tunnel(node, path, self._findings) or service.tunnel
         )
@@ -367,7 +298,7 @@ class _Services:
     ) -> ServerDraft:
         """A fallback server: an address, or a mapping with a check of its own."""
         draft = fallback(node, path, self._findings)
-        draft.values["forward"] = service.draft.values.get("forward")
+        draft.values["forward"] = service.draft.get("forward", Forward)
         made = ServerDraft(draft, ChecksDraft(draft), service.tunnel)
         if isinstance(node, Mapping) and "check" in node.entries:
             own = self._check_layers(layers, node, path)

@@ -16,7 +16,8 @@ from checkers.trusted_file import refusal
 from hadirector.config.diagnostics import Rule, choices
 from hadirector.config.nodes import Findings, Mapping, Node, Sequence
 from hadirector.config.pair_rules import priority_of
-from hadirector.config.sections import FileDraft, RouterDraft
+from hadirector.config.router_draft import RouterDraft
+from hadirector.config.sections import FileDraft
 from vrrp.hooks import Hook
 from vrrp.priority import why_without_effect
 from vrrp.tracked import Tracker

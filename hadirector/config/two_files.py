@@ -16,14 +16,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hadirector.config import codec
 from hadirector.config.diagnostics import Diagnostic, Rule, Severity, render
 from hadirector.config.draft import Draft
 from hadirector.config.loader import Loaded, read
 from hadirector.config.nodes import Findings
 from hadirector.config.own_shape import MUST_AGREE
 from hadirector.config.pair_rules import check_router
-from hadirector.config.sections import FileDraft, OwnDraft, RouterDraft
+from hadirector.config.router_draft import OwnDraft, RouterDraft
+from hadirector.config.sections import FileDraft
 from hadirector.garbage import without_collection
 from vrrp.config import RouterSettings
 
@@ -59,11 +59,11 @@ def load_two(ours: Path, theirs: Path, node: str | None = None) -> PairLoaded:
     """
     with without_collection():
         readings = [read(ours), read(theirs)]
-        told = ["" if r.config is None else codec.config_to_json(r.config) for r in readings]
-        loaded = [reading.loaded(json) for reading, json in zip(readings, told, strict=True)]
+        loaded = [reading.loaded() for reading in readings]
     findings = Findings()
     mine, peer = readings[0].top, readings[1].top
-    if mine is not None and peer is not None and all(told) and node in (None, *mine.nodes):
+    sound = all(reading.config is not None for reading in readings)
+    if mine is not None and peer is not None and sound and node in (None, *mine.nodes):
         compare(mine, peer, findings, node=node)
     return PairLoaded(ours=loaded[0], theirs=loaded[1], together=tuple(findings))
 

@@ -11,7 +11,8 @@ from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings
 from hadirector.config.pair_rules import priority_of
-from hadirector.config.sections import FileDraft, RouterDraft
+from hadirector.config.router_draft import RouterDraft
+from hadirector.config.sections import FileDraft
 from vrrp.packet import PRIORITY_OWNER
 from vrrp.virtual_mac import default_name
 
