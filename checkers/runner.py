@@ -154,8 +154,8 @@ class LocalRunner:
             raise RuntimeError("this scheduler ran already")
         self._loop = asyncio.get_running_loop()
         self._turns = Turns(Poller(self._loop, after=self._arm))
-        for job in self._jobs.values():
-            self._enter(job)
+        for number, job in enumerate(self._jobs.values()):
+            self._enter(job, turn=number / len(self._jobs))
         self._arm()
         try:
             await self._closing.wait()
@@ -179,12 +179,13 @@ class LocalRunner:
         while self._tasks:
             await asyncio.wait(tuple(self._tasks))
 
-    def _enter(self, job: Job) -> None:
+    def _enter(self, job: Job, *, turn: float | None = None) -> None:
+        """Have it made soon; `turn` as the timetable has it."""
         if self._loop is not None:  # else `run` enters all of them
             if job.quick is None:
                 job.quick = self._quick(job)
-            spread_s = job.check.timing.spread
-            self._timetable.add(job.digest, job.interval_s, self._loop.time(), spread_s=spread_s)
+            now, spread_s = self._loop.time(), job.check.timing.spread
+            self._timetable.add(job.digest, job.interval_s, now, spread_s=spread_s, turn=turn)
 
     def _arm(self) -> None:
         """Set the one timer to the next thing due; no probe is while there is no room for it."""

@@ -6,9 +6,11 @@ computed from its key, on a grid counted from the clock's zero. So the probes of
 spread evenly, and a restart finds the same places.
 
 A new check does not wait for its place on the grid: its first probe comes within
-`limits.FIRST_ROUND_S` (spread by the same phase), the second on the grid, half an interval later at
-least. A check that was taken is not due again until it is handed back with `done`: so two probes of
-one check never run at once, and a slow one delays only its own next.
+`limits.FIRST_ROUND_S`, the second on the grid, half an interval later at least. Of many that are
+new together, the first probes come in the order of the caller: neighbours there belong together,
+and what is to be decided of them is decided once. A check that was taken is not due again until it
+is handed back with `done`: so two probes of one check never run at once, and a slow one delays only
+its own next.
 
 Time is always an argument (seconds on a monotonic clock). This module must never read a clock, and
 never holds more heap entries than a small multiple of its checks.
@@ -61,15 +63,23 @@ class Timetable:
         return min(limits.TIMER_GRAIN_S, limits.TIMER_GRAIN_SHARE * self._shortest_s)
 
     def add(
-        self, key: str, interval_s: float, now: float, *, spread_s: float | None = None
+        self,
+        key: str,
+        interval_s: float,
+        now: float,
+        *,
+        spread_s: float | None = None,
+        turn: float | None = None,
     ) -> None:
         """Enter a check, or enter it anew with another interval; its first probe comes soon.
 
-        `spread_s`: how much of the interval its place may take; None: all of it.
+        `spread_s`: how much of the interval its place may take; None: all of it. `turn`: how many
+        of those entered together come before it, as a share of all, in [0, 1); None: its phase.
         """
         share = phase(key)
         spread_s = math.inf if spread_s is None else spread_s
-        due = now + share * min(interval_s, limits.FIRST_ROUND_S, spread_s)
+        first = share if turn is None else turn
+        due = now + first * min(interval_s, limits.FIRST_ROUND_S, spread_s)
         slot = _Slot(interval_s, share, spread_s, due, None, _TAKEN)
         self._slots[key] = slot
         self._shortest_s = min(self._shortest_s, interval_s)

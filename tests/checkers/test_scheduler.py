@@ -41,6 +41,8 @@ def test_the_first_round_is_quick_and_announced() -> None:
             assert asyncio.get_running_loop().time() <= 1000 + limits.FIRST_ROUND_S
             assert set(world.scheduler.states().values()) == {State.UP}
             assert len(world.transitions) == 50
+        checks = list(world.checks(50))
+        assert [key for key, _ in world.transitions] == checks  # neighbours one after the other
 
     run_virtual(main())
 
@@ -190,7 +192,8 @@ def test_probes_in_flight_are_bounded_and_nobody_starves() -> None:
             watcher.cancel()
         assert most == 5
         counts = [len(world.times(f"10.0.0.{number}")) for number in range(40)]
-        assert min(counts) >= max(counts) - 1 >= 8  # 40 s x 5 at once / 0.5 s / 40 checks = 10
+        # 40 s x 5 at once / 0.5 s / 40 checks = 10; the first round has an order of its own
+        assert 9 <= min(counts) <= max(counts) <= 11
 
     run_virtual(main())
 

@@ -156,3 +156,15 @@ def test_a_pace_moves_neither_a_first_probe_nor_one_under_way() -> None:
     again = table.next_due()
     assert again is not None
     assert 2.5 <= again - first <= 7.5
+
+
+def test_checks_entered_together_begin_in_their_order_and_go_on_by_their_phases() -> None:
+    table, keys = Timetable(), [f"check {number}" for number in range(100)]
+    for number, key in enumerate(keys):
+        table.add(key, 2.0, 1000.0, turn=number / len(keys))
+    first = run(table, 1000.0, 1000.0 + limits.FIRST_ROUND_S)
+    assert [key for _, key in first] == keys
+    later = run(table, 1000.0 + limits.FIRST_ROUND_S, 1004.0)
+    places = {key: at % 2.0 for at, key in later}
+    assert places.keys() == set(keys)
+    assert sorted(keys, key=lambda key: places[key]) == sorted(keys, key=phase)
