@@ -33,6 +33,7 @@ from operator import attrgetter
 
 from hadirector.config.addresses import format_listen, parse_listen
 from hadirector.config.model import Config, HealthCheck, Server, Service
+from hadirector.garbage import without_collection
 from hadirector.ipvs.model import FirewallMark, ServiceKey, VirtualAddress
 
 _ADDRESSES = (IPv4Address, IPv6Address)
@@ -68,7 +69,8 @@ def service_to_json(service: Service) -> str:
 def config_from_json(text: str) -> Config:
     """The configuration again; raises CodecError."""
     try:
-        decoded = _decoder(Config)(json.loads(text))
+        with without_collection():
+            decoded = _decoder(Config)(json.loads(text))
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise CodecError(f"not a configuration of this version: {error!r}") from error
     assert isinstance(decoded, Config)

@@ -7,8 +7,7 @@ silence. Kernel behaviour is that of net/netfilter/ipvs/ip_vs_ctl.c and ip_vs_xm
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from checkers.base import Target
 from hadirector.config.addresses import format_listen
@@ -101,14 +100,12 @@ def _duplicate_server(service: ServiceDraft, findings: Findings) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Destination:
-    """A server or the fallback, with the draft and field that name it."""
+class _Destination(NamedTuple):
+    """A server or a fallback server, with the draft whose field `address` names it."""
 
     key: DestinationKey
     forward: Forward | None
     draft: Draft
-    name: str
 
 
 def _destinations(service: ServiceDraft) -> Iterator[_Destination]:
@@ -116,7 +113,7 @@ def _destinations(service: ServiceDraft) -> Iterator[_Destination]:
     for server in service.checked:
         key = server.draft.get("address", DestinationKey)
         if key is not None:
-            yield _Destination(key, server.draft.get("forward", Forward), server.draft, "address")
+            yield _Destination(key, server.draft.get("forward", Forward), server.draft)
 
 
 def _listen_address(service: ServiceDraft, findings: Findings) -> None:
@@ -139,13 +136,13 @@ def _listen_address(service: ServiceDraft, findings: Findings) -> None:
 
 def _not_unicast(address: Address) -> str | None:
     """What an address is if no machine can have it to itself."""
-    kinds = {
-        "the unspecified address": address.is_unspecified,
-        "a multicast address": address.is_multicast,
-        "the broadcast address": address.packed == b"\xff\xff\xff\xff",
-        "a link-local address": address.version == 6 and address.is_link_local,
-    }
-    return next((kind for kind, is_so in kinds.items() if is_so), None)
+    if address.is_unspecified:
+        return "the unspecified address"
+    if address.is_multicast:
+        return "a multicast address"
+    if address.version == 6:
+        return "a link-local address" if address.is_link_local else None
+    return "the broadcast address" if int(address) == 0xFFFFFFFF else None
 
 
 def _server_address(service: ServiceDraft, findings: Findings) -> None:
@@ -155,8 +152,8 @@ def _server_address(service: ServiceDraft, findings: Findings) -> None:
         if kind:
             findings.error(
                 Rule.SERVER_ADDRESS,
-                each.draft.at(each.name),
-                path=each.draft.path_of(each.name),
+                each.draft.at("address"),
+                path=each.draft.path_of("address"),
                 message=f"{each.key.address} is {kind}",
                 hint="write a server's own address",
             )
@@ -174,8 +171,8 @@ def _dr_port(service: ServiceDraft, findings: Findings) -> None:
             right = "0, the client's own" if several else str(other)
             findings.error(
                 Rule.DR_PORT,
-                each.draft.at(each.name),
-                path=each.draft.path_of(each.name),
+                each.draft.at("address"),
+                path=each.draft.path_of("address"),
                 message=f"forward {each.forward} cannot change port {other} to {each.key.port}",
                 hint=f"write port {right}, or forward: nat",
             )
@@ -202,8 +199,8 @@ def _port_zero(service: ServiceDraft, findings: Findings) -> None:
         if each.key.port == 0 and not every:
             findings.error(
                 Rule.PORT_ZERO,
-                each.draft.at(each.name),
-                path=each.draft.path_of(each.name),
+                each.draft.at("address"),
+                path=each.draft.path_of("address"),
                 message="port 0 means the client's port, and the service has only one",
                 hint="write the server's port",
             )
@@ -224,8 +221,8 @@ def _mixed_families(service: ServiceDraft, findings: Findings) -> None:
         if version != expected and each.forward not in (None, Forward.TUN):
             findings.error(
                 Rule.MIXED_FAMILIES,
-                each.draft.at(each.name),
-                path=each.draft.path_of(each.name),
+                each.draft.at("address"),
+                path=each.draft.path_of("address"),
                 message=f"an IPv{version} server behind a service of IPv{expected}",
                 hint=hint,
             )
