@@ -18,6 +18,7 @@ BENCHMARKS = {
     "reload": "what a reload costs that changes one server (keepalived)",
     "scale": "very large tables, and many connections (ipvsadm)",
     "failover": "what a failover costs clients (keepalived)",
+    "survival": "how many connections survive a failover (keepalived)",
     "check_speed": "processor time of TCP and HTTP checks (keepalived)",
     "server_death": "from a server's death to the kernel's table (keepalived)",
     "soak": "1,000 silent servers beside 1,000 healthy ones: who waits, what leaks",
