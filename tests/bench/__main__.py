@@ -18,6 +18,8 @@ BENCHMARKS = {
     "reload": "what a reload costs that changes one server (keepalived)",
     "scale": "very large tables, and many connections (ipvsadm)",
     "failover": "what a failover costs clients (keepalived)",
+    "switchover": "what a planned switchover costs clients (keepalived)",
+    "steady": "whether roles stay while all processors are busy, for 30 minutes (keepalived)",
     "survival": "how many connections survive a failover (keepalived)",
     "check_speed": "processor time of TCP and HTTP checks (keepalived)",
     "server_death": "from a server's death to the kernel's table (keepalived)",

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from hadirector.peer.material import make, utc_now
 from tests.vrrp.world import Host, World
 from vrrp.packet import MULTICAST_IPV4
 
@@ -39,6 +40,13 @@ nodes:
 virtual_routers:
   - {{name: front, vrid: 51, interface: eth0, advertise: {ms:g}ms, addresses: [192.0.2.100/24]}}
 services: []
+{channel}
+"""
+CHANNEL = """
+peer:
+  certificate: "{0}/{{node}}.pem"
+  key: "{0}/{{node}}.key"
+  ca: "{0}/ca.pem"
 """
 THEIRS = """
 global_defs {{
@@ -80,10 +88,20 @@ class Pair:
     """Two directors of one kind at one interval. Use as a context manager."""
 
     def __init__(
-        self, kind: str, interval_s: float, directory: Path, *, names: tuple[str, ...] = NAMES
+        self,
+        kind: str,
+        interval_s: float,
+        directory: Path,
+        *,
+        names: tuple[str, ...] = NAMES,
+        channel: bool = False,
     ) -> None:
-        """`names`: which of the two directors are there."""
+        """`names`: which of the two directors are there. `channel`: ours have a peer channel."""
         self._names = names
+        self._channel = ""
+        if channel and kind == "ours":
+            make(names, directory / "peer", now=utc_now())
+            self._channel = CHANNEL.format(directory / "peer")
         self.kind = kind
         self.interval_s = interval_s
         self._directory = directory
@@ -125,13 +143,13 @@ class Pair:
 
     def start(self, name: str) -> None:
         """Start a director's daemon."""
-        place = self._directory / f"{self.kind}-{self.interval_s:g}-{name}"
+        place = self._place(name)
         place.mkdir(exist_ok=True)
         file = place / "configuration"
         if self.kind == "ours":
-            file.write_text(OURS.format(ms=self.interval_s * 1000))
+            file.write_text(OURS.format(ms=self.interval_s * 1000, channel=self._channel))
             run = [sys.executable, "-m", "hadirector", "run", str(file), "--node", name]
-            command = [*run, "--state-dir", str(place)]
+            command = [*run, "--state-dir", str(place), "--runtime-dir", str(place / "run")]
         else:
             values = {"priority": PRIORITIES[name], "seconds": self.interval_s}
             file.write_text(THEIRS.format(**values))
@@ -151,6 +169,9 @@ class Pair:
                 program.wait(timeout=10)
             except subprocess.TimeoutExpired:
                 program.kill()
+
+    def _place(self, name: str) -> Path:
+        return self._directory / f"{self.kind}-{self.interval_s:g}-{name}"
 
     def vrrp_pid(self, program: subprocess.Popen[str] | None = None) -> int:
         """The process that speaks VRRP on the first director (or of a daemon)."""
@@ -198,6 +219,19 @@ class Pair:
         self._programs["lb1"].terminate()
         return self._restart
 
+    def switchover(self) -> Callable[[], None]:
+        """Relieve the active director as planned: by our command, or by stopping keepalived."""
+        if self.kind != "ours":
+            return self.graceful()
+        self._began = time.monotonic()
+        self._switch_over("lb2")
+        return lambda: self._switch_over("lb1")
+
+    def _switch_over(self, to: str) -> None:
+        runtime_dir = str(self._place("lb1") / "run")
+        command = [sys.executable, "-m", "hadirector", "switchover", "--to", to]
+        self.hosts["lb1"].run(*command, "--runtime-dir", runtime_dir)
+
     def kill(self) -> Callable[[], None]:
         """kill -9 of its VRRP process; what started it lives."""
         victim = self.vrrp_pid()
@@ -239,12 +273,12 @@ class Pair:
         left = [at for at in self._left if at > began]
         put_back()
         return Measured(
-            outage_ms=self._outage_ms(began, ended - 0.2),
+            outage_ms=self.outage_ms(began, ended - 0.2),
             peer_active_ms=(peers[0] - began) * 1000 if peers else None,
             address_left_ms=(left[0] - began) * 1000 if left else None,
         )
 
-    def _outage_ms(self, began: float, ended: float) -> float | None:
+    def outage_ms(self, began: float, ended: float) -> float | None:
         """The longest time from a request that was lost to the next one that was not.
 
         Not the longest gap between answers: where the client itself stood still, nothing was lost.
@@ -256,6 +290,14 @@ class Pair:
             elif lost_since is not None:
                 worst_s, lost_since = max(worst_s, at - lost_since), None
         return None if lost_since is not None else worst_s * 1000
+
+    def adverts(self, began: float, ended: float) -> list[tuple[float, str]]:
+        """When somebody advertised, and who; goodbyes are none."""
+        return [
+            (at, source)
+            for at, source, priority in self._adverts
+            if priority and began < at < ended
+        ]
 
     def advert_lateness_ms(self, seconds: float) -> list[float]:
         """How much later than the interval each advert came after the one before it."""

@@ -210,12 +210,19 @@ class Survival:
         give_up = time.monotonic() + BOUND_S
         while not is_true():
             if time.monotonic() > give_up:
-                tails = "\n".join(d.log.read_text()[-3000:] for d in self._directors.values())
-                sys.exit(f"{self.kind} {self.forward}: not within {BOUND_S:g} s: {what}\n{tails}")
+                seen = "\n".join(map(self._seen, self._directors.values()))
+                sys.exit(f"{self.kind} {self.forward}: not within {BOUND_S:g} s: {what}\n{seen}")
             if crowd is None:
                 time.sleep(POLL_S)
             else:
                 crowd.talk(POLL_S)
+
+    def _seen(self, director: DirectorActor) -> str:
+        daemons = self._built.run(director.machine, ["ipvsadm", "-l", "--daemon"])
+        facts = [
+            f"{name}: {director.status().get(name)}" for name in ("trouble", "peer", "routers")
+        ]
+        return "\n".join([f"== {director.name}", daemons, *facts, director.log.read_text()[-2000:]])
 
     def _ready(self) -> bool:
         """Whether lb1 alone is active, both have their servers, and hear each other."""
