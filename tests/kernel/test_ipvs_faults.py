@@ -58,13 +58,15 @@ class SpoiltSocket(socket.socket):
     count = 1
     answers = 0
 
-    def recvfrom(self, *args: Any) -> tuple[bytes, Any]:
-        data, sender = super().recvfrom(*args)
+    def recvfrom_into(self, buffer: Any, *args: Any) -> tuple[int, Any]:
+        size, sender = super().recvfrom_into(buffer, *args)
         kind = type(self)
         kind.answers += 1
         if kind.first <= kind.answers < kind.first + kind.count:
-            data = kind.fault(data)
-        return data, sender
+            data = kind.fault(bytes(buffer[:size]))
+            buffer[: len(data)] = data
+            size = len(data)
+        return size, sender
 
 
 class Spoiler:

@@ -58,6 +58,9 @@ def network() -> Iterator[None]:
         for address in ("192.0.2.1", FIRST, SECOND, VIP):
             subprocess.run(["ip", "address", "add", f"{address}/24", "dev", "lo"], check=True)
         yield
+        # A connection that was cut off closes for a minute, and keeps the namespace that long: it
+        # shall not keep the scheduler, which other tests unload.
+        subprocess.run(["ipvsadm", "-C"], check=True)
 
 
 def rules() -> list[str]:
