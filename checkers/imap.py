@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from checkers.base import Probe, Reason
 from checkers.recording import Failure, quoted
-from checkers.secret import PasswordFile
-from checkers.securable import DialogueProbe, Password, Securable, UserName, check_login
+from checkers.securable import DialogueProbe, SecurableLogin
 
 if TYPE_CHECKING:
     from checkers.stream import Stream
@@ -21,19 +20,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImapOptions(Securable):
+class ImapOptions(SecurableLogin):
     """Options of the check `imap`."""
 
     kind: ClassVar[str] = "imap"
-    secrets: ClassVar[tuple[str, ...]] = ("password",)
-
-    username: UserName = None
-    password: Password = None
-    password_file: PasswordFile = None
-
-    def __post_init__(self) -> None:
-        Securable.__post_init__(self)
-        check_login(self)
 
     def make_probe(self) -> Probe:
         """A probe that logs in where it can, and takes its leave."""

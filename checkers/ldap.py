@@ -14,8 +14,7 @@ from annotated_types import MaxLen, MinLen, doc
 
 from checkers.base import Probe, Reason
 from checkers.recording import Failure, quoted
-from checkers.secret import PasswordFile
-from checkers.securable import DialogueProbe, Password, Securable, UserName, check_login
+from checkers.securable import DialogueProbe, SecurableLogin
 
 if TYPE_CHECKING:
     from checkers.stream import Stream
@@ -45,23 +44,15 @@ _RESULTS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LdapOptions(Securable):
+class LdapOptions(SecurableLogin):
     """Options of the check `ldap`."""
 
     kind: ClassVar[str] = "ldap"
-    secrets: ClassVar[tuple[str, ...]] = ("password",)
 
-    username: UserName = None
-    password: Password = None
-    password_file: PasswordFile = None
     base: Annotated[
         Annotated[str, MinLen(1), MaxLen(1024)] | None,
         doc("The entry that must be there, such as `dc=example,dc=org`."),
     ] = None
-
-    def __post_init__(self) -> None:
-        Securable.__post_init__(self)
-        check_login(self)
 
     def make_probe(self) -> Probe:
         """A probe that binds, and looks for the entry where one is named."""

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from checkers.base import Probe, Reason
 from checkers.recording import Failure, quoted
-from checkers.secret import PasswordFile
-from checkers.securable import DialogueProbe, Password, Securable, UserName, check_login
+from checkers.securable import DialogueProbe, SecurableLogin
 
 if TYPE_CHECKING:
     from checkers.stream import Stream
@@ -20,19 +19,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pop3Options(Securable):
+class Pop3Options(SecurableLogin):
     """Options of the check `pop3`."""
 
     kind: ClassVar[str] = "pop3"
-    secrets: ClassVar[tuple[str, ...]] = ("password",)
-
-    username: UserName = None
-    password: Password = None
-    password_file: PasswordFile = None
-
-    def __post_init__(self) -> None:
-        Securable.__post_init__(self)
-        check_login(self)
 
     def make_probe(self) -> Probe:
         """A probe that logs in where it can, and takes its leave."""

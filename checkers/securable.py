@@ -18,7 +18,7 @@ from annotated_types import MaxLen, MinLen, doc
 from checkers import trust
 from checkers.base import OptionError, Result, Target
 from checkers.options import CheckOptions
-from checkers.secret import check_secrets, has
+from checkers.secret import PasswordFile, check_secrets, has
 
 if TYPE_CHECKING:
     from checkers.stream import Stream
@@ -78,6 +78,21 @@ def check_login(options: CheckOptions) -> None:
     for field, text in (("username", username), ("password", password)):
         if text is not None and any(character in text for character in "\r\n\0"):
             raise OptionError(field, "holds a line end or a zero byte")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurableLogin(Securable):
+    """The same, for kinds that log in where they are told a name and a password."""
+
+    secrets: ClassVar[tuple[str, ...]] = ("password",)
+
+    username: UserName = None
+    password: Password = None
+    password_file: PasswordFile = None
+
+    def __post_init__(self) -> None:
+        Securable.__post_init__(self)  # not super(): a class with slots is made twice
+        check_login(self)
 
 
 class DialogueProbe:

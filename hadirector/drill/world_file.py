@@ -44,12 +44,6 @@ class WorldFile:
             self._text = yaml.safe_dump(self._document, sort_keys=False)
         self.path.write_text(self._text, encoding="utf-8")
 
-    def why_no_extra_server(self) -> str | None:
-        """Why a server cannot be added to this file, or None."""
-        if not self._document.get("services"):
-            return "the services of this file come from an included one"
-        return None
-
     def write_with_extra_server(self) -> None:
         """The file with the extra server at the end of its first service."""
         document = yaml.safe_load(self._text)

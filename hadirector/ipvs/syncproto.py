@@ -37,12 +37,10 @@ _TCP: Final = 6
 _SCTP: Final = 132
 
 F_METHOD: Final = 0x0007
-F_INACTIVE: Final = 0x0100
 F_OUT_SEQ: Final = 0x0200
 F_IN_SEQ: Final = 0x0400
 F_SEQUENCE: Final = F_OUT_SEQ | F_IN_SEQ
 F_TEMPLATE: Final = 0x1000
-F_ONE_PACKET: Final = 0x2000
 
 _OPTION_SEQUENCE: Final = 1
 _OPTION_ENGINE_DATA: Final = 2
@@ -182,11 +180,6 @@ class SyncRecord(NamedTuple):
     def is_template(self) -> bool:
         """Whether this is what persistence remembers of a client, and no connection."""
         return bool(self.flags & F_TEMPLATE)
-
-    @property
-    def is_inactive(self) -> bool:
-        """Whether the kernel counts it among the inactive connections."""
-        return bool(self.flags & F_INACTIVE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,7 +118,6 @@ def test_the_bytes_of_a_record() -> None:
     assert encode(SyncMessage(1, 51, (WEB,))) == data
     assert (str(WEB.client), str(WEB.server)) == ("192.0.2.1:40000", "198.51.100.21:8080")
     assert (WEB.protocol_name, WEB.state_name, WEB.forward) == ("tcp", "established", Forward.NAT)
-    assert WEB.is_inactive
     assert not WEB.is_template
 
 
