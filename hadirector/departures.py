@@ -6,7 +6,9 @@ file no longer has stays in the desired table with weight 0, until the kernel co
 of it any more or its time is over. Nothing of this is kept on disk: an interrupted removal finds
 the server with weight 0 in the table and goes on. A server that a check or an order by hand takes
 out is still in the file, and goes at once as ever; so does one whose new clients would be turned
-away by its scheduler meanwhile (`Service.turns_away_from_drained`).
+away by its scheduler meanwhile (`Service.turns_away_from_drained`). Where the file has a service
+with other servers, and none of them has passed its checks yet, those that left keep their weight
+until one has, or until their time is over: a reload leaves no service without servers.
 
 Time (seconds of one monotonic clock) comes in as an argument. Never: I/O; a server of others.
 """
@@ -115,6 +117,7 @@ class Departures:
         seen: set[tuple[ServiceKey, DestinationKey]] = set()
         for key, servers in _leaving(wanted, leave):
             entry = leave.actual[key]
+            needed = _is_bare(wanted.entries.get(key))
             held = {}
             for server in servers:
                 place = (key, server.key)
@@ -126,7 +129,7 @@ class Departures:
                     continue
                 self._held[place] = leaving
                 seen.add(place)
-                held[server.key] = replace(server, weight=0)
+                held[server.key] = server if needed else replace(server, weight=0)
             if held:
                 stays = entries.get(key, Entry(entry.service, {}))
                 together = {**stays.destinations, **held}
@@ -206,14 +209,21 @@ def _leaving(wanted: Table, leave: Leave) -> Iterator[tuple[ServiceKey, list[Des
         if stays is not None and found.keys() <= stays.destinations.keys():
             continue  # the usual, and there may be thousands
         pool = pools.get(key)
-        if stays is not None and (pool is None or stays.service.turns_away_from_drained):
-            continue  # what probes go through; and clients must not wait for a server to drain
+        if stays is not None and pool is None:
+            continue  # what probes go through
+        if stays is not None and stays.service.turns_away_from_drained and not _is_bare(stays):
+            continue  # its clients must not wait for it to drain
         named = set() if stays is None or pool is None else _members(pool, key)
         before = None if leave.left is None else leave.left.get(key)
         ours = found if before is None else before.destinations
         servers = [server for at, server in found.items() if at not in named and at in ours]
         if servers:
             yield key, servers
+
+
+def _is_bare(stays: Entry | None) -> bool:
+    """Whether this is a service of the file, and none of its servers takes clients."""
+    return stays is not None and not stays.usable
 
 
 def _members(pool: Pool, key: ServiceKey) -> set[DestinationKey]:

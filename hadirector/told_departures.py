@@ -14,6 +14,7 @@ from hadirector.pool import Pool
 from hadirector.router_answers import Json
 
 REASON = "left the file: weight 0, and removed once its connections have ended"
+NEEDED = "left the file: serves until another server of the service has passed its checks"
 
 
 def departures_told(leaving: Iterable[Leaving], actual: Table, pools: Iterable[Pool]) -> list[Json]:
@@ -26,6 +27,8 @@ def departures_told(leaving: Iterable[Leaving], actual: Table, pools: Iterable[P
     for one in leaving:
         entry = actual.get(one.service)
         counted = Counters() if entry is None else entry.counters.get(one.server, Counters())
+        there = None if entry is None else entry.destinations.get(one.server)
+        weight = 0 if there is None else there.weight
         service = names.get(one.service, str(one.service))
         told.append(
             {
@@ -33,7 +36,8 @@ def departures_told(leaving: Iterable[Leaving], actual: Table, pools: Iterable[P
                 "service": service,
                 "listen": str(one.service),
                 "server": str(one.server),
-                "reason": REASON,
+                "weight": weight,
+                "reason": NEEDED if weight else REASON,
                 "since": one.since,
                 "until": one.until,
                 "connections": {
@@ -49,7 +53,7 @@ def departures_told(leaving: Iterable[Leaving], actual: Table, pools: Iterable[P
 def departure_explained(told: Json, drain_removed_s: float) -> Json:
     """The answer to `explain` about one of these."""
     because = [
-        "in the table with weight 0",
+        f"in the table with weight {told['weight']}",
         str(told["reason"]),
         f"at the latest {drain_removed_s:g} s after that, by drain_removed of the file",
     ]

@@ -16,7 +16,7 @@ from hadirector.plan import Undeclared, plan
 from hadirector.reconciler import Changes, Reconciler, Turn
 from tests.hadirector.ipvs.strategies import tables
 from tests.hadirector.test_plan import states, usable
-from tests.hadirector.test_pool import WEB
+from tests.hadirector.test_pool import UNKNOWN, WEB, server
 
 LESS = replace(WEB, servers=WEB.servers[:1])
 GOING = WEB.servers[1].behind(WEB.listen)
@@ -174,6 +174,40 @@ def test_a_server_whose_clients_would_be_turned_away_meanwhile_goes_at_once() ->
     falls_back = replace(LESS, scheduler="sh", flags=ServiceFlag.SCHEDULER_1)
     scene.turn("reload", falls_back, known=True)
     assert scene.weight == 0
+
+
+def test_all_servers_replaced_means_the_old_ones_serve_until_a_new_one_is_up() -> None:
+    new = server(31)
+    for scheduler in ("wlc", "mh"):
+        before = replace(WEB, scheduler=scheduler)
+        after = replace(before, servers=(new,))
+        scene = Scene()
+        scene.kernel.counted = Counters(active=2)
+        scene.turn("reload", before)
+        served = scene.kernel.table[WEB.listen].destinations
+        up = pool.server_key(after, new)
+        for health in (UNKNOWN, UNKNOWN):
+            turn = scene.reconciler.turn(
+                "reload", [pool.build(after, {up: health})], drain=HALF_A_MINUTE
+            )
+            assert not asyncio.run(turn).steps
+            assert scene.kernel.table[WEB.listen].destinations == served
+        assert len(scene.reconciler.leaving()) == 2
+        scene.turn("health", after)
+        there = scene.kernel.table[WEB.listen].destinations
+        assert there[new.behind(WEB.listen)].usable
+        assert scene.weight == (None if scheduler == "mh" else 0)
+
+
+def test_they_do_not_serve_longer_than_their_time() -> None:
+    scene, after = Scene(), replace(WEB, servers=(server(31),))
+    scene.kernel.counted = Counters(active=2)
+    waiting = pool.build(after, {pool.server_key(after, after.servers[0]): UNKNOWN})
+    asyncio.run(scene.reconciler.turn("reload", [waiting], drain=HALF_A_MINUTE))
+    assert scene.weight == WEB.servers[1].weight
+    scene.now += 30.0
+    asyncio.run(scene.reconciler.turn("audit", [waiting], drain=HALF_A_MINUTE))
+    assert scene.weight is None
 
 
 def test_an_apply_does_not_wait_for_them_either() -> None:
