@@ -33,7 +33,7 @@ _GONE = (Reason.L4_REFUSED, Reason.L4_RESET)
 class Connecting:
     """Connects and closes."""
 
-    __slots__ = ("_address", "_connection", "_place", "_recording", "_where")
+    __slots__ = ("_address", "_connection", "_place", "_recording", "_what", "_where")
 
     def __init__(self, place: Place) -> None:
         target = place.target
@@ -42,6 +42,7 @@ class Connecting:
         fixed = getattr(target.address, "scope_id", None) is None
         self._address = socket_address(target) if fixed else None
         self._where = (target,) if target.way == ANY_WAY else (target, target.way)
+        self._what = "connect to" + " %s" * len(self._where)
         self._connection: socket.socket | None = None
         self._recording: Recording
 
@@ -49,7 +50,7 @@ class Connecting:
         """Begin to connect."""
         place = self._place
         self._recording = Recording(keep_transcript=place.keep_transcript)
-        self._recording.note("connect to" + " %s" * len(self._where), *self._where)
+        self._recording.note(self._what, *self._where)
         try:
             connection = begin(place.target, self._address or socket_address(place.target))
         except Failure as failure:

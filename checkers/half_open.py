@@ -20,12 +20,13 @@ from checkers.segments import RST, Asked, Sender
 class HalfOpen:
     """Asks one target for a connection, and takes none."""
 
-    __slots__ = ("_asked", "_awaited", "_place", "_recording", "_sender", "_where")
+    __slots__ = ("_asked", "_awaited", "_place", "_recording", "_sender", "_what", "_where")
 
     def __init__(self, place: Place) -> None:
         target = place.target
         self._place = place
         self._where = (target,) if target.way == ANY_WAY else (target, target.way)
+        self._what = "SYN to" + " %s" * len(self._where)
         self._recording: Recording
         self._sender: Sender | None = None
         self._asked: Asked | None = None  # looked up anew after a failure
@@ -35,7 +36,7 @@ class HalfOpen:
         """Send the SYN."""
         place = self._place
         self._recording = Recording(keep_transcript=place.keep_transcript)
-        self._recording.note("SYN to" + " %s" * len(self._where), *self._where)
+        self._recording.note(self._what, *self._where)
         try:
             if self._sender is None:
                 self._sender = place.senders.towards(place.target)

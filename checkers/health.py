@@ -151,11 +151,12 @@ class Health:
     def interval(self) -> float:
         """Seconds to the next probe, by the state and by whether it is about to change."""
         timing = self._timing
-        changing = {
-            State.UNKNOWN: True,
-            State.UP: self.failures > 0,
-            State.DOWN: self.passes > 0 and self.held_since is None,
-        }[self.state]
+        if self.state is State.UP:
+            changing = self.failures > 0
+        elif self.state is State.DOWN:
+            changing = self.passes > 0 and self.held_since is None
+        else:
+            changing = True
         if changing and timing.fast_interval is not None:
             return timing.fast_interval
         if self.state is State.DOWN and not changing and timing.down_interval is not None:

@@ -289,6 +289,8 @@ def _told(fields: bytearray) -> dict[bytes, bytes]:
 
 def _one_length(value: bytes, before: bytes | None) -> bytes:
     """The length that is told, be it several times (RFC 9110 8.6). Raises Failure."""
+    if before is None and _LENGTH.fullmatch(value):
+        return value
     lengths = {length.strip() for length in value.split(b",")}
     if before is not None:
         lengths.add(before)

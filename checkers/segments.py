@@ -41,6 +41,8 @@ _RECEIVED_BYTES = 1024 * 1024
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _INSTRUCTION = struct.Struct("HBBI")  # struct sock_filter, linux/filter.h
 _CHECKSUM_AT = 16
+_NUMBER = struct.Struct("I")
+_DRAWN_BYTES = 4096
 
 Answered = Callable[[int], None]
 """Called with the flags of the answer."""
@@ -109,6 +111,7 @@ class Sender:
                 raise not_made("no half-open probes", error) from error
             raise
         self._ports: Iterator[int] = itertools.cycle(reserved)
+        self._drawn = _random_numbers()
 
     def look_up(self, target: Target) -> Asked:
         """What there is to know of a target; raises ProbeError if there is no way to it."""
@@ -128,9 +131,9 @@ class Sender:
 
     def ask(self, asked: Asked, answered: Answered) -> int:
         """Send a SYN; what it returns is for `forget`. Raises ProbeError if it cannot."""
-        sequence = secrets.randbits(32)
+        sequence = next(self._drawn)
         while (awaited := (sequence + 1) & 0xFFFFFFFF) in self._awaited:
-            sequence = secrets.randbits(32)
+            sequence = next(self._drawn)
         try:
             self._raw.sendto(syn(asked, next(self._ports), sequence), asked.to)
         except OSError as error:
@@ -178,7 +181,10 @@ class Sender:
     def _readable(self, _: int) -> None:
         for _ in range(limits.SEGMENTS_PER_LOOK_MAX):
             try:
-                data, origin = self._raw.recvfrom(_ANSWER_BYTES_MAX)
+                if self._is_ipv4:  # the packet says where it comes from
+                    data, origin = self._raw.recv(_ANSWER_BYTES_MAX), ("",)
+                else:
+                    data, origin = self._raw.recvfrom(_ANSWER_BYTES_MAX)
             except BlockingIOError:
                 return
             if self._is_ipv4:
@@ -198,6 +204,13 @@ class Sender:
             return
         del self._awaited[acknowledged]
         answered(flags)
+
+
+def _random_numbers() -> Iterator[int]:
+    """Numbers of 32 bits that nobody can guess; the kernel is asked for many at a time."""
+    while True:
+        for (number,) in _NUMBER.iter_unpack(secrets.token_bytes(_DRAWN_BYTES)):
+            yield number
 
 
 def _filter(ports: list[int], *, ipv4: bool) -> Iterator[tuple[int, int, int, int]]:

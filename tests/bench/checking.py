@@ -16,6 +16,7 @@ import sys
 import time
 from ipaddress import IPv4Address
 
+from checkers import limits
 from checkers.base import Result, Target
 from checkers.check import Check
 from checkers.http import HttpOptions
@@ -25,6 +26,9 @@ from checkers.tcp import TcpOptions
 from checkers.timing import Timing
 from hadirector.director_program import allow_many_descriptors
 
+SETTLED = limits.HISTORY_PASSES_MAX + 1
+"""Intervals until what is kept of every check grows no more: a daemon does that once, not for ever.
+"""
 FIRST = IPv4Address("127.1.0.1")
 OPTIONS: dict[str, CheckOptions] = {
     "connect": TcpOptions(),
@@ -85,7 +89,7 @@ def main() -> None:
         str(number): Check(str(number), Target(FIRST + number, int(port)), OPTIONS[kind], timing)
         for number in range(int(count))
     }
-    found = asyncio.run(measure(checks, 2 * float(interval), float(seconds)))
+    found = asyncio.run(measure(checks, SETTLED * float(interval), float(seconds)))
     print(json.dumps(found))
 
 
