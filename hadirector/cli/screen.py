@@ -206,7 +206,7 @@ def _leaving(
     if not leaving:
         return
     yield Text()
-    head = "servers that left the file, and are removed once their connections have ended"
+    head = "servers that left the file, removed once their connections have ended"
     yield from _wrapped(head, width, "", "leaving: ", OTHER_STYLE)
     shown = leaving if all_servers else leaving[:LEAVING_SHOWN_MAX]
     rows = [
@@ -215,7 +215,6 @@ def _leaving(
                 one["name"],
                 ago(one["since"], now),
                 ago(now, one["until"]),
-                str(one["weight"]),
                 str(one["connections"]["active"]),
                 str(one["connections"]["inactive"]),
                 str(one["connections"]["persistent"]),
@@ -226,7 +225,7 @@ def _leaving(
         )
         for one in shown
     ]
-    columns = ("server", "since", "left", "weight", "active", "idle", "persist")
+    columns = ("server", "since", "left", "active", "idle", "persist")
     yield from _block(columns, rows, width, right_from=2)
     if more := len(leaving) - len(shown):
         yield Text(f"{GAP}and {more} more (--all shows them)", "dim")

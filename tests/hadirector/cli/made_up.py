@@ -154,6 +154,7 @@ STATUS: Json = {
             "service": "web",
             "listen": "tcp 192.0.2.100:80",
             "server": "198.51.100.27:8080",
+            "weight": 0,
             "reason": "left the file",
             "since": NOW - 9,
             "until": NOW + 21,

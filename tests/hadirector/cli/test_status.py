@@ -36,8 +36,7 @@ mail  tcp://192.0.2.100:80, wlc, nat
   [2001:db8::29]:25  fallback  –           1      12   340
       serves: every server is down
 
-leaving: servers that left the file: weight 0, and removed once their
-         connections have ended
+leaving: servers that left the file, removed once their connections have ended
   server                  since  left  active  idle  persist
   web/198.51.100.27:8080  9s      21s       3    40        0
 
