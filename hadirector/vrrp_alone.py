@@ -166,6 +166,7 @@ class VrrpAlone:
                 for name, settings in heard.settings.items()
             ],
             "services": [],
+            "leaving": [],
             "table": {
                 "sentence": NO_TABLE,
                 "at": None,
@@ -175,6 +176,7 @@ class VrrpAlone:
             },
             "sync": None,
             "peer": None,
+            "brake_control": None,
             "trouble": sorted([*heard.trouble.values(), *rivals(heard.routers)]),
         }
 

@@ -31,6 +31,7 @@ from hadirector.ipvs.model import Counters, DestinationKey, Entry, Table
 from hadirector.reconciler import Turn
 from hadirector.router_answers import UnknownSubjectError
 from hadirector.told_checks import RESULTS_TOLD
+from tests.hadirector.cli.made_up import STATUS
 from tests.hadirector.test_pool import DOWN, DRAIN, FIRST, SECOND, UP, WEB, WEIGHT
 from vrrp import events
 from vrrp.config import VirtualRouter
@@ -281,6 +282,7 @@ def test_where_nothing_is_configured_that_is_said(present: Present) -> None:
 
 def test_counters_of_the_kernel_and_trouble_in_order(present: Present) -> None:
     answer = cast("dict[str, Any]", status(present))
+    assert answer.keys() == STATUS.keys()  # what shows it is tested with that one
     first, second = answer["services"][0]["servers"]
     assert first["connections"] == {"active": 3, "inactive": 4}
     assert second["connections"] is None

@@ -20,6 +20,7 @@ from hadirector.config.codec import config_to_json
 from hadirector.config.loader import load
 from hadirector.elections import told_to_worker
 from hadirector.vrrp_alone import VrrpAlone
+from tests.hadirector.cli.made_up import STATUS
 from tests.hadirector.test_director import REPORT
 from vrrp import messages as vrrp_messages
 
@@ -113,6 +114,7 @@ async def test_it_is_ready_at_once_and_tells_of_the_virtual_routers(tmp_path: Pa
         assert told["because"][0] == "no other router was heard"
         status = await one.asked("/status")
         assert status["ready"]
+        assert status.keys() == STATUS.keys()
         assert status["services"] == []
         assert [router["state"] for router in status["routers"]] == ["active"]
         with pytest.raises(CliError, match=r'"web"; there is: front'):

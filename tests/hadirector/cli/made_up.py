@@ -161,6 +161,7 @@ STATUS: Json = {
             "connections": {"active": 3, "inactive": 40, "persistent": 0},
         }
     ],
+    "brake_control": None,
     "sync": None,
     "peer": {
         "sentence": "lb2: front backup, the same file, 2 servers up",
