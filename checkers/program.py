@@ -40,6 +40,20 @@ class Program:
     environment: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """What exit statuses mean, the first that applies; all others are failures.
+
+    `unable`: no verdict; `draining`: a pass that asks for no new clients; `passing`: a pass;
+    `weights`: 2 to 255 are passes that ask for the weight 0 to 253.
+    """
+
+    passing: tuple[int, ...] = (0,)
+    draining: tuple[int, ...] = ()
+    unable: tuple[int, ...] = ()
+    weights: bool = False
+
+
 class _Running:
     """What runs now, to bound it, and what was killed but is not gone yet."""
 
@@ -59,9 +73,9 @@ def account(user: str | None) -> tuple[int, pwd.struct_passwd | None]:
 
 
 async def run(
-    program: Program, timeout_s: float, *, dynamic_weight: bool, keep_transcript: bool
+    program: Program, timeout_s: float, meaning: Meaning, *, keep_transcript: bool
 ) -> Result:
-    """Run it and judge its end. Raises ProbeError if it could not be started."""
+    """Run it and judge its end. Raises ProbeError if it could not be started, or says so itself."""
     recording = Recording(keep_transcript=keep_transcript)
     _Running.dying = [process for process in _Running.dying if process.poll() is None]
     if _Running.count + len(_Running.dying) >= limits.SCRIPTS_AT_ONCE_MAX:
@@ -84,14 +98,19 @@ async def run(
         more = ", and wrote more than anybody reads" if output.flooded else ""
         what = f"not finished within {timeout_s:g} s{more}: killed{output.quoted()}"
         return recording.failed(Failure(Reason.SCRIPT_TIMEOUT, what))
-    return _judge(process.returncode, output, recording, dynamic_weight=dynamic_weight)
+    return _judge(process.returncode, output, recording, meaning)
 
 
-def _judge(status: int, output: _Output, recording: Recording, *, dynamic_weight: bool) -> Result:
+def _judge(status: int, output: _Output, recording: Recording, meaning: Meaning) -> Result:
     said = output.quoted()
-    if status == 0:
-        return recording.passed(f"exit status 0{said}")
-    if dynamic_weight and status >= _WEIGHT_STATUS_MIN:
+    if status in meaning.unable:
+        raise ProbeError(f"the script could not look: exit status {status}{said}")
+    if status in meaning.draining:
+        what = f"exit status {status}, asking for no new clients{said}"
+        return recording.passed(what, Advice(drain=True))
+    if status in meaning.passing:
+        return recording.passed(f"exit status {status}{said}")
+    if meaning.weights and status >= _WEIGHT_STATUS_MIN:
         weight = status - _WEIGHT_STATUS_MIN
         what = f"exit status {status}, asking for the weight {weight}{said}"
         return recording.passed(what, Advice(weight=weight))

@@ -6,9 +6,11 @@ verdict falls, with an environment that holds only what is written and the serve
 the beginning is kept, and once a bound is read nobody reads on. A script that others could change
 is not run.
 
-Exit status 0 is a pass, 1 a failure. With `dynamic_weight`, 2 to 255 are passes that ask for the
-weight 0 to 253; without it they are failures. A script that cannot be started says nothing about
-the server. Must never run anything as root unless `user: root` is written.
+Exit status 0 is a pass, any other a failure, unless the options give it another meaning. With
+`dynamic_weight`, 2 to 255 are passes that ask for the weight 0 to 253. A script that cannot be
+started, or says that it could not look, says nothing about the server.
+
+Must never run anything as root unless `user: root` is written.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from annotated_types import MaxLen, MinLen, doc
+from annotated_types import Ge, Le, MaxLen, MinLen, doc
 
 from checkers.base import OptionError, Probe, Result, Target
 from checkers.options import CheckOptions, no_way
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 _Argument = Annotated[str, MaxLen(4096)]
+_Status = Annotated[int, Ge(0), Le(255)]
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}", re.ASCII)
 _OURS = re.compile(r"CHECK_|LD_|PATH$|HOME$|IFS$", re.ASCII)
 
@@ -72,7 +75,20 @@ class ScriptOptions(CheckOptions):
         bool, doc("Whether exit status 2 to 255 is a pass that asks for the weight 0 to 253.")
     ] = False
 
+    passing: Annotated[
+        Annotated[tuple[_Status, ...], MinLen(1)], doc("Exit statuses that are passes.")
+    ] = (0,)
+    draining: Annotated[
+        tuple[_Status, ...],
+        doc("Exit statuses that are passes of a server that asks for no new clients."),
+    ] = ()
+    unable: Annotated[
+        tuple[_Status, ...],
+        doc("Exit statuses by which the script says that it could not look; no verdict."),
+    ] = ()
+
     def __post_init__(self) -> None:
+        self._check_statuses()
         if (self.command is None) == (self.shell is None):
             raise OptionError("command", "write either `command` or `shell`")
         for argument in self.command or ():
@@ -89,6 +105,15 @@ class ScriptOptions(CheckOptions):
                 raise OptionError("environment", f"{name!r} cannot be a variable's name")
             if _OURS.match(name):
                 raise OptionError("environment", f"{name} is not to be chosen here")
+
+    def _check_statuses(self) -> None:
+        named = dict.fromkeys(self.passing, "passing")
+        for field, statuses in (("draining", self.draining), ("unable", self.unable)):
+            for status in statuses:
+                if named.setdefault(status, field) != field:
+                    raise OptionError(field, f"{status} is in `{named[status]}` already")
+        if self.draining and self.inverted:
+            raise OptionError("inverted", "a script that passes by failing can ask for no drain")
 
     def make_probe(self) -> Probe:
         """A probe that runs it once."""
@@ -122,16 +147,17 @@ class ScriptProbe:
         self, target: Target, timeout_s: float, *, keep_transcript: bool = False
     ) -> Result:
         """Run it once; raises ProbeError if it could not be started."""
-        from checkers.program import run
+        from checkers.program import Meaning, run
 
         options = self._options
         program = self._program(target, timeout_s)
-        return await run(
-            program,
-            timeout_s,
-            dynamic_weight=options.dynamic_weight,
-            keep_transcript=keep_transcript,
+        meaning = Meaning(
+            passing=options.passing,
+            draining=options.draining,
+            unable=options.unable,
+            weights=options.dynamic_weight,
         )
+        return await run(program, timeout_s, meaning, keep_transcript=keep_transcript)
 
     def _program(self, target: Target, timeout_s: float) -> Program:
         from checkers.program import Program

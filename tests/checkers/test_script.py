@@ -70,6 +70,39 @@ def test_weights_go_from_0_to_253() -> None:
     assert probe(shell("exit 0", dynamic_weight=True)).advice is None
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_a_plugin_whose_warnings_are_passes(status: int) -> None:
+    plugin = shell(f"echo WARNING; exit {status}", passing=(0, 1), unable=(3,))
+    assert probe(plugin).sentence.startswith(f'exit status {status}: "WARNING" in ')
+    assert probe(shell("exit 2", passing=(0, 1), unable=(3,))).reason is Reason.SCRIPT_FAILED
+
+
+def test_a_script_that_could_not_look_says_nothing_of_the_server() -> None:
+    said = 'the script could not look: exit status 3: "no token"'
+    for weights in (False, True):
+        with pytest.raises(ProbeError, match=said):
+            probe(shell("echo no token; exit 3", unable=(3,), dynamic_weight=weights))
+
+
+def test_a_script_may_ask_for_no_new_clients() -> None:
+    for weights in (False, True):
+        result = probe(shell("exit 4", draining=(4, 5), dynamic_weight=weights))
+        assert result.advice == Advice(drain=True)
+        assert "exit status 4, asking for no new clients" in result.sentence
+
+
+def test_no_status_means_two_things() -> None:
+    for field, more in (
+        ("draining", {"draining": (0,)}),
+        ("unable", {"passing": (0, 3), "unable": (3,)}),
+        ("unable", {"draining": (4,), "unable": (4,)}),
+        ("inverted", {"draining": (4,), "inverted": True}),
+    ):
+        with pytest.raises(OptionError) as refused:
+            shell("true", **more)
+        assert refused.value.field == field
+
+
 def test_it_knows_the_server_and_little_else() -> None:
     os.environ["SECRET_OF_OURS"] = "x"
     try:

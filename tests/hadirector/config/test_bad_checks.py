@@ -73,6 +73,8 @@ ROWS: tuple[tuple[Check, str, str], ...] = (
     (HTTP | {"token": "x", "token_file": "/x"}, "token_file", "not both"),
     ({"type": "script", "shell": "a", "command": ["/b"]}, "command", "either `command` or `shell`"),
     (SCRIPT | {"dynamic_weight": True, "inverted": True}, "inverted", "can ask for no weight"),
+    (SCRIPT | {"draining": [4], "inverted": True}, "inverted", "can ask for no drain"),
+    (SCRIPT | {"unable": [0]}, "unable", "0 is in `passing` already"),
     ({"type": "tls", "verify": False, "ca": "/x"}, "ca", "without `verify` no certificate"),
     ({"type": "tls", "verify": False, "days_left": 7}, "days_left", "without `verify` no cert"),
     ({"type": "tls", "key": "/x"}, "key", "a key is of no use without a `certificate`"),
