@@ -105,9 +105,12 @@ def quoted(data: bytes, characters_max: int = 80) -> str:
 
 def plain(data: bytes, characters_max: int = 80) -> str:
     """What a server sent, for people: bounded, and with nothing that a terminal would obey."""
-    text = data[: characters_max + 1].decode("utf-8", "replace")
-    shown = "".join(
-        character if character.isprintable() else repr(character)[1:-1]
-        for character in text[:characters_max]
-    )
-    return shown + ("…" if len(data) > characters_max else "")
+    shown: list[str] = []
+    room = characters_max
+    for character in data[: 4 * characters_max + 1].decode("utf-8", "replace"):
+        written = character if character.isprintable() else repr(character)[1:-1]
+        room -= len(written)
+        if room < 0:
+            return "".join(shown) + "…"
+        shown.append(written)
+    return "".join(shown)

@@ -222,9 +222,8 @@ class Stream:
                 loop = asyncio.get_running_loop()
                 data = await loop.sock_recv(connection, limits.DIALOGUE_READ_BYTES)
             else:
-                await asyncio.sleep(
-                    0
-                )  # asyncio's own reads do not give way when they need not wait
+                # asyncio's own reads do not give way when they need not wait, nor does this one.
+                await asyncio.sleep(0)
         except OSError as error:
             raise self._lost(error) from error
         self._taken += len(data)

@@ -213,9 +213,8 @@ class Director:
                 continue
             asked.done(turn)
             self._looks.make_up()
-            looked = not _KNOWN.issuperset(
-                asked.reasons or [AUDIT]
-            )  # at those of the drains or all
+            # At the services of the drains, or at all.
+            looked = not _KNOWN.issuperset(asked.reasons or [AUDIT])
             self._drains.look(self._present.config, self._reconciler.actual, fresh=looked)
             self._present.trouble.pop("table", None)
             retry_s = limits.RECONCILE_RETRY_FIRST_S

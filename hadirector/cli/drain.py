@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
+from hadirector.cli.arguments import duration
 from hadirector.cli.override import EPILOG, add_arguments, order
 
 SUMMARY = "give a server no new connections, while those it has go on"
@@ -58,9 +59,4 @@ def _whole_number(text: str) -> int:
 
 
 def _seconds(text: str) -> int:
-    from hadirector.config.durations import DurationError, parse_duration
-
-    try:
-        return math.ceil(parse_duration(text))
-    except DurationError as error:
-        raise argparse.ArgumentTypeError(f"{error}; {error.hint}") from error
+    return math.ceil(duration(text))

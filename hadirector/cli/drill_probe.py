@@ -13,9 +13,9 @@ import time
 from dataclasses import asdict
 from datetime import datetime
 from enum import Enum
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
+from hadirector.cli.arguments import address, duration
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_INVALID, EXIT_NO, EXIT_YES, CliError
 
 if TYPE_CHECKING:
@@ -49,17 +49,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument("url", metavar="URL", help="tcp://, http://, udp:// or ping://")
     parser.add_argument(
-        "--every", type=_duration, default=0.01, metavar="TIME", help="(default: 10ms)"
+        "--every", type=duration, default=0.01, metavar="TIME", help="(default: 10ms)"
     )
     parser.add_argument(
-        "--timeout", type=_duration, default=1.0, metavar="TIME", help="of each (default: 1s)"
+        "--timeout", type=duration, default=1.0, metavar="TIME", help="of each (default: 1s)"
     )
     parser.add_argument("--seconds", type=float, metavar="N", help="end by itself (default: not)")
-    parser.add_argument("--source", type=_address, metavar="ADDRESS", help="ask from this address")
+    parser.add_argument("--source", type=address, metavar="ADDRESS", help="ask from this address")
     parser.add_argument("--send", metavar="TEXT", help="what to say (tcp, udp)")
     parser.add_argument("--expect", metavar="TEXT", help="what must come back (tcp, udp)")
     parser.add_argument(
-        "--budget", type=_duration, metavar="TIME", help="a longer gap makes the exit code 1"
+        "--budget", type=duration, metavar="TIME", help="a longer gap makes the exit code 1"
     )
     parser.add_argument(
         "--keep",
@@ -210,19 +210,3 @@ def _as_json(url: str, summary: Summary, explained: dict[str, str]) -> dict[str,
         "why": dict(explained),
         "latency_ms": None if latency is None else round(latency, 3),
     }
-
-
-def _duration(text: str) -> float:
-    from hadirector.config.durations import DurationError, parse_duration
-
-    try:
-        return parse_duration(text)
-    except DurationError as error:
-        raise argparse.ArgumentTypeError(f"{error}; {error.hint}") from error
-
-
-def _address(text: str) -> IPv4Address | IPv6Address:
-    try:
-        return ip_address(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text} is no address") from error

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hadirector.cli.arguments import address, duration
 from hadirector.cli.client import add_runtime_dir, ask
 from hadirector.cli.drill_history import add_state_dir
-from hadirector.cli.drill_probe import _address, _duration
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_INVALID, EXIT_NO, EXIT_YES, CliError
 from hadirector.cli.override import account
 from hadirector.cli.verdicts import add_report, refuse_odd_reports, show_report, show_result
@@ -55,7 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--force", action="store_true", help="although something speaks against it that may"
     )
     parser.add_argument(
-        "--budget", type=_duration, metavar="TIME", help="how long clients may wait for an answer"
+        "--budget", type=duration, metavar="TIME", help="how long clients may wait for an answer"
     )
     parser.add_argument(
         "--service",
@@ -79,7 +79,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     asking.add_argument(
         "--every", default="10ms", metavar="TIME", help="between two probes (default: 10ms)"
     )
-    asking.add_argument("--source", type=_address, metavar="ADDRESS", help="ask from this address")
+    asking.add_argument("--source", type=address, metavar="ADDRESS", help="ask from this address")
     asking.add_argument("--send", default="", metavar="TEXT", help="what to say (tcp, udp)")
     asking.add_argument("--expect", default="", metavar="TEXT", help="what must come back")
     asking.add_argument(
@@ -148,7 +148,7 @@ def _askings(args: argparse.Namespace, facts: Facts) -> list[Asking]:
     if args.keep is not None and not 0 <= args.keep <= 1000:
         raise CliError("--keep takes up to 1000 connections", "", EXIT_INVALID)
     try:
-        if not 0.001 <= _duration(args.every) <= 60:
+        if not 0.001 <= duration(args.every) <= 60:
             raise argparse.ArgumentTypeError("--every takes 1ms to 60s")
         for url in urls:
             aim_at(url, send=args.send or None, expect=args.expect or None)

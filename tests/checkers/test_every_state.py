@@ -58,7 +58,7 @@ LINES = b"220-x\r\n* x\r\n250-x\r\n"
 UNFINISHED_TLS = b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03"
 BEFORE_TLS = ("drips", "endless", "resets", "closes")
 """States that begin with the server: midway, not before the probe has begun to speak TLS."""
-SENTENCE_MAX = 600
+SENTENCE_MAX = 400
 MEMORY_PER_PROBE = 2 * 1024 * 1024
 """Of a server without end, its own buffers included."""
 
