@@ -97,6 +97,20 @@ def test_a_server_that_left_the_file_goes_once_its_connections_have_ended() -> N
     assert scene.reconciler.leaving() == ()
 
 
+def test_only_what_is_counted_since_it_has_weight_0_says_that_nobody_is_left() -> None:
+    scene = Scene()
+    scene.turn("audit", WEB)  # nobody is there yet
+    scene.kernel.counted = Counters(active=2)
+    scene.turn("reload", LESS, known=True)
+    scene.turn("health", LESS, known=True)  # which counts nobody
+    assert scene.weight == 0
+    idle = Scene()
+    idle.turn("audit", LESS)  # counted, but with its weight: a client may be on its way
+    assert idle.weight == 0
+    idle.turn("audit", LESS)
+    assert idle.weight is None
+
+
 def test_it_goes_when_its_time_is_over_and_persistent_clients_are_waited_for() -> None:
     scene = Scene()
     scene.kernel.counted = Counters(persistent=1)
