@@ -11,13 +11,13 @@ transcript, nor more results than `limits.RESULTS_REMEMBERED_MAX`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from checkers import limits
 from checkers.base import Reason, Result
 from checkers.health import Health, State
+from checkers.strict import as_number, as_text, as_whole
 
 Json = Mapping[str, object]
 _SENTENCE_CHARACTERS_MAX = 1000
@@ -70,7 +70,7 @@ def from_json(data: object) -> Memory:
     """The memory again; raises MemoryFault for anything else."""
     try:
         assert isinstance(data, Mapping)
-        passes, failures, passed, failed = map(_count, _items(data["counts"], 4))
+        passes, failures, passed, failed = map(as_whole, _items(data["counts"], 4))
         if passes and failures:
             raise ValueError("passes and failures in a row")
         held = data["held_since"]
@@ -79,11 +79,11 @@ def from_json(data: object) -> Memory:
         return Memory(
             digest=_text(data["digest"]),
             state=State(_text(data["state"])),
-            since=_number(data["since"]),
+            since=as_number(data["since"]),
             sentence=_text(data["sentence"]),
             passes=passes,
             failures=failures,
-            held_since=None if held is None else _number(held),
+            held_since=None if held is None else as_number(held),
             passed=passed,
             failed=failed,
             results=tuple(map(_result, results[-limits.RESULTS_REMEMBERED_MAX :])),
@@ -121,8 +121,8 @@ def _result(data: object) -> Result:
         healthy=healthy,
         reason=Reason(_text(reason)),
         sentence=_text(sentence),
-        latency_ms=_number(latency_ms),
-        at=_number(at),
+        latency_ms=as_number(latency_ms),
+        at=as_number(at),
     )
 
 
@@ -136,19 +136,5 @@ def _items(data: object, count: int) -> list[object]:
     return data
 
 
-def _count(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ValueError(f"{value!r} is no count")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{value!r} is no number")
-    return float(value)
-
-
 def _text(value: object) -> str:
-    if not isinstance(value, str) or len(value) > _SENTENCE_CHARACTERS_MAX:
-        raise ValueError("no text of a sentence's length")
-    return value
+    return as_text(value, _SENTENCE_CHARACTERS_MAX)

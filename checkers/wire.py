@@ -16,7 +16,6 @@ Reading is strict: what is no message raises `WireError`. Must never do I/O.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -26,6 +25,7 @@ from checkers.base import ANY_WAY, Advice, CheckersError, ProbeError, Reason, Re
 from checkers.check import Check
 from checkers.options import CheckOptions
 from checkers.registry import KINDS
+from checkers.strict import as_number, as_text, as_whole
 from checkers.timing import Timing
 
 VERSION = 1
@@ -180,8 +180,8 @@ def _taken(body: list[_Json]) -> Take:
     for number, digest, place, interval_s, *where in rows:
         options, timing = known[place]
         target = _target(where)
-        check = Check(_text(digest), target, options, timing, via=target)
-        probes.append(Assigned(_whole(number), digest, check, _number(interval_s)))
+        check = Check(as_text(digest), target, options, timing, via=target)
+        probes.append(Assigned(as_whole(number), digest, check, as_number(interval_s)))
     return Take(probes)
 
 
@@ -246,7 +246,7 @@ def _target(data: list[_Json]) -> Target:
     if ways:
         ((source, interface, mark, server),) = ways
         way = Way(_value(source), interface, mark, _value(server))  # type: ignore[arg-type]
-    return Target(ip_address(_text(address)), _whole(port), way, _text(service))
+    return Target(ip_address(as_text(address)), as_whole(port), way, as_text(service))
 
 
 # What came of probes
@@ -273,7 +273,7 @@ def _outcome_told(number: int, outcome: Result | ProbeError) -> list[object]:
 def _outcome(row: list[_Json]) -> tuple[int, Result | ProbeError]:
     number, *rest = row
     if len(rest) == 1:
-        return _whole(number), ProbeError(_text(rest[0]))
+        return as_whole(number), ProbeError(as_text(rest[0]))
     healthy, reason, sentence, latency_ms, at, *more = rest
     decisive, asked, transcript = more or (False, None, ())
     if not isinstance(healthy, bool) or not isinstance(decisive, bool):
@@ -282,15 +282,15 @@ def _outcome(row: list[_Json]) -> tuple[int, Result | ProbeError]:
     if asked is not None:
         weight, percent, drain = asked
         advice = Advice(weight=weight, percent=percent, drain=drain)
-    return _whole(number), Result(
+    return as_whole(number), Result(
         healthy=healthy,
         reason=_REASONS[reason],
-        sentence=_text(sentence),
-        latency_ms=_number(latency_ms),
-        at=_number(at),
+        sentence=as_text(sentence),
+        latency_ms=as_number(latency_ms),
+        at=as_number(at),
         decisive=decisive,
         advice=advice,
-        transcript=tuple(map(_text, transcript)),
+        transcript=tuple(map(as_text, transcript)),
     )
 
 
@@ -299,39 +299,21 @@ _REASONS: Mapping[str, Reason] = {str(one): one for one in Reason}
 
 def _heartbeat(body: list[_Json]) -> Heartbeat:
     late_s, in_flight = body
-    return Heartbeat(_number(late_s), _whole(in_flight))
+    return Heartbeat(as_number(late_s), as_whole(in_flight))
 
 
 def _one_whole(body: list[_Json]) -> int:
     (version,) = body
-    return _whole(version)
+    return as_whole(version)
 
 
 _READERS: Mapping[str, Callable[[list[_Json]], Message]] = {
     "Begin": lambda body: Begin(_one_whole(body)),
     "Take": _taken,
-    "Pace": lambda body: Pace({_whole(one): _number(pace) for one, pace in body}),
-    "Drop": lambda body: Drop([_whole(one) for one in body]),
+    "Pace": lambda body: Pace({as_whole(one): as_number(pace) for one, pace in body}),
+    "Drop": lambda body: Drop([as_whole(one) for one in body]),
     "Stop": lambda _: Stop(),
     "Refused": lambda body: Refused(_one_whole(body)),
     "Found": lambda body: Found([_outcome(row) for row in body]),
     "Heartbeat": _heartbeat,
 }
-
-
-def _whole(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise WireError(f"{value!r} is no whole number")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise WireError(f"{value!r} is no number")
-    return float(value)
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise WireError(f"{value!r} is no text")
-    return value

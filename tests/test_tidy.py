@@ -30,6 +30,7 @@ PURE = (
     "checkers.inverted",
     "checkers.memory",
     "checkers.options",
+    "checkers.strict",
     "checkers.timetable",
     "checkers.timing",
     "checkers.view",

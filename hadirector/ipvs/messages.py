@@ -20,6 +20,7 @@ from enum import IntEnum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
+from hadirector.ipvs.attributes import Command, Dest, Svc, Top
 from hadirector.ipvs.model import (
     IPIP,
     Address,
@@ -52,60 +53,6 @@ from hadirector.ipvs.steps import (
 from hadirector.ipvs.wire import NLA_F_NESTED, Request, WireError, pack_attribute, unpack_attributes
 
 FAMILY_NAME = "IPVS"
-
-
-class Command(IntEnum):
-    """Generic netlink commands of the IPVS family."""
-
-    NEW_SERVICE = 1
-    SET_SERVICE = 2
-    DEL_SERVICE = 3
-    GET_SERVICE = 4
-    NEW_DEST = 5
-    SET_DEST = 6
-    DEL_DEST = 7
-    GET_DEST = 8
-    SET_INFO = 14
-    GET_INFO = 15
-
-
-class _Top(IntEnum):
-    SERVICE = 1
-    DEST = 2
-
-
-class _Svc(IntEnum):
-    AF = 1
-    PROTOCOL = 2
-    ADDR = 3
-    PORT = 4
-    FWMARK = 5
-    SCHED_NAME = 6
-    FLAGS = 7
-    TIMEOUT = 8
-    NETMASK = 9
-    STATS = 10
-    PE_NAME = 11
-    STATS64 = 12
-
-
-class _Dest(IntEnum):
-    ADDR = 1
-    PORT = 2
-    FWD_METHOD = 3
-    WEIGHT = 4
-    U_THRESH = 5
-    L_THRESH = 6
-    ACTIVE_CONNS = 7
-    INACT_CONNS = 8
-    PERSIST_CONNS = 9
-    STATS = 10
-    ADDR_FAMILY = 11
-    STATS64 = 12
-    TUN_TYPE = 13
-    TUN_PORT = 14
-    TUN_FLAGS = 15
-
 
 _IDLE = Counters()  # one for all: in a large table most servers have no connection
 _FLAG_PERSISTENT = 0x01
@@ -182,26 +129,26 @@ def encode_destination(destination: Destination) -> bytes:
 
 def decode_service(payload: bytes, *, traffic: bool = True) -> tuple[Service, Traffic | None]:
     """One service of a dump. Raises ``WireError``, and ``InexpressibleError`` naming the entry."""
-    attributes = unpack_attributes(_required(unpack_attributes(payload), _Top.SERVICE))
+    attributes = unpack_attributes(_required(unpack_attributes(payload), Top.SERVICE))
     key = _decode_key(attributes)
-    bits, _ = _FLAGS_VALUE.unpack(_required(attributes, _Svc.FLAGS)[: _FLAGS_VALUE.size])
+    bits, _ = _FLAGS_VALUE.unpack(_required(attributes, Svc.FLAGS)[: _FLAGS_VALUE.size])
     persistence = None
     if bits & _FLAG_PERSISTENT:
-        netmask = _required(attributes, _Svc.NETMASK)
+        netmask = _required(attributes, Svc.NETMASK)
         mask = int.from_bytes(netmask, "big" if key.version == 4 else sys.byteorder)
         persistence = Persistence(
-            _number(attributes, _Svc.TIMEOUT),
+            _number(attributes, Svc.TIMEOUT),
             None if mask == whole_netmask(key.version) else mask,
-            _text(attributes.get(_Svc.PE_NAME, b"")),
+            _text(attributes.get(Svc.PE_NAME, b"")),
         )
     service = Service(
         key,
-        _text(_required(attributes, _Svc.SCHED_NAME)),
+        _text(_required(attributes, Svc.SCHED_NAME)),
         persistence,
         ServiceFlag(bits & ~(_FLAG_PERSISTENT | _FLAG_HASHED)),
-        _unknown(attributes, _Svc),
+        _unknown(attributes, Svc),
     )
-    return service, _decode_traffic(attributes, _Svc.STATS64, _Svc.STATS) if traffic else None
+    return service, _decode_traffic(attributes, Svc.STATS64, Svc.STATS) if traffic else None
 
 
 def decode_destination(
@@ -211,25 +158,25 @@ def decode_destination(
 
     Raises ``WireError``, and ``InexpressibleError`` naming the entry.
     """
-    attributes = unpack_attributes(_required(unpack_attributes(payload), _Top.DEST))
+    attributes = unpack_attributes(_required(unpack_attributes(payload), Top.DEST))
     # Kernels before 3.18 have no family of its own for a server: it is the service's.
-    family = _number(attributes, _Dest.ADDR_FAMILY, default=_FAMILIES[version])
+    family = _number(attributes, Dest.ADDR_FAMILY, default=_FAMILIES[version])
     key = DestinationKey(
-        _decode_address(family, _required(attributes, _Dest.ADDR)),
-        int.from_bytes(_required(attributes, _Dest.PORT), "big"),
+        _decode_address(family, _required(attributes, Dest.ADDR)),
+        int.from_bytes(_required(attributes, Dest.PORT), "big"),
     )
-    method = _number(attributes, _Dest.FWD_METHOD)
+    method = _number(attributes, Dest.FWD_METHOD)
     if method not in _FORWARDS:
         raise InexpressibleError(f"server {key} has forwarding method {method}")
     forward = Forward(method)
     destination = Destination(
         key,
         forward,
-        int.from_bytes(_required(attributes, _Dest.WEIGHT), sys.byteorder, signed=True),
-        _number(attributes, _Dest.U_THRESH),
-        _number(attributes, _Dest.L_THRESH),
+        int.from_bytes(_required(attributes, Dest.WEIGHT), sys.byteorder, signed=True),
+        _number(attributes, Dest.U_THRESH),
+        _number(attributes, Dest.L_THRESH),
         _decode_tunnel(key, attributes) if forward is Forward.TUN else IPIP,
-        _unknown(attributes, _Dest),
+        _unknown(attributes, Dest),
     )
     return destination, _decode_counters(attributes, traffic=traffic)
 
@@ -257,19 +204,19 @@ _TUNNEL = struct.Struct("=HHBxxx HH2sxx HHHxx")
 
 
 def _service_by_key(key: ServiceKey) -> bytes:
-    return pack_attribute(_Top.SERVICE | NLA_F_NESTED, _key(key))
+    return pack_attribute(Top.SERVICE | NLA_F_NESTED, _key(key))
 
 
 @lru_cache(maxsize=64)  # the servers of one service are sent in a row
 def _key(key: ServiceKey) -> bytes:
     family = _FAMILIES[key.version]
     if isinstance(key, FirewallMark):
-        return _FIREWALL_MARK.pack(6, _Svc.AF, family, 8, _Svc.FWMARK, key.mark)
+        return _FIREWALL_MARK.pack(6, Svc.AF, family, 8, Svc.FWMARK, key.mark)
     return _VIRTUAL_ADDRESS.pack(
-        *(6, _Svc.AF, family),
-        *(6, _Svc.PROTOCOL, key.protocol),
-        *(20, _Svc.ADDR, key.address.packed),
-        *(6, _Svc.PORT, key.port.to_bytes(2, "big")),
+        *(6, Svc.AF, family),
+        *(6, Svc.PROTOCOL, key.protocol),
+        *(20, Svc.ADDR, key.address.packed),
+        *(6, Svc.PORT, key.port.to_bytes(2, "big")),
     )
 
 
@@ -279,34 +226,34 @@ def _service(service: Service) -> bytes:
     netmask = whole_netmask(version) if kept.netmask is None else kept.netmask
     flags = int(service.flags) | (_FLAG_PERSISTENT if service.persistence else 0)
     rest = _SERVICE_REST.pack(
-        *(12, _Svc.FLAGS, flags, _FLAG_MASK),
-        *(8, _Svc.TIMEOUT, kept.timeout_s),
-        *(8, _Svc.NETMASK, netmask.to_bytes(4, "big" if version == 4 else sys.byteorder)),
+        *(12, Svc.FLAGS, flags, _FLAG_MASK),
+        *(8, Svc.TIMEOUT, kept.timeout_s),
+        *(8, Svc.NETMASK, netmask.to_bytes(4, "big" if version == 4 else sys.byteorder)),
     )
-    name = pack_attribute(_Svc.SCHED_NAME, service.scheduler.encode() + b"\0")
-    engine = pack_attribute(_Svc.PE_NAME, kept.engine.encode() + b"\0") if kept.engine else b""
-    return pack_attribute(_Top.SERVICE | NLA_F_NESTED, _key(service.key) + name + rest + engine)
+    name = pack_attribute(Svc.SCHED_NAME, service.scheduler.encode() + b"\0")
+    engine = pack_attribute(Svc.PE_NAME, kept.engine.encode() + b"\0") if kept.engine else b""
+    return pack_attribute(Top.SERVICE | NLA_F_NESTED, _key(service.key) + name + rest + engine)
 
 
 def _destination(destination: Destination) -> bytes:
     key = destination.key
     body = _DESTINATION.pack(
-        *(20, _Dest.ADDR, key.address.packed),
-        *(6, _Dest.PORT, key.port.to_bytes(2, "big")),
-        *(8, _Dest.FWD_METHOD, destination.forward),
-        *(8, _Dest.WEIGHT, destination.weight),
-        *(8, _Dest.U_THRESH, destination.upper),
-        *(8, _Dest.L_THRESH, destination.lower),
-        *(6, _Dest.ADDR_FAMILY, _FAMILIES[key.address.version]),
+        *(20, Dest.ADDR, key.address.packed),
+        *(6, Dest.PORT, key.port.to_bytes(2, "big")),
+        *(8, Dest.FWD_METHOD, destination.forward),
+        *(8, Dest.WEIGHT, destination.weight),
+        *(8, Dest.U_THRESH, destination.upper),
+        *(8, Dest.L_THRESH, destination.lower),
+        *(6, Dest.ADDR_FAMILY, _FAMILIES[key.address.version]),
     )
     if destination.forward is Forward.TUN:
         tunnel = destination.tunnel
         body += _TUNNEL.pack(
-            *(5, _Dest.TUN_TYPE, tunnel.type),
-            *(6, _Dest.TUN_PORT, tunnel.port.to_bytes(2, "big")),
-            *(6, _Dest.TUN_FLAGS, tunnel.flags),
+            *(5, Dest.TUN_TYPE, tunnel.type),
+            *(6, Dest.TUN_PORT, tunnel.port.to_bytes(2, "big")),
+            *(6, Dest.TUN_FLAGS, tunnel.flags),
         )
-    return pack_attribute(_Top.DEST | NLA_F_NESTED, body)
+    return pack_attribute(Top.DEST | NLA_F_NESTED, body)
 
 
 # --- reading ------------------------------------------------------------------------------------
@@ -317,13 +264,13 @@ _TUNNELS = frozenset(int(tunnel) for tunnel in TunnelType)
 
 
 def _decode_key(attributes: Mapping[int, bytes]) -> ServiceKey:
-    family = _number(attributes, _Svc.AF)
-    if _Svc.FWMARK in attributes:
+    family = _number(attributes, Svc.AF)
+    if Svc.FWMARK in attributes:
         version = 4 if family == _AF_INET else 6
-        return FirewallMark(_number(attributes, _Svc.FWMARK), version)
-    protocol = _number(attributes, _Svc.PROTOCOL)
-    address = _decode_address(family, _required(attributes, _Svc.ADDR))
-    port = int.from_bytes(_required(attributes, _Svc.PORT), "big")
+        return FirewallMark(_number(attributes, Svc.FWMARK), version)
+    protocol = _number(attributes, Svc.PROTOCOL)
+    address = _decode_address(family, _required(attributes, Svc.ADDR))
+    port = int.from_bytes(_required(attributes, Svc.PORT), "big")
     if protocol not in _PROTOCOLS:
         raise InexpressibleError(f"service {address} port {port} has IP protocol {protocol}")
     return VirtualAddress(Protocol(protocol), address, port)
@@ -337,17 +284,17 @@ def _decode_address(family: int, union: bytes) -> Address:
 
 
 def _decode_tunnel(key: DestinationKey, attributes: Mapping[int, bytes]) -> Tunnel:
-    kind = _number(attributes, _Dest.TUN_TYPE, default=0)
+    kind = _number(attributes, Dest.TUN_TYPE, default=0)
     if kind not in _TUNNELS:
         raise InexpressibleError(f"server {key} has tunnel type {kind}")
-    port = int.from_bytes(attributes.get(_Dest.TUN_PORT, b""), "big")
-    return Tunnel(TunnelType(kind), port, _number(attributes, _Dest.TUN_FLAGS, default=0))
+    port = int.from_bytes(attributes.get(Dest.TUN_PORT, b""), "big")
+    return Tunnel(TunnelType(kind), port, _number(attributes, Dest.TUN_FLAGS, default=0))
 
 
 def _decode_counters(attributes: Mapping[int, bytes], *, traffic: bool) -> Counters:
     active, inactive, persistent = (
         _number(attributes, kind, default=0)
-        for kind in (_Dest.ACTIVE_CONNS, _Dest.INACT_CONNS, _Dest.PERSIST_CONNS)
+        for kind in (Dest.ACTIVE_CONNS, Dest.INACT_CONNS, Dest.PERSIST_CONNS)
     )
     if not (traffic or active or inactive or persistent):
         return _IDLE
@@ -355,7 +302,7 @@ def _decode_counters(attributes: Mapping[int, bytes], *, traffic: bool) -> Count
         active=active,
         inactive=inactive,
         persistent=persistent,
-        traffic=_decode_traffic(attributes, _Dest.STATS64, _Dest.STATS) if traffic else None,
+        traffic=_decode_traffic(attributes, Dest.STATS64, Dest.STATS) if traffic else None,
     )
 
 

@@ -94,13 +94,18 @@ async def test_when_the_control_fails_too_the_weights_are_held_until_the_servers
         port = port_of_text(now)
         async with await answering(port, "127.0.0.2"):
             await now.told("passes again: the servers have 10 s")
-            back = [await answering(int(key.rpartition(":")[2])) for key in now.full]
-            try:
-                await now.told("all that were held have come back")
-                assert now.one.weights() == now.full
-            finally:
-                for each in back:
-                    each.close()
+            await all_come_back(now)
+
+
+async def all_come_back(now: Story) -> None:
+    """The servers answer again, and have the weights that they had."""
+    back = [await answering(int(key.rpartition(":")[2])) for key in now.full]
+    try:
+        await now.told("all that were held have come back")
+        assert now.one.weights() == now.full
+    finally:
+        for each in back:
+            each.close()
 
 
 def port_of_text(now: Story) -> int:
@@ -128,13 +133,7 @@ async def test_a_restart_goes_on_holding_until_the_link_is_back(tmp_path: Path) 
         assert service["brake"]["for_s"] > 0
         port = port_of_text(now)
         async with await answering(port, "127.0.0.2"):
-            back = [await answering(int(key.rpartition(":")[2])) for key in now.full]
-            try:
-                await now.told("all that were held have come back")
-                assert now.one.weights() == now.full
-            finally:
-                for each in back:
-                    each.close()
+            await all_come_back(now)
 
 
 @pytest.mark.asyncio

@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 from hadirector.ipvs import netlink
+from hadirector.ipvs.attributes import Command
 from hadirector.ipvs.dataplane import DataplaneError, DataplaneUnsureError
-from hadirector.ipvs.messages import Command
 from hadirector.ipvs.table import KernelTable
 from hadirector.journal import Journal
 from hadirector.pool import Pool, desired_table, everything_up

@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from hadirector.ipvs import netlink
+from hadirector.ipvs.attributes import Command
 from hadirector.ipvs.dataplane import (
     DataplaneAbsentError,
     DataplaneForbiddenError,
     DataplaneUnsureError,
 )
 from hadirector.ipvs.memory import SCHEDULERS
-from hadirector.ipvs.messages import Command, encode
+from hadirector.ipvs.messages import encode
 from hadirector.ipvs.model import Entry, Protocol, Service, Table, VirtualAddress
 from hadirector.ipvs.netlink import GenericNetlink
 from hadirector.ipvs.steps import AddService, DeleteService

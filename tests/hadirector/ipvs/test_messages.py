@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hadirector.ipvs import messages
-from hadirector.ipvs.messages import Command, InexpressibleError
+from hadirector.ipvs.attributes import Command
+from hadirector.ipvs.messages import InexpressibleError
 from hadirector.ipvs.model import (
     Counters,
     Destination,
