@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -62,6 +63,7 @@ def gather(runtime_dir: Path, *, service: str = "", interface: str = "") -> Fact
         own_addresses=frozenset(
             each["local"] for link in addresses for each in link["addr_info"] if "local" in each
         ),
+        way_to=_way_to,
         tools=frozenset(name for name in ("ip", "ipvsadm") if shutil.which(name, path=_path())),
     )
 
@@ -154,6 +156,7 @@ def needed_by_operator(
     return ""
 
 
+@cache
 def _way_to(address: str) -> str:
     told = json.loads(_ip("-json", "route", "get", address) or "[]")
     return str(told[0].get("dev", "")) if told else ""

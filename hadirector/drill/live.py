@@ -61,6 +61,7 @@ class Facts:
     interface: str = ""  # where the operator has named one
     link: Link | None = None  # that interface, if it is there
     own_addresses: frozenset[str] = frozenset()  # of this host
+    way_to: Callable[[str], str] = lambda _: ""  # the interface that leads to an address, if any
     tools: frozenset[str] = frozenset()  # programs that are there
 
     @property

@@ -1,7 +1,9 @@
 """The drills on a running pair that concern servers, links and the kernel's tables. Pure.
 
-A server is lost by a route of this host alone: its address is unreachable from here, so that its
-checks, its clients and its connections fail as if it had lost power. A link goes down as by a
+A server is lost by a route of this host alone, which leads to a neighbor that nobody is: its
+checks, its clients and its connections wait in vain, as if it had lost power. (A route of type
+unreachable or blackhole would be no failure of the server: a probe that this host cannot send
+proves nothing.) A link goes down as by a
 command; its routes and addresses are noted before and put back. What another program may change is
 changed as a colleague would, with ipvsadm.
 """
@@ -31,6 +33,8 @@ from hadirector.peer.switchover import Obstacle
 
 ROUTES_PROTOCOL = "77"
 """Marks our routes (rtnetlink(7), rtm_protocol), so that nobody else's is ever taken away."""
+NOBODY = {4: "192.0.0.8", 6: "100::1"}
+"""Next hops that no host has: the dummy address of RFC 7600, one of the prefix of RFC 6666."""
 SERVERS_MAX = STEPS_MAX - 1
 AUDIT_BOUND_S = 70.0
 SLOW_MS = 2000.0
@@ -62,16 +66,17 @@ def _named(facts: Facts) -> list[Obstacle]:
     return [Obstacle(sentence, final=True)]
 
 
-def _lost(server: Server) -> Step:
+def _lost(facts: Facts, server: Server) -> Step:
     version, length = server.address.version, server.address.max_prefixlen
     route = f"{server.address}/{length}"
     preferred = () if version == 4 else ("metric", "1")  # 0 is the most preferred of IPv4
     ip = ("ip", f"-{version}", "route")
+    nobody = ("via", NOBODY[version], "dev", facts.way_to(str(server.address)), "onlink")
     return Step(
         text=f"cut {server.address} off from this director",
-        act=Run((*ip, "add", "unreachable", route, "proto", ROUTES_PROTOCOL, *preferred)),
+        act=Run((*ip, "add", route, *nobody, "proto", ROUTES_PROTOCOL, *preferred)),
         # Succeeds also where there is nothing to flush.
-        undo=Run((*ip, "flush", "exact", route, "type", "unreachable", "proto", ROUTES_PROTOCOL)),
+        undo=Run((*ip, "flush", "exact", route, "proto", ROUTES_PROTOCOL)),
     )
 
 
@@ -103,7 +108,7 @@ def _one_server(facts: Facts) -> Planned:
     victim = _living(facts, service)[0]
     # Whatever else has that address is lost with it.
     same = [each for each in _living(facts, service) if each.address == victim.address]
-    return _held([_lost(victim)], _down(facts, service, same))
+    return _held([_lost(facts, victim)], _down(facts, service, same))
 
 
 def _one_server_lacks(facts: Facts) -> list[Obstacle]:
@@ -119,8 +124,12 @@ def _all_servers(facts: Facts) -> Planned:
     service = _service(facts, lambda each: bool(_living(facts, each)))
     assert service is not None
     living = _living(facts, service)
-    steps = {server.address: _lost(server) for server in living}
-    return _held(list(steps.values()), _down(facts, service, living))
+    steps = {server.address: _lost(facts, server) for server in living}
+    told = []
+    if not service.fallbacks:
+        text = f"{service.name} has no fallback server: no client is answered until they are back"
+        told.append(Step(text=text, act=None, undo=None))
+    return _held([*told, *steps.values()], _down(facts, service, living))
 
 
 def _all_servers_lacks(facts: Facts) -> list[Obstacle]:
@@ -131,7 +140,7 @@ def _all_servers_lacks(facts: Facts) -> list[Obstacle]:
     living = _living(facts, service)
     if len(living) > SERVERS_MAX:
         sentence = f"{service.name} has more than {SERVERS_MAX} servers up"
-        found.append(Obstacle(sentence, final=True))
+        return [*found, Obstacle(sentence, final=True)]
     return [*found, *_own(facts, living)]
 
 
@@ -154,11 +163,14 @@ def _one_server_ms(facts: Facts) -> float:
 
 
 def _own(facts: Facts, servers: list[Server]) -> list[Obstacle]:
-    return [
-        Obstacle(f"{server.address} is an address of this host: no route leads away from it", True)
-        for server in servers
-        if str(server.address) in facts.own_addresses
-    ]
+    found = []
+    for address in dict.fromkeys(str(server.address) for server in servers):
+        if address in facts.own_addresses:
+            sentence = f"{address} is an address of this host: no route leads away from it"
+            found.append(Obstacle(sentence, final=True))
+        elif not facts.way_to(address):
+            found.append(Obstacle(f"no route of this host leads to {address}", final=True))
+    return found
 
 
 def _tool(facts: Facts, name: str) -> list[Obstacle]:

@@ -79,6 +79,7 @@ def facts(*, peer: dict[str, Any] | None = None, **changes: Any) -> Facts:
         link=Link(
             name="eth0", routes=((4, "default via 192.0.2.1"),), addresses=("2001:db8::1/64",)
         ),
+        way_to=lambda _: "eth1",
         tools=frozenset({"ip", "ipvsadm"}),
     )
 

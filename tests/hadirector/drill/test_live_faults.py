@@ -33,8 +33,10 @@ def test_a_lost_server_is_seen_by_its_checks() -> None:
     known = facts()
     steps, (promise,) = DRILLS["server-lost"].plan(known)
     assert len(steps) == 1
-    assert str(steps[0].act).startswith("ip -4 route add unreachable ")
-    assert "proto 77" in str(steps[0].undo)
+    server = known.config.services[0].servers[0].address
+    nobody = f"{server}/32 via 192.0.0.8 dev eth1 onlink proto 77"
+    assert str(steps[0].act) == f"ip -4 route add {nobody}"
+    assert str(steps[0].undo) == f"ip -4 route flush exact {server}/32 proto 77"
     assert isinstance(promise, Promise)
     assert not promise.holds(Look(known.status))
     down = [
@@ -51,11 +53,24 @@ def test_the_last_server_is_not_taken_away_by_the_drill_of_one() -> None:
     assert sentences("all-servers-lost", replace(facts(), status=none)) == []
 
 
+def test_who_is_to_confirm_it_is_told_that_no_client_is_answered_meanwhile() -> None:
+    known = facts()
+    service = known.config.services[0]
+    for fallbacks, told in (((), True), (service.servers[:1], False)):
+        changed = replace(service, fallbacks=fallbacks)
+        config = replace(known.config, services=(changed, *known.config.services[1:]))
+        steps, _ = DRILLS["all-servers-lost"].plan(replace(known, config=config))
+        assert ("no client is answered" in steps[0].text) is told
+        assert sum(step.act is not None for step in steps) == len(service.servers)
+
+
 def test_servers_that_no_route_can_cut_off_and_unknown_services_are_named() -> None:
     known = facts()
     own = frozenset(str(s.address) for each in known.config.services for s in each.servers)
     here = replace(known, own_addresses=own)
     assert "is an address of this host" in sentences("all-servers-lost", here)[0]
+    nowhere = replace(known, way_to=lambda _: "")
+    assert "no route of this host leads to" in sentences("server-lost", nowhere)[0]
     unknown = replace(known, service="wbe")
     assert sentences("server-lost", unknown)[0].startswith('no service is called "wbe"')
 
