@@ -20,11 +20,15 @@ DEADLINE_LATE_S = 0.25
 PROBE_STARTS_PER_WAKE_MAX = 200
 """Probes started before the event loop gets its turn again: bounds the delay for everybody else."""
 
-TIMER_GRAIN_S = 0.02
-"""Probes due within this time are started together, a wake-up for all of them; it is the most."""
+TIMER_GRAIN_S = 0.05
+"""Checks whose places are within this time begin together, a wake-up for all of them; at most."""
 
-TIMER_GRAIN_SHARE = 0.02
-"""The same as a share of the shortest interval, which is what bounds it for quick checks."""
+TIMER_GRAIN_SHARE = 0.05
+"""The same as a share of the interval, which is what bounds it for quick checks."""
+
+COLLECT_AFTER = 20_000
+"""Objects that are made, and not freed again, before a process that makes probes looks for cycles
+among them: a round of probes alone makes thousands, all of which are gone with their results."""
 
 QUICK_STARTS_PER_POLL = 8
 """Quick probes begun before their sockets are looked at: what they measure is no later than that.

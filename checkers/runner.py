@@ -216,8 +216,7 @@ class LocalRunner:
         if due is not None:
             self._late_s = max(self._late_s, now - due)
         room = min(self._in_flight_max - self.in_flight, limits.PROBE_STARTS_PER_WAKE_MAX)
-        soon = now + self._timetable.grain_s
-        jobs = [self._jobs[digest] for digest in self._timetable.take(soon, room)]
+        jobs = [self._jobs[digest] for digest in self._timetable.take(now, room)]
         for job in jobs:
             job.under_way = True
         for number, job in enumerate(jobs, 1):

@@ -7,6 +7,7 @@ configuration. What a service manager's signals ask comes through the supervisor
 from __future__ import annotations
 
 import asyncio
+import gc
 import resource
 import signal
 import socket
@@ -48,9 +49,11 @@ async def _serve(told: messages.Configure, channel: Channel) -> messages.Configu
         from hadirector.vrrp_alone import VrrpAlone
 
         return await VrrpAlone(told, channel).run()
+    from checkers.limits import COLLECT_AFTER
     from hadirector.director import Director
     from hadirector.ipvs.table import KernelTable
 
+    gc.set_threshold(COLLECT_AFTER)
     await Director(told, channel, KernelTable()).run()
     return None
 

@@ -10,6 +10,7 @@ of two results of one check, and how many failed.
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import resource
 import sys
@@ -85,6 +86,7 @@ def main() -> None:
     count, kind, interval, seconds, port = sys.argv[1:]
     timing = Timing(interval=float(interval), timeout=1.0)
     allow_many_descriptors()
+    gc.set_threshold(limits.COLLECT_AFTER)
     checks = {
         str(number): Check(str(number), Target(FIRST + number, int(port)), OPTIONS[kind], timing)
         for number in range(int(count))
