@@ -2,14 +2,16 @@
 
 It says that the host and the way to it are there, and nothing of any service on it. The kernel's
 ping sockets need no privilege where `net.ipv4.ping_group_range` allows them; else a raw socket does
-the same, which takes CAP_NET_RAW. Over a raw socket every answer from that host is heard, so an
-answer is known by a token that no other probe has. Must never send more than one request.
+the same, which takes CAP_NET_RAW. A raw socket would hear every answer that comes from that host,
+so a filter in the kernel lets through what answers this very request, however much others ping; and
+in any case an answer is known by a token that no other probe has. Must never send more than one
+request.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Annotated, ClassVar
@@ -23,7 +25,11 @@ from checkers.recording import Failure, Recording
 if TYPE_CHECKING:
     import socket
 
+    from checkers.socket_filter import Instruction
+
 _TOKEN_BYTES = 16
+_ID_BYTES = 4  # identifier and sequence number
+_ID_AT = 4
 # RFC 792 and RFC 4443: types of an echo request and its reply.
 _REQUEST_V4, _REPLY_V4, _REQUEST_V6, _REPLY_V6 = 8, 0, 128, 129
 
@@ -71,9 +77,10 @@ class PingProbe:
         recording = Recording(keep_transcript=keep_transcript)
         host = Target(target.address, 0, target.way)
         is_v4 = isinstance(target.address, IPv4Address)
-        connection = _open(host)
+        number = os.urandom(_ID_BYTES)
+        connection = _open(host, number)
         token = os.urandom(_TOKEN_BYTES)
-        request = echo_request(token.ljust(self._size, b"\0"), is_v4=is_v4)
+        request = echo_request(number, token.ljust(self._size, b"\0"), is_v4=is_v4)
 
         def judge(packet: bytes) -> str | None:
             return "answered" if is_reply(packet, token, is_v4=is_v4) else None
@@ -96,10 +103,12 @@ def _in_layer_3(result: Result, recording: Recording) -> Result:
     return result
 
 
-def _open(host: Target) -> socket.socket:
+def _open(host: Target, number: bytes) -> socket.socket:
     import socket
 
     from checkers.datagram import open_connected
+    from checkers.socket_filter import attach
+    from checkers.way import not_made
 
     is_v4 = isinstance(host.address, IPv4Address)
     protocol = socket.IPPROTO_ICMP if is_v4 else socket.IPPROTO_ICMPV6
@@ -109,7 +118,7 @@ def _open(host: Target) -> socket.socket:
         if not isinstance(error.__cause__, PermissionError):
             raise
     try:
-        return open_connected(host, socket.SOCK_RAW, protocol)
+        connection = open_connected(host, socket.SOCK_RAW, protocol)
     except ProbeError as error:
         if not isinstance(error.__cause__, PermissionError):
             raise
@@ -117,13 +126,35 @@ def _open(host: Target) -> socket.socket:
             "not permitted to ping: run as root, with CAP_NET_RAW, or allow this group in "
             "net.ipv4.ping_group_range"
         ) from error
+    try:
+        attach(connection, _reply_to(number, is_v4=is_v4))
+    except OSError as error:
+        connection.close()
+        raise not_made("no filter for replies", error) from error
+    return connection
 
 
-def echo_request(data: bytes, *, is_v4: bool) -> bytes:
-    """An echo request. The kernel fills in the identifier of a ping socket, and checksums of v6."""
+def _reply_to(number: bytes, *, is_v4: bool) -> Iterator[Instruction]:
+    """The filter: an echo reply with this identifier and sequence number."""
+    from checkers.socket_filter import Code, Instruction, beyond_ip, leave, take
+
+    yield beyond_ip(ipv4=is_v4)
+    yield Instruction(Code.LOAD_BYTE, 0)  # the type
+    yield Instruction(Code.IF_EQUAL, _REPLY_V4 if is_v4 else _REPLY_V6, otherwise=2)
+    yield Instruction(Code.LOAD_WORD, _ID_AT)
+    yield Instruction(Code.IF_EQUAL, int.from_bytes(number), then=1)
+    yield leave()
+    yield take()
+
+
+def echo_request(number: bytes, data: bytes, *, is_v4: bool) -> bytes:
+    """An echo request. `number`: identifier and sequence number, 4 bytes.
+
+    The kernel has an identifier of its own for a ping socket, and makes the checksums of IPv6.
+    """
     if not is_v4:
-        return bytes((_REQUEST_V6, 0, 0, 0, 0, 0, 0, 1)) + data
-    head = bytes((_REQUEST_V4, 0, 0, 0, 0, 0, 0, 1))
+        return bytes((_REQUEST_V6, 0, 0, 0)) + number + data
+    head = bytes((_REQUEST_V4, 0, 0, 0)) + number
     total = checksum(head + data)
     return head[:2] + total.to_bytes(2) + head[4:] + data
 

@@ -15,7 +15,6 @@ Takes CAP_NET_RAW. Must never leave a descriptor behind, nor believe an answer t
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import secrets
 import socket
@@ -27,6 +26,7 @@ from checkers import limits
 from checkers.base import Target, Way
 from checkers.dial import SocketAddress, socket_address
 from checkers.poller import READABLE, Poller
+from checkers.socket_filter import Code, Instruction, attach, beyond_ip, leave, take
 from checkers.way import not_made, open_socket
 
 SYN, RST, ACK = 0x02, 0x04, 0x10
@@ -38,8 +38,6 @@ _WINDOW = 64_240
 _GREATEST_SEGMENT = 1220  # fits IPv6's least packet, and so every way
 _ANSWER_BYTES_MAX = 128
 _RECEIVED_BYTES = 1024 * 1024
-_SO_ATTACH_FILTER = 26  # asm-generic/socket.h
-_INSTRUCTION = struct.Struct("HBBI")  # struct sock_filter, linux/filter.h
 _CHECKSUM_AT = 16
 _NUMBER = struct.Struct("I")
 _DRAWN_BYTES = 4096
@@ -169,10 +167,7 @@ class Sender:
 
     def _set_up(self, ports: list[int]) -> None:
         raw = self._raw
-        code = b"".join(_INSTRUCTION.pack(*one) for one in _filter(ports, ipv4=self._is_ipv4))
-        kept = ctypes.create_string_buffer(code)
-        program = struct.pack("HP", len(code) // _INSTRUCTION.size, ctypes.addressof(kept))
-        raw.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+        attach(raw, _filter(ports, ipv4=self._is_ipv4))
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED_BYTES)
         if not self._is_ipv4:
             raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_CHECKSUM, _CHECKSUM_AT)
@@ -213,19 +208,18 @@ def _random_numbers() -> Iterator[int]:
             yield number
 
 
-def _filter(ports: list[int], *, ipv4: bool) -> Iterator[tuple[int, int, int, int]]:
-    """Classic BPF (linux/bpf_common.h): a SYN-ACK, or a reset that acknowledges, to these ports."""
-    # A raw socket's filter sees an IPv4 packet from its IP header on, an IPv6 one from TCP's.
-    yield (0xB1, 0, 0, 0) if ipv4 else (0x01, 0, 0, 0)  # where TCP's header begins
-    yield (0x50, 0, 0, 13)  # load the flags
-    yield (0x54, 0, 0, SYN | RST | ACK)
-    yield (0x15, 1, 0, SYN | ACK)
-    yield (0x15, 0, len(ports) + 1, RST | ACK)
-    yield (0x48, 0, 0, 2)  # load the port
+def _filter(ports: list[int], *, ipv4: bool) -> Iterator[Instruction]:
+    """A SYN-ACK, or a reset that acknowledges, to one of these ports."""
+    yield beyond_ip(ipv4=ipv4)
+    yield Instruction(Code.LOAD_BYTE, 13)  # the flags
+    yield Instruction(Code.AND, SYN | RST | ACK)
+    yield Instruction(Code.IF_EQUAL, SYN | ACK, then=1)
+    yield Instruction(Code.IF_EQUAL, RST | ACK, otherwise=len(ports) + 1)
+    yield Instruction(Code.LOAD_HALF, 2)  # the port
     for number, port in enumerate(ports):
-        yield (0x15, len(ports) - number, 0, port)
-    yield (0x06, 0, 0, 0)  # leave it
-    yield (0x06, 0, 0, 0xFFFF)  # take it
+        yield Instruction(Code.IF_EQUAL, port, then=len(ports) - number)
+    yield leave()
+    yield take()
 
 
 class Senders:

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checkers import limits
 from checkers.base import OptionError, ProbeError, Reason, Result, Target
 from checkers.ping import PingOptions, checksum, echo_request, is_reply
 from tests.prerequisites import require
 
 TOKEN = bytes(range(16))
+NUMBER = b"\0\1\2\3"
 
 
 def probe(address: str, options: PingOptions = PingOptions()) -> Result:  # noqa: B008
@@ -39,6 +41,18 @@ from pathlib import Path
 from checkers.base import Target
 from checkers.ping import PingOptions
 Path("/proc/sys/net/ipv4/ping_group_range").write_text(sys.argv[2])
+if len(sys.argv) > 3:
+    import socket
+    from checkers import ping, socket_filter
+    attached = socket_filter.attach
+    def attach_in_a_flood(to, program):
+        attached(to, program)
+        protocol = to.proto
+        with socket.socket(to.family, socket.SOCK_RAW, protocol) as other:
+            for number in range(int(sys.argv[3])):
+                foreign = ping.echo_request(number.to_bytes(4), bytes(56), is_v4=protocol == 1)
+                other.sendto(foreign, (sys.argv[1], 0))
+    socket_filter.attach = attach_in_a_flood
 async def main():
     target = Target(ip_address(sys.argv[1]), 0)
     return await PingOptions().make_probe().probe(target, 0.5)
@@ -47,11 +61,11 @@ print(result.reason, result.sentence)
 """
 
 
-def isolated(address: str, commands: str, groups: str = "1 0") -> str:
+def isolated(address: str, commands: str, groups: str = "1 0", flood: str = "") -> str:
     """What a probe says in a network namespace of its own that these commands made."""
     require("ip", namespaces=True)
     user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
-    shell = f'set -e; ip link set lo up; {commands}\nexec "$0" -c "$1" {address} "{groups}"'
+    shell = f'set -e; ip link set lo up; {commands}\nexec "$0" -c "$1" {address} "{groups}" {flood}'
     run = subprocess.run(
         ["unshare", *user, "--net", "sh", "-c", shell, sys.executable, PROGRAM],
         capture_output=True,
@@ -67,6 +81,12 @@ def isolated(address: str, commands: str, groups: str = "1 0") -> str:
 @pytest.mark.parametrize("groups", ["1 0", "0 0"], ids=["raw", "ping socket"])
 def test_both_kinds_of_sockets_do(address: str, groups: str) -> None:
     assert isolated(address, "true", groups).startswith("ok answered in ")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_what_others_ping_is_not_heard(address: str) -> None:
+    foreign = limits.DATAGRAMS_IGNORED_MAX + 1
+    assert isolated(address, "true", "1 0", str(foreign)).startswith("ok answered in ")
 
 
 NOBODY_ELSE = (
@@ -109,14 +129,14 @@ def test_a_checksum_makes_the_sum_zero(data: bytes) -> None:
 
 
 def test_a_reply_is_known_by_its_token() -> None:
-    reply = b"\0" + echo_request(TOKEN, is_v4=True)[1:]
+    reply = b"\0" + echo_request(NUMBER, TOKEN, is_v4=True)[1:]
     header = bytes((0x46, *bytes(23)))  # with options
     assert is_reply(reply, TOKEN, is_v4=True)
     assert is_reply(header + reply, TOKEN, is_v4=True)
-    assert not is_reply(echo_request(TOKEN, is_v4=True), TOKEN, is_v4=True)
+    assert not is_reply(echo_request(NUMBER, TOKEN, is_v4=True), TOKEN, is_v4=True)
     assert not is_reply(reply, TOKEN[::-1], is_v4=True)
     assert not is_reply(reply, TOKEN, is_v4=False)
-    assert is_reply(b"\x81" + echo_request(TOKEN, is_v4=False)[1:], TOKEN, is_v4=False)
+    assert is_reply(b"\x81" + echo_request(NUMBER, TOKEN, is_v4=False)[1:], TOKEN, is_v4=False)
 
 
 @given(st.binary(max_size=100), st.booleans())
