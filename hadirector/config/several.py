@@ -14,7 +14,7 @@ from checkers.check import Check
 from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft
 from hadirector.config.model import HealthCheck
-from hadirector.config.nodes import Findings, Mapping, Node
+from hadirector.config.nodes import Findings, Mapping, Node, Sequence
 from hadirector.config.probe_marks import through_conflicts
 from hadirector.ipvs.model import Forward, ServiceKey
 
@@ -50,6 +50,9 @@ def check_combination(made: ChecksDraft, outer: ChecksDraft | None, findings: Fi
     if not made.several and isinstance(node, Mapping):
         _report_lonely_keys(made, node, outer, findings)
     _report_labels(made, findings)
+    if not made.places:
+        _report_none(made, findings)
+        return
     counting = [check for check in made.found if check is None or not check.advisory]
     if not counting:
         place, path = made.places[0]
@@ -88,6 +91,19 @@ def _report_lonely_keys(
             path=f"{made.section.path}.check",
             message="this server's service has several checks",
             hint="write the list `checks` here as well; it takes the place of the service's",
+        )
+
+
+def _report_none(made: ChecksDraft, findings: Findings) -> None:
+    """A list of none; what is no list at all was told where it was read."""
+    listed = made.section.at("checks")
+    if isinstance(listed, Sequence):
+        findings.error(
+            Rule.BAD_VALUE,
+            listed,
+            path=made.section.path_of("checks"),
+            message="no check is in this list",
+            hint="write the checks, or leave `checks` out for a single one of `tcp`",
         )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,7 +23,22 @@ from hadirector.config.loader import load
 from tests.hadirector.config.test_loader import CHECK_LAYERS, CONFIGS, ISSUE_SHAPE
 
 ACTIVE_ACTIVE = (CONFIGS / "active-active.yaml").read_text()
-GOOD = [yaml.safe_load(text) for text in (ISSUE_SHAPE, CHECK_LAYERS, ACTIVE_ACTIVE)]
+SEVERAL_CHECKS = """\
+nodes: {lb1: {address: 192.0.2.11, priority: 254}}
+virtual_routers: []
+services:
+  - name: web
+    listen: tcp://192.0.2.100:80
+    forward: nat
+    check: {interval: 2s, timeout: 1s}
+    checks: [{type: http, path: /healthz}, {type: tcp, label: database, advisory: true}]
+    require: all
+    servers:
+      - {address: 198.51.100.21:80, checks: [{type: tcp}, {type: ping}], require: any}
+"""
+GOOD = [yaml.safe_load(text) for text in (ISSUE_SHAPE, CHECK_LAYERS, ACTIVE_ACTIVE, SEVERAL_CHECKS)]
+NAMES = ("pools", "peer", "brake", "trackers", "tun6", "unicast")
+EVERY_SECTION = [SEVERAL_CHECKS, *((CONFIGS / f"{name}.yaml").read_text() for name in NAMES)]
 
 YAML_LINE_ENDS = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 """What YAML 1.1 counts as the end of a line."""
@@ -77,6 +93,17 @@ def outcome(text: str) -> None:
     assert loaded.render() or not loaded.diagnostics
     if loaded.config is not None:
         assert config_from_json(config_to_json(loaded.config)) == loaded.config
+
+
+@pytest.mark.parametrize("text", EVERY_SECTION, ids=["several checks", *NAMES])
+@pytest.mark.parametrize("other", [[], {}, "x"], ids=str)
+def test_another_shape_in_any_place_is_explained(text: str, other: object) -> None:
+    whole = yaml.safe_load(text)
+    for number, where in enumerate(containers(whole)):
+        for key in where if isinstance(where, dict) else range(len(where)):
+            damaged = copy.deepcopy(whole)
+            list(containers(damaged))[number][key] = copy.deepcopy(other)
+            outcome(yaml.safe_dump(damaged, default_flow_style=None))
 
 
 @settings(deadline=None, max_examples=50)  # how long one takes is the machine's affair
