@@ -62,6 +62,7 @@ PURE = (
     "hadirector.ipvs.control",
     "hadirector.ipvs.listing",
     "hadirector.ipvs.memory",
+    "hadirector.ipvs.telling",
     "hadirector.ipvs.messages",
     "hadirector.ipvs.model",
     "hadirector.ipvs.ruleline",

@@ -66,7 +66,7 @@ class PeerShape(BaseModel):
     warm_table: Annotated[float, Ge(1), Le(100)] = Field(
         default=WARM_PERCENT,
         description="A director that comes back and listens (`connection_sync.warm_up`) takes over "
-        "sooner, once it holds so many percent of the connections that stand on the other.",
+        "sooner, once it holds so many percent of the connections that the other told it of.",
     )
     health_moves: Annotated[int, Ge(0), Le(60)] = Field(
         default=HEALTH_MOVES,

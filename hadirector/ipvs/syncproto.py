@@ -29,6 +29,7 @@ _HEADER_0: Final = struct.Struct(">BBH")
 _RECORD_4: Final = struct.Struct(">BBHIHHHHII4s4s4s")
 _RECORD_6: Final = struct.Struct(">BBHIHHHHII16s16s16s")
 _RECORD_0: Final = struct.Struct(">BBHHH4s4s4sHH")
+HEADER_OCTETS: Final = _HEADER.size
 _SEQUENCE: Final = struct.Struct(">IIIIII")
 _LENGTH_MASK: Final = 0x0FFF
 _VERSION_SHIFT: Final = 12
@@ -37,6 +38,7 @@ _TCP: Final = 6
 _SCTP: Final = 132
 
 F_METHOD: Final = 0x0007
+F_INACTIVE: Final = 0x0100
 F_OUT_SEQ: Final = 0x0200
 F_IN_SEQ: Final = 0x0400
 F_SEQUENCE: Final = F_OUT_SEQ | F_IN_SEQ
@@ -327,6 +329,14 @@ def _encode_record(record: SyncRecord) -> bytes:
         raise SizeError(f"a record of {length} bytes")
     kind = _IPV6 if form is _RECORD_6 else 0
     return form.pack(kind, record.protocol, length, *record[3:13]) + options
+
+
+def record_octets(record: SyncRecord) -> int:
+    """How many octets a record of version 1 takes in a datagram, up to the next one's begin."""
+    size = (_RECORD_6 if len(record.client_address) == IPV6_BYTES else _RECORD_4).size
+    if record.options is NO_OPTIONS:
+        return size
+    return size + (len(_encode_options(record.options)) + 3 & ~3)
 
 
 IPV6_BYTES: Final = 16

@@ -42,6 +42,7 @@ SWITCHOVER: Final = "switchover"
 FORCED: Final = "switchover-forced"
 LOOK: Final = "look"
 FLUSH: Final = "flush"
+TELL: Final = "tell"
 YIELD: Final = "yield"
 KEEP: Final = "keep"
 

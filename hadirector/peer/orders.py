@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from hadirector.connection_sync import ConnectionSync
+from hadirector.ipvs.model import Table
 from hadirector.peer import mover
 from hadirector.peer.agreed import AgreedStore, Paused, Planned
 from hadirector.peer.asking import Asking
@@ -20,7 +22,8 @@ from hadirector.peer.connections import that_stand, those_held
 from hadirector.peer.guide import Guide
 from hadirector.peer.messages import Answer, Ask, Body, State
 from hadirector.peer.mover import Outcome, PeerGoneError, switch
-from hadirector.peer.policies import is_warm, may_be_warm
+from hadirector.peer.teller import Teller
+from hadirector.peer.warming import Warming
 from hadirector.router_answers import Json
 from vrrp.messages import Guidance, Promote, RouterReport
 
@@ -48,6 +51,8 @@ class Surroundings:
     """The name of the peer; empty where no channel is configured."""
     absence: Callable[[], str]
     send: Callable[[Body], bool]
+    connections: Callable[[], tuple[ConnectionSync | None, Table]]
+    """How they are synchronised here, and whose they can be."""
 
 
 class PairOrders:
@@ -65,6 +70,8 @@ class PairOrders:
         self.store = store
         self.guide = Guide(store, around.to_vrrp, around.note)
         self.asking = Asking(around.send, self._serve)
+        self.teller = Teller(around.ours, around.note, clock=clock, wall=wall)
+        self.warming = Warming(self.ask, self.held, around.note, clock=clock)
         self._around = around
         self._clock = clock
         self._wall = wall
@@ -212,17 +219,8 @@ class PairOrders:
 
     async def is_warm(self, percent: float) -> bool:
         """Whether our kernel holds so many percent of what stands on the peer."""
-        if not may_be_warm(self._around.ours(), self._around.theirs()):
-            return False
-        try:
-            stand = (await self.ask(mover.FLUSH, bound_s=mover.ASK_S)).notes
-        except PeerGoneError:
-            return False
-        held = await self.held(stand)
-        if not is_warm(held, len(stand), percent):
-            return False
-        self._around.note(f"holds {held} of {len(stand)} connections that stand on the peer")
-        return True
+        ours, theirs = self._around.ours(), self._around.theirs()
+        return await self.warming.is_warm(ours, theirs, percent)
 
     async def look_again(self) -> None:
         """Read our own table again."""
@@ -259,6 +257,9 @@ class PairOrders:
                 stand = await that_stand() if around.ours().sync.duty else []
                 told = "sent what was gathered"
                 return Answer(number=number, done=True, sentence=told, notes=tuple(stand))
+            case mover.TELL:
+                sync, table = around.connections()
+                return await self.teller.serve(number, around.peer(), sync, table)
             case mover.YIELD:
                 self.guide.give_way(question.routers, question.text[:200], self._clock())
                 return Answer(number=number, done=True, sentence="yields")

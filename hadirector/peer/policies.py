@@ -24,6 +24,7 @@ from hadirector.peer.compare import same_file
 from hadirector.peer.messages import RouterState, State
 
 ACTIVE: Final = "active"
+BACKUP: Final = "backup"
 SPLIT_S: Final = 4.0
 """That long, both must be active: elections end by themselves within three advertisements of 1 s,
 and what the peer says of itself is a second old."""
@@ -36,7 +37,12 @@ HOUR_S: Final = 3600.0
 
 def may_be_warm(ours: State, theirs: State | None) -> bool:
     """Whether our kernel can have heard of the peer's connections: else nobody need be asked."""
-    return theirs is not None and same_file(ours, theirs) and ACTIVE in theirs.sync.daemons
+    return (
+        theirs is not None
+        and same_file(ours, theirs)
+        and ACTIVE in theirs.sync.daemons
+        and BACKUP in ours.sync.daemons
+    )
 
 
 def is_warm(held: int, of: int, percent: float) -> bool:
@@ -143,7 +149,7 @@ class HealthYield:
         self.caps = {
             name: max(1, theirs.routers[name].priority - 1)
             for name in ours.routers
-            if name in theirs.routers and theirs.routers[name].state in (ACTIVE, "backup")
+            if name in theirs.routers and theirs.routers[name].state in (ACTIVE, BACKUP)
         }
         if self.caps:
             self._moves.append(now)

@@ -16,6 +16,8 @@ from pathlib import Path
 from hadirector import limits
 from hadirector.answers import Present
 from hadirector.config.model import Config
+from hadirector.connection_sync import ConnectionSync
+from hadirector.ipvs.model import Table
 from hadirector.journal import Journal
 from hadirector.peer import compare
 from hadirector.peer.agreed import AgreedStore, as_json
@@ -87,6 +89,7 @@ class PeerRoom:
                 peer=lambda: self._standing.peer if self._standing else "",
                 absence=self._absence,
                 send=lambda body: self._channel is not None and self._channel.send(body),
+                connections=self._connections,
             ),
             clock=clock,
             wall=wall,
@@ -132,8 +135,19 @@ class PeerRoom:
             return None
         ours = self.ours()
         disagreements = watch.disagreements.told.values()
-        facts = told(settings, self._present.node, standing, disagreements, ours)
+        told_of: Json = {
+            "told": self.orders.teller.last,
+            "learned": self.orders.warming.sentence or None,
+        }
+        facts = told(
+            settings, self._present.node, standing, disagreements, ours, connections=told_of
+        )
         return {**facts, "planned": as_json(self.store.now)["planned"]}
+
+    def _connections(self) -> tuple[ConnectionSync | None, Table]:
+        present = self._present
+        sync = present.config.connection_sync
+        return None if sync is None else sync.on(present.node), present.actual
 
     def news(self) -> None:
         """Something that the peer is told of may have changed: a role, say."""

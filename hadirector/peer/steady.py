@@ -13,12 +13,13 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from typing import Final
 
+from hadirector.ipvs.telling import key_of
+
 SAMPLED_MAX: Final = 500
 LINES_MAX: Final = 2_000_000
 """More are not looked through: some seconds of a processor, in a thread."""
 IDLE_S: Final = 1
 """Of the window of 3 s, what a connection that is alive may have come nearer to its end."""
-_KEY: Final = slice(1, 5)  # the client's address and port, and the virtual ones
 
 
 def established(lines: Iterable[str], most: int = SAMPLED_MAX) -> dict[str, int]:
@@ -28,7 +29,7 @@ def established(lines: Iterable[str], most: int = SAMPLED_MAX) -> dict[str, int]
         words = line.split(None, 9)
         if len(words) > 8 and words[0] == "TCP" and words[7] == "ESTABLISHED":
             if words[8].strip().isdecimal():
-                found[" ".join(words[_KEY])] = int(words[8])
+                found[key_of(line)] = int(words[8])
             if len(found) >= most:
                 break
     return found
@@ -50,7 +51,7 @@ def held(lines: Iterable[str], keys: Collection[str]) -> list[str]:
     for line in islice(lines, LINES_MAX):
         if not wanted:
             break
-        key = " ".join(line.split(None, 5)[_KEY])
+        key = key_of(line)
         if key in wanted:
             wanted.discard(key)
             found.append(key)

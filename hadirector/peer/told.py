@@ -18,8 +18,13 @@ def told(
     standing: Standing,
     disagreements: Iterable[str],
     ours: State,
+    *,
+    connections: Json,
 ) -> Json:
-    """Everything about the peer in one object."""
+    """Everything about the peer in one object.
+
+    `connections`: what it was `told` of ours (`Teller.last`), and what we `learned` of its own.
+    """
     theirs = standing.state
     known: Json = {
         "same_file": None,
@@ -58,6 +63,8 @@ def told(
         "since": standing.since,
         "version": standing.software or None,
         **known,
+        "told_connections": connections["told"],
+        "learned_connections": connections["learned"],
         "disagreements": list(disagreements),
         "refused": {str(cause): count for cause, count in standing.refused.items()},
     }
@@ -96,6 +103,10 @@ def explained(peer: Json) -> list[str]:
         *cast("list[str]", peer["disagreements"]),
         *(f"{peer['node']} says: {each}" for each in cast("list[str]", peer["trouble"])),
     ]
+    if peer["told_connections"]:
+        because.append(str(cast("Json", peer["told_connections"])["sentence"]))
+    if peer["learned_connections"]:
+        because.append(str(peer["learned_connections"]))
     refused = cast("dict[str, int]", peer["refused"])
     if refused:
         counted = ", ".join(f"{count} {cause}" for cause, count in sorted(refused.items()))

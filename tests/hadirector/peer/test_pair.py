@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hadirector import messages
-from hadirector.peer import compare, policies
+from hadirector import messages, sync_teller
+from hadirector.peer import compare, connections, policies
 from tests.hadirector.peer.pair import both, reports
 from tests.hadirector.test_director import Daemon, Status, listening, port_of
 from vrrp import messages as vrrp_messages
@@ -140,3 +140,32 @@ async def test_a_switchover_can_be_planned_and_cancelled(
                     break
                 await asyncio.sleep(0.05)
         assert "no virtual router is known of" in told
+
+
+@pytest.mark.asyncio
+async def test_a_director_that_comes_back_is_told_of_all_connections_and_both_say_so(
+    tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = tmp_path / "ip_vs_conn"
+    monkeypatch.setattr(sync_teller, "CONNECTIONS", kernel)
+    monkeypatch.setattr(connections, "CONNECTIONS", kernel)  # what was told has landed
+    sync = "connection_sync: {interface: lo, warm_up: 60s}\n"
+    async with listening() as server:
+        port = port_of(server)
+        line = f"TCP C0000201 ABC{{}} C0000264 0050 7F000001 {port:04X} {{}} 899\n"
+        states = ["ESTABLISHED", "ESTABLISHED", "SYN_RECV"]
+        kernel.write_text("".join(map(line.format, range(3), states)))
+        async with both(tmp_path, [port], port=unused_tcp_port, more=sync) as pair:
+            lb1, lb2 = pair["lb1"], pair["lb2"]
+            reports(lb2, State.ACTIVE)
+            await lb2.hears(messages.Ready)
+            reports(lb1, State.BACKUP)
+            await lb1.hears(messages.Ready)
+            learned = "the peer told of 2 connections; 2 of 2 looked for are held"
+            assert learned in await lb1.sentences()
+            assert (await lb1.asked("/status"))["peer"]["learned_connections"] == learned
+            told = (await lb2.asked("/status"))["peer"]["told_connections"]
+            assert (told["connections"], told["left_out"], told["cut"]) == (2, {}, None)
+            assert told["sentence"].startswith("told lb1 of 2 connections in 0.")
+            assert told["sentence"] in (await lb2.asked("/explain?what=peer"))["because"]
+            assert told["sentence"] in await lb2.sentences()

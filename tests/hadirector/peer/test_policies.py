@@ -34,10 +34,12 @@ def test_a_table_is_warm_with_its_share_of_what_stands_on_the_peer(
 
 
 def test_only_a_peer_that_sends_can_have_warmed_it() -> None:
-    assert may_be_warm(state(), state(daemons=("active",)))
-    assert not may_be_warm(state(), None)
-    assert not may_be_warm(state(), state(daemons=("backup",)))
-    assert not may_be_warm(state(digest="d2"), state(daemons=("active",)))
+    receives = state(daemons=("backup",))
+    assert may_be_warm(receives, state(daemons=("active",)))
+    assert not may_be_warm(receives, None)
+    assert not may_be_warm(receives, state(daemons=("backup",)))
+    assert not may_be_warm(receives, state(digest="d2", daemons=("active",)))
+    assert not may_be_warm(state(), state(daemons=("active",)))
 
 
 # Split brain
