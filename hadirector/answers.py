@@ -129,7 +129,7 @@ def explain(present: Present, what: str) -> Json:
         known = ", ".join(sorted(names)) or "nothing"
         raise UnknownSubjectError(f'nothing here is called "{what}"; there is: {known}')
     if not server:
-        because = [pool.sentence, *(f"{m.server}: {m.reason}" for m in _members(pool))]
+        because = [pool.sentence, *(f"{m.server}, {_place(m)}: {m.reason}" for m in _members(pool))]
         because += [each for each in present.brake.trouble if each.startswith(f"{service}: ")]
         return {"kind": "service", "name": service, "because": because, **_service(present, pool)}
     for member in _members(pool):
@@ -232,6 +232,10 @@ def _server_explained(present: Present, pool: Pool, member: Member) -> Json:
         "checks": checks_told(view) if view else [],
         **_server(present, pool, member),
     }
+
+
+def _place(member: Member) -> str:
+    return f"weight {member.weight}" if member.in_table else "out"
 
 
 def _weight_sentence(member: Member) -> str:

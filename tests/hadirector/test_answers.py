@@ -154,9 +154,9 @@ def test_a_service_and_its_fallback(present: Present) -> None:
     answer = cast("dict[str, Any]", explain(present, "web"))
     assert answer["because"] == [
         "1 of 2 servers up, quorum 1 met",
-        "198.51.100.21:80: 2 passes in a row",
-        "198.51.100.22:80: connection refused",
-        "198.51.100.29:80: not needed: 1 of 2 servers take new connections",
+        "198.51.100.21:80, weight 1: 2 passes in a row",
+        "198.51.100.22:80, out: connection refused",
+        "198.51.100.29:80, out: not needed: 1 of 2 servers take new connections",
     ]
     fallback = cast("dict[str, Any]", explain(present, FALLBACK))
     assert (fallback["in_table"], fallback["state"], fallback["results"]) == (False, None, [])
