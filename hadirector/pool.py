@@ -19,7 +19,7 @@ still up are drained; never without a fallback server that can.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -117,6 +117,8 @@ class Pool:
     given_up: bool = False  # without its quorum, a fallback server serves instead
 
 
+_UNKNOWN = Health(None, "no check has run yet")
+_SAID_UP = Health(True, "no check was asked")
 PROBE_SCHEDULER = "rr"  # of one server
 NO_OVERRIDES: Mapping[str, Overrides] = MappingProxyType({})
 
@@ -143,8 +145,18 @@ def build(
     known = []
     for server in service.servers:
         key = server_key(service, server)
-        state = health.get(key, Health(None, "no check has run yet"))
-        known.append((server, state, overrides.get(key, ())))
+        known.append((server, health.get(key, _UNKNOWN), overrides.get(key, ())))
+    return _decided(service, known, health, quorum_before, given_up_before)
+
+
+def _decided(
+    service: config.Service,
+    known: Sequence[tuple[config.Server, Health, Overrides]],
+    health: Mapping[str, Health],
+    quorum_before: bool | None,
+    given_up_before: bool,
+) -> Pool:
+    """What to do, by what is known of each server; `health` has that of the fallback servers."""
     members = tuple(_member(service, *one) for one in known)
     # The brake holds weights alone: a director whose link is gone is to lose its quorum.
     due = [member.due for member in members if member.up]
@@ -198,10 +210,8 @@ def growth_in_s(pools: Iterable[Pool]) -> float | None:
 
 def everything_up(service: config.Service) -> Pool:
     """The service as it is when all its servers are up: what `plan` and `apply` go by."""
-    reason = "no check was asked"
-    return build(
-        service, {server_key(service, server): Health(True, reason) for server in service.servers}
-    )
+    known = [(server, _SAID_UP, ()) for server in service.servers]
+    return _decided(service, known, {}, quorum_before=None, given_up_before=False)
 
 
 def _member(
@@ -265,8 +275,7 @@ def _given_up(member: Member, instead: Member) -> Member:
 
 def _slow_start(service: config.Service, due: int, state: Health, orders: Overrides) -> Grown:
     """What it gets of its weight for now; a weight by hand is given at once."""
-    by_hand = any(order.order is Order.WEIGHT for order in orders)
-    if state.back is None or by_hand:
+    if state.back is None or any(order.order is Order.WEIGHT for order in orders):
         return Grown(due)
     return grown(due, service.slow_start, state.back)
 
@@ -277,6 +286,8 @@ def ordered_weight(configured: int, advice: Advice | None, orders: Overrides) ->
     A weight by hand goes before any number that the server asks for; but one that asks for no new
     connections gets none, since it alone knows why.
     """
+    if not orders:
+        return advised_weight(configured, advice)
     if any(order.takes_no_new_connections for order in orders):
         return 0
     by_hand = next((order.weight for order in orders if order.weight is not None), None)
@@ -323,7 +334,7 @@ def _fallbacks(
         state = Health(True, "it is not checked")
         if server.check is not None:
             key = server_key(service, server)
-            state = health.get(key, Health(None, "no check has run yet"))
+            state = health.get(key, _UNKNOWN)
         serves = wanted and not serving and bool(state.up)
         reason = "serves: no server takes new connections"
         if usable:

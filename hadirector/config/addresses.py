@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from socket import AF_INET, inet_pton
 
 from hadirector.config.diagnostics import Rule, UnfitError
 from hadirector.ipvs.model import (
@@ -155,6 +156,11 @@ def parse_listen(text: str) -> ServiceKey:
 
 def parse_address(text: str) -> Address:
     """Read an address alone; raises AddressError."""
+    try:
+        # The C library is as strict about IPv4, and a large file has nothing but addresses.
+        return IPv4Address(inet_pton(AF_INET, text))
+    except (OSError, ValueError):
+        pass  # another kind of address, or none: told below
     try:
         address = ip_address(text)
     except ValueError:

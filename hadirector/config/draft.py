@@ -65,10 +65,16 @@ class Draft:
     inherited: AbstractMapping[str, object] = field(default_factory=lambda: NO_VALUES)
 
     def get(self, name: str, kind: type[T]) -> T | None:
-        """A field's value; None if it is absent or wrong."""
+        """A field's value; None if it is absent or wrong.
+
+        Asked some thirty times for each server of a file, hence without `_writes`.
+        """
         value = self.values.get(name)
-        if value is None and name in self.inherited and not self._writes(name):
-            value = self.inherited[name]
+        if value is None:
+            value = self.inherited.get(name)
+            node = self.node
+            if value is not None and isinstance(node, Mapping) and name in node.entries:
+                return None
         return value if isinstance(value, kind) else None
 
     def _writes(self, name: str) -> bool:

@@ -191,6 +191,7 @@ class _Services:
         own = {name: self._defaults.values.get(name) for name in _BY_SERVICE}
         self._for_services = {**defaults_of(shape.ServiceShape), **own}
         self._for_servers: dict[str, object] = {}
+        self._passed: dict[str, object] = {}  # what in it is the last service's own
         written = node.entries.get("check") if isinstance(node, Mapping) else None
         self._layers = default_layer(written, "defaults.check", findings)
         self._usual: HealthCheck | None = None  # of services that write no check of their own
@@ -241,13 +242,13 @@ class _Services:
 
     def _pass_on(self, service: Draft) -> None:
         """What the servers of a service have from it: the same mapping as before if it can be."""
-        passed = {
-            **defaults_of(shape.ServerShape),
-            "weight": self._defaults.values.get("weight"),
-            **{name: service.get(name, kind) for name, kind in _BY_SERVER.items()},
+        passed: dict[str, object] = {
+            name: service.get(name, kind) for name, kind in _BY_SERVER.items()
         }
-        if passed != self._for_servers:
-            self._for_servers = passed
+        if passed != self._passed:
+            weight = self._defaults.values.get("weight")
+            self._for_servers = {**defaults_of(shape.ServerShape), "weight": weight, **passed}
+            self._passed = passed
 
     def _require_forward(self, draft: Draft, node: Mapping) -> None:
         written = (

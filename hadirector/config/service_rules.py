@@ -7,6 +7,7 @@ silence. Kernel behaviour is that of net/netfilter/ipvs/ip_vs_ctl.c and ip_vs_xm
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
+from ipaddress import IPv4Address
 from typing import NamedTuple, TypeVar
 
 from checkers.base import Target
@@ -28,6 +29,9 @@ def check_service(service: ServiceDraft, findings: Findings) -> None:
     """Apply every rule to one service."""
     for rule in _RULES:
         rule(service, findings)
+    destinations = list(_destinations(service))
+    for each in _SERVER_RULES:
+        each(service, destinations, findings)
 
 
 def repeated(
@@ -136,18 +140,25 @@ def _listen_address(service: ServiceDraft, findings: Findings) -> None:
 
 def _not_unicast(address: Address) -> str | None:
     """What an address is if no machine can have it to itself."""
+    if isinstance(address, IPv4Address):  # by its number: every server of a file is asked
+        number = int(address)
+        if number == 0:
+            return "the unspecified address"
+        if number >> 28 == 0xE:
+            return "a multicast address"
+        return "the broadcast address" if number == 0xFFFFFFFF else None
     if address.is_unspecified:
         return "the unspecified address"
     if address.is_multicast:
         return "a multicast address"
-    if address.version == 6:
-        return "a link-local address" if address.is_link_local else None
-    return "the broadcast address" if int(address) == 0xFFFFFFFF else None
+    return "a link-local address" if address.is_link_local else None
 
 
-def _server_address(service: ServiceDraft, findings: Findings) -> None:
+def _server_address(
+    _service: ServiceDraft, destinations: Sequence[_Destination], findings: Findings
+) -> None:
     """The kernel refuses what its routing does not call unicast (EINVAL)."""
-    for each in _destinations(service):
+    for each in destinations:
         kind = _not_unicast(each.key.address)
         if kind:
             findings.error(
@@ -159,11 +170,13 @@ def _server_address(service: ServiceDraft, findings: Findings) -> None:
             )
 
 
-def _dr_port(service: ServiceDraft, findings: Findings) -> None:
+def _dr_port(
+    service: ServiceDraft, destinations: Sequence[_Destination], findings: Findings
+) -> None:
     """Only NAT rewrites the port: with the others the packet arrives as the client sent it."""
     ports = list(dict.fromkeys(key.port for key in virtual_addresses(service)))
     several = len(ports) > 1
-    for each in _destinations(service):
+    for each in destinations:
         if each.forward not in (Forward.DR, Forward.TUN) or (several and each.key.port == 0):
             continue
         other = next((port for port in ports if port != each.key.port), None)
@@ -178,7 +191,9 @@ def _dr_port(service: ServiceDraft, findings: Findings) -> None:
             )
 
 
-def _port_zero(service: ServiceDraft, findings: Findings) -> None:
+def _port_zero(
+    service: ServiceDraft, destinations: Sequence[_Destination], findings: Findings
+) -> None:
     if not service.listens:
         return
     ports = {key.port for key in virtual_addresses(service)}
@@ -195,7 +210,7 @@ def _port_zero(service: ServiceDraft, findings: Findings) -> None:
             message="port 0 means every port, and that needs persistence",
             hint="write persistence: 5m, or a port",
         )
-    for each in _destinations(service):
+    for each in destinations:
         if each.key.port == 0 and not every:
             findings.error(
                 Rule.PORT_ZERO,
@@ -206,7 +221,9 @@ def _port_zero(service: ServiceDraft, findings: Findings) -> None:
             )
 
 
-def _mixed_families(service: ServiceDraft, findings: Findings) -> None:
+def _mixed_families(
+    service: ServiceDraft, destinations: Sequence[_Destination], findings: Findings
+) -> None:
     """The kernel takes another IP version behind a service only through a tunnel (ip_vs_ctl.c)."""
     expected = version_of(service)
     if expected is None:
@@ -216,7 +233,7 @@ def _mixed_families(service: ServiceDraft, findings: Findings) -> None:
     if isinstance(listen, FirewallMark):
         other = FirewallMark(listen.mark, 10 - listen.version)
         hint = f"write {format_listen(other)} for IPv{other.version} clients; {hint}"
-    for each in _destinations(service):
+    for each in destinations:
         version = each.key.address.version
         if version != expected and each.forward not in (None, Forward.TUN):
             findings.error(
@@ -286,12 +303,15 @@ def _weights(service: ServiceDraft, findings: Findings) -> None:
 _RULES: tuple[Callable[[ServiceDraft, Findings], None], ...] = (
     _duplicate_server,
     _listen_address,
-    _server_address,
-    _dr_port,
-    _port_zero,
     _mixed_clients,
-    _mixed_families,
     _nothing_to_check,
     _check_targets,
     _weights,
 )
+_SERVER_RULES: tuple[Callable[[ServiceDraft, Sequence[_Destination], Findings], None], ...] = (
+    _server_address,
+    _dr_port,
+    _port_zero,
+    _mixed_families,
+)
+"""Those about where packets go: the servers are gone through once for all of them."""

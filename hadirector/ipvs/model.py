@@ -11,6 +11,7 @@ would change nothing. Counters and attributes this program does not know never t
 Never: I/O, policy, or a value that the wire could not carry.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
@@ -280,8 +281,9 @@ class Destination:
         # A negative weight fits the wire; that the kernel refuses it (ERANGE) is its own affair.
         if not -_INT32_MAX <= self.weight <= _INT32_MAX:
             raise ValueError(f"weight {self.weight} does not fit 32 bits")
-        _check_range("upper threshold", self.upper, _UINT32_MAX)
-        _check_range("lower threshold", self.lower, _UINT32_MAX)
+        if self.upper or self.lower:
+            _check_range("upper threshold", self.upper, _UINT32_MAX)
+            _check_range("lower threshold", self.lower, _UINT32_MAX)
         if self.forward is not Forward.TUN and self.tunnel != IPIP:
             raise ValueError(f"tunnel options mean nothing with forward {self.forward}")
 
@@ -358,11 +360,11 @@ class Table(Mapping[ServiceKey, Entry]):
         for service, destinations in services:
             if service.key in entries:
                 raise ValueError(f"{service.key} is there twice")
-            servers: dict[DestinationKey, Destination] = {}
-            for destination in destinations:
-                if destination.key in servers:
-                    raise ValueError(f"{service.key} has {destination.key} twice")
-                servers[destination.key] = destination
+            listed = tuple(destinations)
+            servers = {destination.key: destination for destination in listed}
+            if len(servers) < len(listed):
+                [(twice, _)] = Counter(each.key for each in listed).most_common(1)
+                raise ValueError(f"{service.key} has {twice} twice")
             entries[service.key] = Entry(service, servers)
         return cls(entries)
 
