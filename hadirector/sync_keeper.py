@@ -103,7 +103,11 @@ class SyncKeeper:
 
     def cold_for_s(self, sync: ConnectionSync | None) -> float:
         """For how many seconds more it should listen before it takes over from a working peer."""
-        if sync is None or self._found_warm or SyncRole.ACTIVE in (self._left or {}):
+        if sync is None or self._found_warm:
+            return 0.0
+        left = self._left or {}
+        # One that does both by the file's word sends before it is active, with an empty table too.
+        if SyncRole.ACTIVE in left and (sync.follows or SyncRole.BACKUP not in left):
             return 0.0
         if self._receives_since is None:
             return sync.warm_up

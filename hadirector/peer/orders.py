@@ -18,6 +18,7 @@ from hadirector.ipvs.model import Table
 from hadirector.peer import mover
 from hadirector.peer.agreed import AgreedStore, Paused, Planned
 from hadirector.peer.asking import Asking
+from hadirector.peer.catching_up import CatchingUp
 from hadirector.peer.connections import that_stand, those_held
 from hadirector.peer.guide import Guide
 from hadirector.peer.messages import Answer, Ask, Body, State
@@ -72,6 +73,7 @@ class PairOrders:
         self.asking = Asking(around.send, self._serve)
         self.teller = Teller(around.ours, around.note, clock=clock, wall=wall)
         self.warming = Warming(self.ask, self.held, around.note, clock=clock)
+        self.catching_up = CatchingUp(self.ask, self.held, around.note)
         self._around = around
         self._clock = clock
         self._wall = wall
@@ -160,6 +162,7 @@ class PairOrders:
         """Let nothing be under way."""
         if self._later is not None:
             self._later.cancel()
+        await self.catching_up.aclose()
         await self.asking.aclose()
 
     async def _switch(self, to: str, *, force: bool, by: str) -> Outcome:

@@ -5,7 +5,7 @@ the other one certainly is, or let it preempt sooner; VRRP decides. Each ends by
 them end with the channel: who knows nothing of the peer takes part as its file says.
 
 * *Warm table*: a director that comes back listens before it takes over; it need not wait longer
-  once its kernel holds what the peer's holds.
+  once its kernel holds what the peer's holds. A backup that holds too little asks to be told.
 * *Split brain*: both say over the channel that they are active. Their advertisements do not get
   through then, and nothing else would end it: the lower one yields.
 * *Health*: the director that reaches fewer servers yields, if that lasts, and not too often.
@@ -15,6 +15,7 @@ Times are seconds of any clock that never goes back.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Final
@@ -33,6 +34,13 @@ FEWER_S: Final = 10.0
 ENOUGH_S: Final = 30.0
 """and that long no fewer before we take part with our own priority again."""
 HOUR_S: Final = 3600.0
+THIN_S: Final = 20.0
+"""That long, our kernel must hold too few of the peer's connections: both counts are up to one
+audit old, and what is new is told of within 3 s.
+"""
+THIN_AGAIN_S: Final = 60.0
+"""Between asking and asking again; doubled each time, up to an hour. Where connections live for a
+second, one kernel always counts fewer, and nothing that is told changes that."""
 
 
 def may_be_warm(ours: State, theirs: State | None) -> bool:
@@ -48,6 +56,33 @@ def may_be_warm(ours: State, theirs: State | None) -> bool:
 def is_warm(held: int, of: int, percent: float) -> bool:
     """Whether our kernel holds that share of a sample of connections that stand on the peer."""
     return held >= of * percent / 100
+
+
+class Thin:
+    """Whether a director that receives is to ask for all connections, since it has too few."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._not_before = -math.inf
+        self._again_s = THIN_AGAIN_S
+
+    def look(self, ours: State, theirs: State | None, percent: float, now: float) -> bool:
+        """Take in both; True: ask now. `percent`: so many of the peer's are enough."""
+        receives = may_be_warm(ours, theirs) and ACTIVE not in ours.sync.daemons
+        if theirs is None or not receives or not ours.ready or ours.paused:
+            self._since = None
+            return False
+        held, of = ours.sync.connections, theirs.sync.connections
+        if held < 0 or is_warm(held, of, percent):
+            self._since, self._again_s = None, THIN_AGAIN_S
+            return False
+        if self._since is None:
+            self._since = now
+        if now - self._since < THIN_S or now < self._not_before:
+            return False
+        self._not_before = now + self._again_s
+        self._again_s = min(2 * self._again_s, HOUR_S)
+        return True
 
 
 class Arbiter:

@@ -137,7 +137,7 @@ class PeerRoom:
         disagreements = watch.disagreements.told.values()
         told_of: Json = {
             "told": self.orders.teller.last,
-            "learned": self.orders.warming.sentence or None,
+            "learned": self.orders.catching_up.sentence or self.orders.warming.sentence or None,
         }
         facts = told(
             settings, self._present.node, standing, disagreements, ours, connections=told_of
@@ -227,7 +227,11 @@ class PeerRoom:
     def _look(self) -> None:
         """Compare both sides; what follows goes to the elections, as advice."""
         assert self._watch is not None
-        self._watch.look(self.ours(), self.theirs, self._clock())
+        ours, theirs, now = self.ours(), self.theirs, self._clock()
+        self._watch.look(ours, theirs, now)
+        settings = self._settings  # None: just taken out of the file
+        if settings is not None and self._present.warming_s is None:
+            self.orders.catching_up.look(ours, theirs, settings.warm_table, now)
         self.orders.look(self._present.routers)
 
     async def is_warm(self) -> bool:

@@ -100,12 +100,17 @@ class Warming:
             if self._clock() >= bound:
                 return False
             await asyncio.sleep(LOOK_S)
-        all_told, left_out = (int(told.facts.get(name, 0)) for name in (CONNECTIONS, LEFT_OUT))
-        words = f"the peer told of {all_told} connections; {held} of {of} looked for are held"
-        self._say(f"{words}; it left out {left_out}" if left_out else words)
+        self._say(learned(told, held))
         return True
 
     def _say(self, sentence: str) -> None:
         if sentence != self.sentence:
             self.sentence = sentence
             self._note(sentence)
+
+
+def learned(told: Answer, held: int) -> str:
+    """What a telling has brought: of its sample, so many are held here."""
+    count, left_out = (int(told.facts.get(name, 0)) for name in (CONNECTIONS, LEFT_OUT))
+    words = f"the peer told of {count} connections; {held} of {len(told.notes)} looked for are held"
+    return f"{words}; it left out {left_out}" if left_out else words

@@ -152,6 +152,18 @@ async def test_a_cold_director_listens_before_it_takes_over(scene: Scene) -> Non
 
 
 @pytest.mark.asyncio
+async def test_one_that_always_does_both_listens_first_although_it_sends(scene: Scene) -> None:
+    both = replace(SYNC, follows=(), duties={"lb1": SyncDuty.BOTH})
+    await scene.keeper.turn(both, Decision(SyncDuty.BOTH, "sends and receives: so the file says"))
+    assert scene.keeper.cold_for_s(both) == 15.0
+    scene.now += 15.0
+    assert scene.keeper.cold_for_s(both) == 0.0
+    alone = replace(both, duties={"lb1": SyncDuty.ACTIVE})
+    await scene.keeper.turn(alone, SENDS)
+    assert scene.keeper.cold_for_s(alone) == 0.0
+
+
+@pytest.mark.asyncio
 async def test_who_finds_a_receiver_running_is_warm(scene: Scene) -> None:
     await scene.kernel.start_daemon(SYNC.daemons([SyncRole.BACKUP])[SyncRole.BACKUP])
     await scene.keeper.turn(SYNC, RECEIVES)

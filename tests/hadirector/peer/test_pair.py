@@ -169,3 +169,14 @@ async def test_a_director_that_comes_back_is_told_of_all_connections_and_both_sa
             assert told["sentence"].startswith("told lb1 of 2 connections in 0.")
             assert told["sentence"] in (await lb2.asked("/explain?what=peer"))["because"]
             assert told["sentence"] in await lb2.sentences()
+
+            # Were there too few later on, it would ask again; and is refused, so soon.
+            monkeypatch.setattr(policies, "THIN_S", 0.0)
+            monkeypatch.setattr(policies, "is_warm", lambda *_: False)
+            refused = "not told of all connections: it has just told: again in "
+            await lb1.until(
+                lambda status: (status["peer"]["learned_connections"] or "").startswith(refused)
+            )
+            assert "0 connections here, 0 there: the peer is asked to tell of all" in (
+                await lb1.sentences()
+            )

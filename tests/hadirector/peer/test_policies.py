@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -14,8 +15,11 @@ from hadirector.peer.policies import (
     FEWER_S,
     HOUR_S,
     SPLIT_S,
+    THIN_AGAIN_S,
+    THIN_S,
     Arbiter,
     HealthYield,
+    Thin,
     is_warm,
     may_be_warm,
 )
@@ -40,6 +44,49 @@ def test_only_a_peer_that_sends_can_have_warmed_it() -> None:
     assert not may_be_warm(receives, state(daemons=("backup",)))
     assert not may_be_warm(receives, state(digest="d2", daemons=("active",)))
     assert not may_be_warm(state(), state(daemons=("active",)))
+
+
+def counts(held: int, of: int, *, ready: bool = True, paused: bool = False) -> tuple[State, State]:
+    """What a backup and the active one count."""
+    ours = state(connections=held, daemons=("backup",), ready=ready, paused=paused)
+    return ours, state(connections=of, daemons=("active",))
+
+
+def test_a_backup_that_has_held_too_few_for_long_asks_and_ever_more_seldom() -> None:
+    thin, end = Thin(), 4 * int(HOUR_S)
+    asked = [now for now in range(end) if thin.look(*counts(94, 100), 95, float(now))]
+    assert asked[0] == THIN_S
+    waits = [later - earlier for earlier, later in pairwise(asked)]
+    assert waits == [min(HOUR_S, THIN_AGAIN_S * 2**each) for each in range(len(waits))]
+    assert len(waits) == 8
+    now = end + HOUR_S
+    assert not thin.look(*counts(95, 100), 95, now)  # that ends it, and the next time is a first
+    assert not thin.look(*counts(0, 100), 95, now)
+    assert thin.look(*counts(0, 100), 95, now + THIN_S)
+    assert not thin.look(*counts(0, 100), 95, now + THIN_S + THIN_AGAIN_S - 1)
+    assert thin.look(*counts(0, 100), 95, now + THIN_S + THIN_AGAIN_S)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        counts(100, 100),
+        counts(0, 0),
+        counts(-1, 100),  # ours is not known
+        counts(0, -1),
+        counts(0, 100, paused=True),
+        counts(0, 100, ready=False),
+        (counts(0, 100)[0], None),
+        (counts(0, 100)[0], state(connections=100, daemons=("backup",))),
+        (state(connections=0, daemons=("active", "backup")), counts(0, 100)[1]),
+        (state(connections=0), counts(0, 100)[1]),
+    ],
+)
+def test_nothing_is_asked_where_nothing_is_lacking_or_nobody_could_tell(
+    ours: State, theirs: State | None
+) -> None:
+    thin = Thin()
+    assert not any(thin.look(ours, theirs, 95, now) for now in (0.0, THIN_S, 10 * THIN_S))
 
 
 # Split brain

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
 import pytest
 
 from hadirector.connection_sync import ConnectionSync
 from hadirector.ipvs.model import Table
-from hadirector.peer import mover, warming
+from hadirector.peer import catching_up, mover, warming
+from hadirector.peer.catching_up import CatchingUp
 from hadirector.peer.messages import Answer, State
 from hadirector.peer.mover import PeerGoneError
+from hadirector.peer.policies import THIN_S
 from hadirector.peer.teller import AGAIN_S, TELL_EVERY_S, Teller
 from hadirector.peer.warming import TELLINGS_MAX, Warming
 from hadirector.sync_teller import Told
@@ -231,3 +234,47 @@ async def test_an_older_peer_that_cannot_tell_names_what_stands_there() -> None:
     ]
     cold = Peer(cannot, answered(notes=("a", "b")), holds=0)
     assert not await cold.is_warm()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (ALL, "the peer told of 1312 connections; 3 of 3 looked for are held; it left out 3"),
+        (answered(done=False), "not told of all connections: so it is"),
+        (None, "not told of all connections: lb2 is gone"),
+    ],
+)
+async def test_a_backup_that_lacks_connections_asks_and_says_what_came_of_it(
+    answer: Answer | None, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catching_up, "LANDS_S", 0.0)
+    peer, said = Peer(answer), asyncio.Event()
+
+    def note(sentence: str) -> None:
+        peer.notes.append(sentence)
+        if len(peer.notes) > 1:
+            said.set()
+
+    catching = CatchingUp(peer.ask, peer.held, note)
+    ours = state(connections=1, daemons=("backup",))
+    theirs = state(connections=1312, daemons=("active",))
+    for now in (0.0, THIN_S, THIN_S):
+        catching.look(ours, theirs, 95, now)
+    async with asyncio.timeout(10):
+        await said.wait()
+    asked = "1 connections here, 1312 there: the peer is asked to tell of all"
+    assert peer.notes == [asked, told]
+    assert (peer.asked, catching.sentence) == ([mover.TELL], told)
+    await catching.aclose()
+
+
+@pytest.mark.asyncio
+async def test_a_stop_ends_what_is_asked() -> None:
+    peer = Peer(ALL)
+    catching = CatchingUp(peer.ask, peer.held, peer.notes.append)
+    ours = state(connections=1, daemons=("backup",))
+    for now in (0.0, THIN_S):
+        catching.look(ours, state(connections=9, daemons=("active",)), 95, now)
+    await catching.aclose()
+    assert len(peer.notes) == 1
