@@ -30,8 +30,13 @@ _IP_RECVERR, _IPV6_RECVERR = 11, 25  # linux/in.h, linux/in6.h; not in Python's 
 _UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EPROTO, errno.EACCES}
 """What ICMP errors become (net/ipv4/icmp.c, net/ipv6/icmp.c)."""
 
+_QUOTED_BYTES = 128
+
 Judge = Callable[[bytes], str | None]
 """What to say of a datagram that passes, None if it is not for us; raises Failure."""
+
+IsOurs = Callable[[bytes], bool]
+"""Whether the message that an ICMP error quotes, without its IP header, is the one we sent."""
 
 
 def open_datagram(target: Target) -> socket.socket:
@@ -66,15 +71,17 @@ async def ask(
     *,
     silence: str | None = None,
     missed: Failure | None = None,
+    is_ours: IsOurs | None = None,
 ) -> Result:
     """Send and wait for an answer that the judge takes; the socket is closed at the end.
 
     `silence`: what to say if none comes and that is a pass. `missed`: the failure otherwise.
+    `is_ours`: for a socket that is told of ICMP errors about others' packets, too.
     Raises ProbeError if it could not be asked.
     """
     try:
         async with asyncio.timeout(timeout_s):
-            sentence = await _exchange(connection, question, judge, recording)
+            sentence = await _exchange(connection, question, judge, recording, is_ours=is_ours)
     except TimeoutError:
         recording.check_punctual(timeout_s)
         if silence is not None:
@@ -88,31 +95,64 @@ async def ask(
 
 
 async def _exchange(
-    connection: socket.socket, question: bytes, judge: Judge, recording: Recording
+    connection: socket.socket,
+    question: bytes,
+    judge: Judge,
+    recording: Recording,
+    *,
+    is_ours: IsOurs | None,
 ) -> str:
     loop = asyncio.get_running_loop()
     recording.note("> %s", quoted(question, 120))
-    try:
-        await loop.sock_sendall(connection, question)
-    except ConnectionRefusedError as error:
-        raise _failed(error) from error
-    except OSError as error:
-        raise not_made("the question could not be sent", error) from error
-    for _ in range(limits.DATAGRAMS_IGNORED_MAX):
+    await _send(connection, question, hears_others=is_ours is not None)
+    ignored = 0
+    while ignored < limits.DATAGRAMS_IGNORED_MAX:
         try:
             answer = await loop.sock_recv(connection, _READ_BYTES)
         except OSError as error:
-            raise _failed(error) from error
+            if is_ours is None or any(map(is_ours, _blamed(connection))):
+                raise _failed(error) from error
+            recording.note("an ICMP error (%s) about somebody else's packet", error.strerror)
+            await asyncio.sleep(0)
+            continue
         recording.note("< %s", quoted(answer, 120))
         sentence = judge(answer)
         if sentence is not None:
             return sentence
         recording.note("that answers something else")
+        ignored += 1
         await asyncio.sleep(0)  # where the next one is there already, nothing else would give way
     raise Failure(
         Reason.L7_PROTOCOL,
         f"{limits.DATAGRAMS_IGNORED_MAX} datagrams that do not answer the question",
     )
+
+
+async def _send(connection: socket.socket, question: bytes, *, hears_others: bool) -> None:
+    """Send; an error about somebody else's packet, told of in its place, is passed over."""
+    for _ in range(limits.DATAGRAMS_IGNORED_MAX):
+        try:
+            await asyncio.get_running_loop().sock_sendall(connection, question)
+        except ConnectionRefusedError as error:
+            raise _failed(error) from error
+        except OSError as error:
+            if not (hears_others and _blamed(connection)):
+                raise not_made("the question could not be sent", error) from error
+            await asyncio.sleep(0)
+        else:
+            return
+    raise ProbeError("the question could not be sent for errors about others' packets")
+
+
+def _blamed(connection: socket.socket) -> list[bytes]:
+    """The messages that the ICMP errors which wait there are about, as far as they are quoted."""
+    blamed: list[bytes] = []
+    try:
+        while len(blamed) < limits.DATAGRAMS_IGNORED_MAX:
+            blamed.append(connection.recv(_QUOTED_BYTES, socket.MSG_ERRQUEUE))
+    except BlockingIOError:
+        pass
+    return blamed
 
 
 def _failed(error: OSError) -> Failure | ProbeError:

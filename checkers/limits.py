@@ -107,6 +107,9 @@ SCRIPT_OUTPUT_READ_BYTES_MAX = 1024 * 1024
 SCRIPT_DEATH_S = 0.05
 """How long a killed script may take to be gone before it is left to the kernel."""
 
+PACKETS_BEFORE_FILTER_MAX = 4096
+"""Packets that a raw socket may have heard before its filter; more than its buffer holds."""
+
 FILE_BYTES_MAX = 256
 """Of a file that carries a weight, what is read."""
 

@@ -4,8 +4,10 @@ It says that the host and the way to it are there, and nothing of any service on
 ping sockets need no privilege where `net.ipv4.ping_group_range` allows them; else a raw socket does
 the same, which takes CAP_NET_RAW. A raw socket would hear every answer that comes from that host,
 so a filter in the kernel lets through what answers this very request, however much others ping; and
-in any case an answer is known by a token that no other probe has. Must never send more than one
-request.
+in any case an answer is known by a token that no other probe has. It is told of every ICMP error
+for that host, too, as somebody's `mtr` provokes them; one counts if it quotes the number of this
+request, which is within the eight bytes that each must quote (RFC 792). Must never send more than
+one request.
 """
 
 from __future__ import annotations
@@ -78,12 +80,15 @@ class PingProbe:
         host = Target(target.address, 0, target.way)
         is_v4 = isinstance(target.address, IPv4Address)
         number = os.urandom(_ID_BYTES)
-        connection = _open(host, number)
+        connection, is_raw = _open(host, number)
         token = os.urandom(_TOKEN_BYTES)
         request = echo_request(number, token.ljust(self._size, b"\0"), is_v4=is_v4)
 
         def judge(packet: bytes) -> str | None:
             return "answered" if is_reply(packet, token, is_v4=is_v4) else None
+
+        def is_ours(quoted: bytes) -> bool:
+            return quoted[_ID_AT : _ID_AT + _ID_BYTES] == number
 
         result = await ask(
             connection,
@@ -92,6 +97,7 @@ class PingProbe:
             timeout_s,
             recording,
             missed=Failure(Reason.L3_TIMEOUT, "no answer"),
+            is_ours=is_ours if is_raw else None,
         )
         return _in_layer_3(result, recording)
 
@@ -103,7 +109,8 @@ def _in_layer_3(result: Result, recording: Recording) -> Result:
     return result
 
 
-def _open(host: Target, number: bytes) -> socket.socket:
+def _open(host: Target, number: bytes) -> tuple[socket.socket, bool]:
+    """A socket for the request of this number, and whether it is a raw one."""
     import socket
 
     from checkers.datagram import open_connected
@@ -113,7 +120,7 @@ def _open(host: Target, number: bytes) -> socket.socket:
     is_v4 = isinstance(host.address, IPv4Address)
     protocol = socket.IPPROTO_ICMP if is_v4 else socket.IPPROTO_ICMPV6
     try:
-        return open_connected(host, socket.SOCK_DGRAM, protocol)
+        return open_connected(host, socket.SOCK_DGRAM, protocol), False
     except ProbeError as error:
         if not isinstance(error.__cause__, PermissionError):
             raise
@@ -131,7 +138,7 @@ def _open(host: Target, number: bytes) -> socket.socket:
     except OSError as error:
         connection.close()
         raise not_made("no filter for replies", error) from error
-    return connection
+    return connection, True
 
 
 def _reply_to(number: bytes, *, is_v4: bool) -> Iterator[Instruction]:

@@ -2,7 +2,7 @@
 
 A raw socket hears whatever of its protocol reaches this host. The approach: the kernel is told what
 is awaited (SO_ATTACH_FILTER, Documentation/networking/filter.rst), so that a flood for others costs
-neither time nor room in the socket's queue here.
+neither time nor room in the socket's queue here. Must never leave there what came before it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import struct
 from collections.abc import Iterable
 from enum import IntEnum
 from typing import NamedTuple
+
+from checkers import limits
 
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 _INSTRUCTION = struct.Struct("HBBI")  # struct sock_filter, linux/filter.h
@@ -61,10 +63,20 @@ def take() -> Instruction:
 
 
 def attach(to: socket.socket, program: Iterable[Instruction]) -> None:
-    """Let through what the program takes, from now on. Raises OSError."""
+    """Hear what the program takes, and nothing else any more. Raises OSError.
+
+    The socket must not block: what came before is read away.
+    """
     code = b"".join(
         _INSTRUCTION.pack(one.code, one.then, one.otherwise, one.operand) for one in program
     )
     kept = ctypes.create_string_buffer(code)
     packed = struct.pack("HP", len(code) // _INSTRUCTION.size, ctypes.addressof(kept))
     to.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, packed)
+    for _ in range(limits.PACKETS_BEFORE_FILTER_MAX):
+        try:
+            to.recv(1)
+        except BlockingIOError:
+            return
+        except OSError:
+            continue  # an ICMP error about a packet of somebody else's: being told clears it

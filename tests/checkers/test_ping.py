@@ -61,13 +61,15 @@ print(result.reason, result.sentence)
 """
 
 
-def isolated(address: str, commands: str, groups: str = "1 0", flood: str = "") -> str:
+def isolated(
+    address: str, commands: str, groups: str = "1 0", flood: str = "", *, program: str = PROGRAM
+) -> str:
     """What a probe says in a network namespace of its own that these commands made."""
     require("ip", namespaces=True)
     user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
     shell = f'set -e; ip link set lo up; {commands}\nexec "$0" -c "$1" {address} "{groups}" {flood}'
     run = subprocess.run(
-        ["unshare", *user, "--net", "sh", "-c", shell, sys.executable, PROGRAM],
+        ["unshare", *user, "--net", "sh", "-c", shell, sys.executable, program],
         capture_output=True,
         text=True,
         timeout=15,
@@ -87,6 +89,58 @@ def test_both_kinds_of_sockets_do(address: str, groups: str) -> None:
 def test_what_others_ping_is_not_heard(address: str) -> None:
     foreign = limits.DATAGRAMS_IGNORED_MAX + 1
     assert isolated(address, "true", "1 0", str(foreign)).startswith("ok answered in ")
+
+
+BESIDE_OTHERS = """
+import asyncio, os, signal, socket, struct, sys
+from ipaddress import ip_address
+from pathlib import Path
+from checkers.base import Target
+from checkers.ping import PingOptions, checksum
+Path("/proc/sys/net/ipv4/ping_group_range").write_text(sys.argv[2])
+address = ip_address(sys.argv[1])
+v4 = address.version == 4
+request, reply, exceeded = (8, 0, 11) if v4 else (128, 129, 3)
+raw = socket.socket(*((socket.AF_INET, socket.SOCK_RAW, 1) if v4 else
+                      (socket.AF_INET6, socket.SOCK_RAW, 58)))
+raw.connect((str(address), 0))
+
+def icmp(kind, data):
+    return struct.pack("!BBH", kind, 0, checksum(bytes((kind, 0, 0, 0)) + data)) + data
+
+theirs = icmp(request, bytes(60))
+head = struct.pack("!BBHHHBBH", 0x45, 0, 84, 1, 0, 1, 1, 0) if v4 else bytes.fromhex(
+    "6000000000403a01")
+error = icmp(exceeded, bytes(4) + head + 2 * address.packed + theirs)
+
+async def main():
+    target = Target(address, 0)
+    return [await PingOptions().make_probe().probe(target, 2.0) for _ in range(20)]
+
+def others():
+    while True:
+        for _ in range(40):
+            raw.send(theirs)
+            raw.send(icmp(reply, bytes(60)))
+        raw.send(error)
+
+child = os.fork()
+if child == 0:
+    others()
+try:
+    for result in asyncio.run(main()):
+        print(result.reason, result.sentence)
+finally:
+    os.kill(child, signal.SIGKILL)
+"""
+"""Somebody's `ping -f`, answered, and somebody's `mtr`: their packets' time is exceeded."""
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_what_others_send_is_nothing_to_a_raw_probe(address: str) -> None:
+    said = isolated(address, "true", program=BESIDE_OTHERS).splitlines()
+    assert len(said) == 20
+    assert not [line for line in said if not line.startswith("ok answered in ")]
 
 
 NOBODY_ELSE = (
