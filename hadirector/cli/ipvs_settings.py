@@ -61,6 +61,7 @@ async def _restore(runtime_dir: Path, *, as_json: bool) -> int:
 
 
 async def _show(runtime_dir: Path, *, as_json: bool) -> int:
+    from hadirector.ipvs.modules import loaded
     from hadirector.ipvs.table import KernelTable
     from hadirector.tuner import Tuner
 
@@ -73,16 +74,32 @@ async def _show(runtime_dir: Path, *, as_json: bool) -> int:
         "buckets_bytes": info.connection_table_size * BUCKET_BYTES,
         **_connections(),
     }
+    modules = loaded()
     if as_json:
-        document = {"settings": settings, "before": before, "connection_table": memory}
+        document = {
+            "settings": settings,
+            "before": before,
+            "modules": list(modules),
+            "connection_table": memory,
+        }
         print(json.dumps(document, indent=2))
         return EXIT_YES
     print(f"IPVS {'.'.join(str(part) for part in info.version)}")
     for name, value in settings.items():
         was = f"   (was {before[name]})" if before.get(name, value) != value else ""
         print(f"  {name:<28}{value}{was}")
-    print("connection table: " + ", ".join(f"{v} {k.replace('_', ' ')}" for k, v in memory.items()))
+    print(f"modules: {', '.join(modules) or 'built in, or not known'}")
+    print(f"connection table: {_table_told(memory)}")
     return EXIT_YES
+
+
+def _table_told(memory: dict[str, int]) -> str:
+    told = f"{memory['buckets']} buckets ({memory['buckets_bytes'] // 1024} KiB)"
+    if "connections" not in memory:
+        return f"{told}; {SLABS} does not tell of the connections"
+    return (
+        f"{told}, {memory['connections']} connections ({memory['connections_bytes'] // 1024} KiB)"
+    )
 
 
 def _connections() -> dict[str, int]:

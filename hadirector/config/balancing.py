@@ -20,19 +20,12 @@ from hadirector.config.adapter import DURATION, SECONDS, STRICT, duration
 from hadirector.config.diagnostics import Rule, UnfitError, choices
 from hadirector.config.durations import DurationError
 from hadirector.ipvs.model import (
+    SCHEDULER_FLAGS,
     Persistence,
     ServiceFlag,
     Tunnel,
     TunnelType,
 )
-
-SCHEDULER_FLAGS = {
-    "sh-fallback": ServiceFlag.SCHEDULER_1,
-    "sh-port": ServiceFlag.SCHEDULER_2,
-    "mh-fallback": ServiceFlag.SCHEDULER_1,
-    "mh-port": ServiceFlag.SCHEDULER_2,
-}
-"""Flags by name; the part before the dash is the scheduler that knows them."""
 
 ENGINES = ("sip",)
 TUNNELS = {str(kind): kind for kind in TunnelType}

@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from ipaddress import IPv4Address
 
-from hadirector.config.balancing import SCHEDULER_FLAGS
 from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Mapping, Sequence
 from hadirector.config.sections import ServerDraft, ServiceDraft
 from hadirector.config.service_rules import version_of, virtual_addresses
-from hadirector.ipvs.model import Forward, Protocol, VirtualAddress
+from hadirector.ipvs.model import SCHEDULER_FLAGS, Forward, Protocol, VirtualAddress
 
 
 def check_balancing(service: ServiceDraft, findings: Findings) -> None:

@@ -203,7 +203,7 @@ def _service_json(service: Service) -> Json:
         **where,
         "scheduler": service.scheduler,
         "persistence": None if service.persistence is None else asdict(service.persistence),
-        "flags": str(service.flags),
+        "flags": service.flags_told,
         "unknown": _unknown_json(service.unknown),
     }
 

@@ -88,11 +88,7 @@ class TunnelType(IntEnum):
 
 
 class ServiceFlag(IntFlag):
-    """Flags of a service that are not derived from its other fields.
-
-    ``SCHEDULER_1`` and ``SCHEDULER_2`` mean fallback and port to ``sh`` and ``mh``. Bits without
-    a name here are kept.
-    """
+    """Flags that are not derived from other fields. Bits without a name here are kept."""
 
     NONE = 0
     ONE_PACKET = 0x04
@@ -178,6 +174,14 @@ class Persistence:
         return words + (f" engine {self.engine}" if self.engine else "")
 
 
+_FALLBACK_AND_PORT: Final = {"fallback": ServiceFlag.SCHEDULER_1, "port": ServiceFlag.SCHEDULER_2}
+SCHEDULER_FLAGS: Final = {
+    f"{scheduler}-{name}": flag
+    for scheduler in ("sh", "mh")
+    for name, flag in _FALLBACK_AND_PORT.items()
+}
+"""Flags by name; the part before the dash is the scheduler that knows them."""
+
 HASHES: Final = frozenset({"sh", "mh", "dh"})
 """The schedulers that choose by a hash of the client's address, or of the one it goes to."""
 
@@ -212,12 +216,20 @@ class Service:
         has_fallback = self.scheduler != "dh" and ServiceFlag.SCHEDULER_1 in self.flags
         return self.scheduler in HASHES and not has_fallback
 
+    @property
+    def flags_told(self) -> str:
+        """Its flags by the names that its scheduler gives them; "none" where it has none."""
+        known = [name for name in SCHEDULER_FLAGS if name.startswith(f"{self.scheduler}-")]
+        own = [name for name in known if SCHEDULER_FLAGS[name] in self.flags]
+        others = self.flags & ~sum(SCHEDULER_FLAGS[name] for name in own)
+        return "+".join(own + [str(others)] * bool(others)) or str(ServiceFlag.NONE)
+
     def __str__(self) -> str:
         words = [f"{self.key}", f"scheduler {self.scheduler}"]
         if self.persistence is not None:
             words.append(f"persistent {self.persistence}")
         if self.flags:
-            words.append(f"flags {self.flags}")
+            words.append(f"flags {self.flags_told}")
         return ", ".join(words)
 
 

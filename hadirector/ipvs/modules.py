@@ -1,4 +1,4 @@
-"""Which schedulers this kernel has: what "no scheduler 'wlcc'" should be followed by.
+"""Which modules of IPVS this kernel has, and so which schedulers: what follows "no scheduler wlcc".
 
 The problem: the kernel answers ENOENT and lists nothing. The approach: the modules that are loaded,
 those that could be loaded (`modules.dep` and `modules.builtin` of the running kernel); all are
@@ -28,6 +28,15 @@ def schedulers() -> tuple[str, ...]:
             texts.append(path.read_text(errors="replace"))
     names = {name for text in texts for name in _MODULE.findall(text)}
     return tuple(sorted(names - _NO_SCHEDULERS))
+
+
+def loaded() -> tuple[str, ...]:
+    """The modules of IPVS that are loaded, sorted; none where they are built in."""
+    with suppress(OSError):
+        lines = LOADED.read_text(errors="replace").splitlines()
+        names = (line.split(" ", 1)[0] for line in lines)
+        return tuple(sorted(name for name in names if re.match(r"ip_vs(_|$)", name)))
+    return ()
 
 
 def told() -> str:

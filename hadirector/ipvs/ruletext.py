@@ -19,6 +19,7 @@ from typing import NoReturn
 from hadirector.ipvs.dataplane import Failure
 from hadirector.ipvs.memory import MemoryTable
 from hadirector.ipvs.model import (
+    SCHEDULER_FLAGS,
     Destination,
     DestinationKey,
     FirewallMark,
@@ -55,7 +56,6 @@ _FORWARDS = {
 _FLAGS_OF_TUNNEL = {TunnelType.IPIP: (), TunnelType.GUE: (1, 2), TunnelType.GRE: (1,)}
 _CHECKSUMS = {0: "--tun-nocsum", 1: "--tun-csum", 2: "--tun-remcsum"}
 _FLAGS = (ServiceFlag.SCHEDULER_1, ServiceFlag.SCHEDULER_2, ServiceFlag.SCHEDULER_3)
-_FLAG_NAMES = {"sh": ("sh-fallback", "sh-port"), "mh": ("mh-fallback", "mh-port")}
 _SAYABLE_FLAGS = int(ServiceFlag.ONE_PACKET | _FLAGS[0] | _FLAGS[1] | _FLAGS[2])
 
 
@@ -150,7 +150,8 @@ def _format_service(service: Service) -> str:
 
 
 def _names_of_flags(scheduler: str) -> tuple[str, ...]:
-    return (*_FLAG_NAMES.get(scheduler, ("flag-1", "flag-2")), "flag-3")
+    named = [name for name in SCHEDULER_FLAGS if name.startswith(f"{scheduler}-")]
+    return (*(named or ("flag-1", "flag-2")), "flag-3")
 
 
 def _format_server(server: Destination) -> str:

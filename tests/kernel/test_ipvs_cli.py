@@ -65,7 +65,7 @@ def test_the_table(capsys: pytest.CaptureFixture[str], traffic: None) -> None:
         "198.51.100.22:80 nat 0 0 0",
         "[2001:db8::21]:8080 nat 1 1 0",
         "tcp 192.0.2.100:80, scheduler wrr, persistent 300 s",
-        "tcp [2001:db8::100]:80, scheduler sh, flags scheduler-2",
+        "tcp [2001:db8::100]:80, scheduler sh, flags sh-port",
     ]
 
 

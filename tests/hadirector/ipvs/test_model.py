@@ -45,7 +45,7 @@ SERVER = Destination(DestinationKey(ip_address("198.51.100.21"), 8080))
         (ServiceFlag(0x4C), "one-packet+scheduler-1+0x40"),
         (
             Service(WEB, "sh", Persistence(60), ServiceFlag.SCHEDULER_2),
-            "tcp 192.0.2.100:80, scheduler sh, persistent 60 s, flags scheduler-2",
+            "tcp 192.0.2.100:80, scheduler sh, persistent 60 s, flags sh-port",
         ),
     ],
 )

@@ -27,6 +27,7 @@ def test_loaded_and_loadable_modules_are_listed_once(
     monkeypatch.setattr(modules, "LOADED", loaded)
     monkeypatch.setattr(modules, "LIBRARY", tmp_path)
     assert modules.schedulers() == ("mh", "rr", "wlc")
+    assert modules.loaded() == ("ip_vs", "ip_vs_ftp", "ip_vs_wlc")
     assert modules.told() == "there are: mh, rr, wlc"
     for listing in directory.iterdir():
         listing.unlink()
@@ -40,5 +41,5 @@ def test_where_nothing_tells_there_is_no_list(
 ) -> None:
     monkeypatch.setattr(modules, "LOADED", tmp_path / "absent")
     monkeypatch.setattr(modules, "LIBRARY", tmp_path)
-    assert modules.schedulers() == ()
+    assert modules.schedulers() == modules.loaded() == ()
     assert modules.told() == ""
