@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from hadirector.config.model import Config, HealthCheck, Service
 from hadirector.elections import heartbeat_bound_s, router_settings
+from hadirector.limits import PEER_STATE_EVERY_S
+from hadirector.peer.policies import SPLIT_S
 
 ALLOWANCE_MS = (
     500.0  # a machine that is slow: the embedded kernel has one processor and 10 ms ticks
@@ -83,3 +85,20 @@ def freeze_ms(config: Config) -> float:
 def audit_ms(config: Config) -> float:
     """From a change by another program to its repair."""
     return config.audit * 1000 + ALLOWANCE_MS
+
+
+def arbitration_ms() -> float:
+    """How long two may be active that know it by the peer channel alone: until the lower yields.
+
+    The lower one looks every moment, and what it knows of the other one is up to a moment old.
+    """
+    return (SPLIT_S + 2 * PEER_STATE_EVERY_S) * 1000 + ALLOWANCE_MS
+
+
+def parted_ms() -> float:
+    """How long clients may miss an answer around a split brain.
+
+    They follow whoever announced last. When the lower one steps back, the other one hears of it on
+    the peer channel, and announces again.
+    """
+    return PEER_STATE_EVERY_S * 1000 + ALLOWANCE_MS

@@ -22,7 +22,6 @@ from hadirector.connection_sync import SYNC_WINDOW_S
 from hadirector.drill import timeline
 from hadirector.drill.actor import DirectorActor
 from hadirector.drill.clients import Clients, Experience
-from hadirector.drill.links import NO_NETEM, has_netem
 from hadirector.drill.result import Result
 from hadirector.drill.scenario_file import load_scenarios
 from hadirector.drill.scenarios import SCENARIOS, Scenario
@@ -72,8 +71,8 @@ def rehearse(file: Path, config: Config, workdir: Path, *, chosen: list[Scenario
             stage.heal()
             _tell("ready", seconds=time.monotonic() - started_at, memory=_memory(stage))
             for scenario in chosen:
-                if scenario.netem and not has_netem():
-                    _tell("left-out", name=scenario.name, why=NO_NETEM)
+                if why := scenario.lacks():
+                    _tell("left-out", name=scenario.name, why=why)
                     continue
                 _tell("scenario", name=scenario.name, title=scenario.title)
                 result = _play(scenario, stage, clients)

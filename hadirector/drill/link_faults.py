@@ -23,7 +23,7 @@ START_MS = 30_000.0
 def partition_heals(stage: Stage) -> None:
     """The active is cut off: the peer serves. Then the network heals, and one of them yields."""
     cut, peer = stage.active(), stage.backup()
-    stage.disturb(cut, PARTED)
+    stage.links.disturb(cut, PARTED)
     took_ms = stage.within(
         budgets.takeover_ms(stage.config),
         f"{peer} holds all addresses",
@@ -31,7 +31,7 @@ def partition_heals(stage: Stage) -> None:
     )
     stage.note(f"{cut} cut off, {peer} holds all addresses after {took_ms:.0f} ms")
     stage.watch_clients()
-    stage.clear(cut)
+    stage.links.clear(cut)
     bound_ms = budgets.takeover_ms(stage.config) + budgets.advertise_ms(stage.config)
     if stage.outranks(cut, peer):
         # It listens first, where it cannot know that it was not missed: see `warming`.
@@ -42,13 +42,57 @@ def partition_heals(stage: Stage) -> None:
     stage.watch_clients()
 
 
+def vrrp_parted(stage: Stage) -> None:
+    """No advertisement gets through, all else does: two are active until the peer channel ends it.
+
+    Then VRRP heals, and whoever stayed stays.
+    """
+    deaf, other = stage.active(), stage.backup()
+    stage.links.cut_vrrp(deaf)
+    split_ms = stage.within(
+        budgets.takeover_ms(stage.config),
+        f"{other} is active as well",
+        lambda: stage.holds_all(other),
+    )
+    one_ms = stage.within(
+        budgets.arbitration_ms(),
+        "each address is on one director alone",
+        stage.is_settled,
+    )
+    stays = stage.active()
+    stage.note(
+        f"no VRRP between the two: both active after {split_ms:.0f} ms, {stays} alone "
+        f"{one_ms:.0f} ms later"
+    )
+    said = [
+        sentence
+        for name in stage.directors
+        for sentence in stage.sentences(name, "peer")
+        if "split brain" in sentence
+    ]
+    stage.expect(bool(said), "no director says why it stepped back")
+    for sentence in said[:1]:
+        stage.note(f"why: {sentence}")
+    stage.watch_clients(budgets.takeover_ms(stage.config) + budgets.advertise_ms(stage.config))
+    stage.expect(stage.is_settled(), "they were active again, both, while VRRP was cut")
+    stage.links.heal_vrrp(deaf)
+    stage.watch_clients(3 * budgets.advertise_ms(stage.config))
+    stage.expect(stage.active() == stays, f"{stays} did not stay active when VRRP healed")
+    stage.expect(stage.is_settled(), "an address is not where it should be after VRRP healed")
+    both_ms, bound_ms = stage.held_by_both_ms(), budgets.arbitration_ms()
+    stage.expect(
+        both_ms <= bound_ms,
+        f"both held an address for {both_ms:.0f} ms, the bound is {bound_ms:.0f} ms",
+    )
+
+
 def servers_cut_off(stage: Stage) -> None:
     """Nobody reaches the servers, nor the control probe: the weights are held until they are back.
 
     While it lasts no client is answered; what is promised is that it ends with its cause.
     """
     names, table = list(stage.directors), stage.table(stage.active())
-    stage.cut_off_servers()
+    stage.links.cut_servers()
     held_ms = stage.within(
         budgets.held_ms(stage.config),
         "the brakes of both directors hold",
@@ -62,7 +106,7 @@ def servers_cut_off(stage: Stage) -> None:
     stage.note(f"servers and control probe cut off, all weights held after {held_ms:.0f} ms")
     stage.note(f"why: {stage.reason_of(stage.service.servers[0])}")
     stage.expect(not stage.quorum_met(), "the quorum is shown as met although no server is reached")
-    stage.reconnect_servers()
+    stage.links.plug_servers()
     answered_by = stage.who_answers(within_ms=2000)
     stage.note(f"reconnected, {answered_by} answers")
     back_ms = stage.within(
@@ -91,10 +135,10 @@ def lossy_links(stage: Stage) -> None:
 def _disturbed(stage: Stage, how: Netem) -> None:
     active = stage.active()
     for name in stage.directors:
-        stage.disturb(name, how)
+        stage.links.disturb(name, how)
     stage.watch_clients(DISTURBED_ADVERTS * budgets.advertise_ms(stage.config))
     for name in stage.directors:
-        stage.clear(name)
+        stage.links.clear(name)
     stage.expect(stage.who_is_active() == active, f"{active} is no longer active")
     for name in stage.directors:
         times = stage.times_active(name)

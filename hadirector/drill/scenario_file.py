@@ -101,6 +101,8 @@ class StepShape(BaseModel):
     heal: Word | None = None
     netem: None = None
     clear: Word | None = None
+    cut_vrrp: Word | None = None
+    heal_vrrp: Word | None = None
     server_down: Word | None = None
     server_up: Word | None = None
     reload: Word | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from hadirector.config.model import Config
-from hadirector.drill import budgets, faults, link_faults, moves
+from hadirector.drill import budgets, faults, link_faults, links, moves
 from hadirector.drill.clients import Experience
 from hadirector.drill.stage import Stage
 from hadirector.lab.roles import server_addresses
@@ -18,7 +18,8 @@ class Scenario:
     """One fault and its budget. `needs` says why a configuration cannot show it, or None.
 
     `judge`: what of its promises the clients did not see kept. `settles`: connections are opened so
-    early that the other director can know them. `netem`: it takes a kernel that can disturb links.
+    early that the other director can know them. `lacks`: why the kernel at hand cannot show it, or
+    empty.
     """
 
     name: str
@@ -30,7 +31,7 @@ class Scenario:
     fails_over: bool = False
     settles: bool = False
     judge: Callable[[Experience], list[str]] = lambda _experience: []
-    netem: bool = False
+    lacks: Callable[[], str] = lambda: ""
 
     def promises_connections(self, config: Config) -> bool:
         """Whether long-lived connections must go on although the other director takes over."""
@@ -213,7 +214,15 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 budget_ms=budgets.takeover_ms,
                 needs=_pair,
                 fails_over=True,
-                netem=True,
+                lacks=links.no_netem,
+            ),
+            Scenario(
+                name="vrrp-parted",
+                title="no advertisement gets through, the peer channel does; heals",
+                act=link_faults.vrrp_parted,
+                budget_ms=lambda _config: budgets.parted_ms(),
+                needs=_peers,
+                lacks=links.no_filters,
             ),
             Scenario(
                 name="slow-links",
@@ -221,7 +230,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 act=link_faults.slow_links,
                 budget_ms=_unharmed,
                 needs=_pair,
-                netem=True,
+                lacks=links.no_netem,
             ),
             Scenario(
                 name="lossy-links",
@@ -229,7 +238,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
                 act=link_faults.lossy_links,
                 budget_ms=_unharmed,
                 needs=_pair,
-                netem=True,
+                lacks=links.no_netem,
             ),
             Scenario(
                 name="sync-daemon-lost",

@@ -19,7 +19,7 @@ from hadirector.config.model import Config, Server, Service
 from hadirector.drill import procfs, together
 from hadirector.drill.actor import DirectorActor
 from hadirector.drill.clients import Clients
-from hadirector.drill.links import Links, Netem
+from hadirector.drill.links import Links
 from hadirector.drill.possession import Possession
 from hadirector.drill.scene import BrokenPromiseError, Scene
 from hadirector.drill.settled import holders, is_settled
@@ -59,7 +59,8 @@ class Stage(Scene):
         self._file = file
         self._built = built
         self._servers = servers
-        self.links = Links(built, {name: each.machine for name, each in directors.items()})
+        machines = {name: each.machine for name, each in directors.items()}
+        self.links = Links(built, machines, self._done)
         self._clients = clients
         self._observer = observer
         self._possession = Possession(frozenset(a.ip for a in self._addresses()))
@@ -102,16 +103,6 @@ class Stage(Scene):
         """Start the server's process again."""
         self._done(f"server {server} started")
         self._servers[str(server.address)].start()
-
-    def cut_off_servers(self) -> None:
-        """Pull the cables of all servers at once."""
-        self._done("all servers cut off")
-        self.links.cut_servers()
-
-    def reconnect_servers(self) -> None:
-        """Plug them in again."""
-        self._done("all servers reconnected")
-        self.links.plug_servers()
 
     def in_any(self, server: Server) -> bool:
         """Whether any director that has power has this server in its table."""
@@ -218,27 +209,7 @@ class Stage(Scene):
         self._done(f"{name} started")
         self.directors[name].start()
 
-    # Links and sync daemons
-
-    def cut(self, name: str) -> None:
-        """Pull all cables of a director."""
-        self._done(f"{name} cut off")
-        self.links.cut(name)
-
-    def plug(self, name: str) -> None:
-        """Plug them in again."""
-        self._done(f"cables of {name} plugged in")
-        self.links.plug(name)
-
-    def disturb(self, name: str, how: Netem) -> None:
-        """Slow down, or lossy: the links of a director."""
-        self._done(f"links of {name}: {how}")
-        self.links.disturb(name, how)
-
-    def clear(self, name: str) -> None:
-        """The links of a director as they should be."""
-        self._done(f"links of {name} undisturbed")
-        self.links.clear(name)
+    # Sync daemons
 
     def sync_daemons(self, name: str) -> str:
         """The kernel's sync daemons on a director, as ipvsadm tells of them."""
@@ -350,11 +321,12 @@ class Stage(Scene):
 
     def writes(self, name: str) -> list[str]:
         """What a director wrote to its table in this scenario, by its own journal."""
-        return [
-            event["sentence"]
-            for event in self.directors[name].events(since=self._began_unix)
-            if event["kind"] == "table"
-        ]
+        return self.sentences(name, "table")
+
+    def sentences(self, name: str, kind: str) -> list[str]:
+        """What a director journaled of this kind in this scenario, in order."""
+        events = self.directors[name].events(since=self._began_unix)
+        return [event["sentence"] for event in events if event["kind"] == kind]
 
     # The file
 

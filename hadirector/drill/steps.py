@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TypeAlias
 
 from hadirector.config.model import Server
-from hadirector.drill.links import Netem
+from hadirector.drill.links import Links, Netem
 from hadirector.drill.stage import Stage
 
 ACTIVE, BACKUP = "active", "backup"
@@ -102,6 +102,10 @@ def _on_director(act: Callable[[Stage, str], object]) -> Callable[[_Cast, Value]
     return run
 
 
+def _on_links(act: Callable[[Links, str], object]) -> Callable[[_Cast, Value], None]:
+    return _on_director(lambda stage, name: act(stage.links, name))
+
+
 def _on_process(act: Callable[[Stage, str, str], object]) -> Callable[[_Cast, Value], None]:
     def run(cast: _Cast, value: Value) -> None:
         assert isinstance(value, Director)
@@ -125,7 +129,7 @@ def _wait(cast: _Cast, value: Value) -> None:
 
 def _disturb(cast: _Cast, value: Value) -> None:
     assert isinstance(value, Disturbance)
-    cast.stage.disturb(cast.name(value.on), value.how)
+    cast.stage.links.disturb(cast.name(value.on), value.how)
 
 
 def _run(cast: _Cast, value: Value) -> None:
@@ -176,10 +180,12 @@ VERBS: Mapping[str, Callable[[_Cast, Value], None]] = MappingProxyType(
         "start": _on_director(Stage.start),
         "power_off": _on_director(Stage.power_off),
         "power_on": _on_director(Stage.power_on),
-        "cut": _on_director(Stage.cut),
-        "heal": _on_director(Stage.plug),
+        "cut": _on_links(Links.cut),
+        "heal": _on_links(Links.plug),
         "netem": _disturb,
-        "clear": _on_director(Stage.clear),
+        "clear": _on_links(Links.clear),
+        "cut_vrrp": _on_links(Links.cut_vrrp),
+        "heal_vrrp": _on_links(Links.heal_vrrp),
         "server_down": _on_server(Stage.kill_server),
         "server_up": _on_server(Stage.start_server),
         "reload": _on_director(lambda stage, name: stage.reload(name, expect_accepted=True)),

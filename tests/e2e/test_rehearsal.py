@@ -33,7 +33,7 @@ DIFFERENCES = {
     **dict.fromkeys(("dr", "tun", "tun6", "udp"), FORWARDING),
     "pools": ("all-servers-die",),
     "brake": ("all-servers-die", "servers-cut-off"),
-    "peer": ("switchover", "switchover-interrupted", "director-returns"),
+    "peer": ("switchover", "switchover-interrupted", "director-returns", "vrrp-parted"),
     **dict.fromkeys(("trackers", "unicast", "v2", "vmac"), ELECTING),
 }
 """What each configuration plays; one that is not here plays BOTH."""
