@@ -17,7 +17,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PlainValidator
 from pydantic.json_schema import WithJsonSchema
 
 from hadirector.config.adapter import DURATION, SECONDS, STRICT, duration
-from hadirector.config.diagnostics import Rule, UnfitError, choices
+from hadirector.config.diagnostics import Rule, UnfitError, choices, spelled
 from hadirector.config.durations import DurationError
 from hadirector.ipvs.model import (
     SCHEDULER_FLAGS,
@@ -46,7 +46,7 @@ def _one_of(what: str, known: Sequence[str]) -> PlainValidator:
     def check(value: object) -> str:
         if isinstance(value, str) and value in known:
             return value
-        raise _UnknownWordError(f'unknown {what} "{value}"', choices(str(value), known))
+        raise _UnknownWordError(f"unknown {what} {spelled(value)}", choices(str(value), known))
 
     return PlainValidator(check)
 

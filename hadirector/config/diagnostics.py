@@ -10,6 +10,7 @@ The rules are listed in one place because each has a bad file in the tests that 
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -197,6 +198,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`did you mean "wlc"?` where a known word is near, else nothing."""
     found = near(word, known)
     return f'did you mean "{found}"?' if found is not None else ""
+
+
+def spelled(value: object) -> str:
+    """A value as YAML has it: "wlcc" in quotes, true, ["rr"]."""
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def choices(word: str, known: Iterable[str]) -> str:

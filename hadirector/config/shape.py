@@ -30,7 +30,7 @@ from hadirector.config.balancing import (
 )
 from hadirector.config.brake_shape import BrakeShape
 from hadirector.config.check_shape import CHECK_REF, CHECKS_MAX, REQUIRE, OneCheck, Require
-from hadirector.config.diagnostics import Rule, UnfitError, choices
+from hadirector.config.diagnostics import Rule, UnfitError, choices, spelled
 from hadirector.config.endpoints import EndpointText, as_text
 from hadirector.config.own_shape import RouterOfNodeShape
 from hadirector.config.peer_shape import PeerShape
@@ -96,13 +96,13 @@ def _forward(value: object) -> Forward:
     if isinstance(value, str) and value in FORWARDS:
         return FORWARDS[value]
     meant = _FORWARD_ELSEWHERE.get(str(value).lower(), "nat, dr or tun")
-    raise _UnknownForwardError(f'unknown forwarding method "{value}"', f"write {meant}")
+    raise _UnknownForwardError(f"unknown forwarding method {spelled(value)}", f"write {meant}")
 
 
 def _scheduler(value: object) -> str:
     if isinstance(value, str) and value in SCHEDULERS:
         return value
-    raise _UnknownSchedulerError(f'unknown scheduler "{value}"', choices(str(value), SCHEDULERS))
+    raise _UnknownSchedulerError(f"unknown scheduler {spelled(value)}", choices(str(value), SCHEDULERS))
 
 
 def _host(value: object) -> Address:
