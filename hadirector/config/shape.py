@@ -102,7 +102,9 @@ def _forward(value: object) -> Forward:
 def _scheduler(value: object) -> str:
     if isinstance(value, str) and value in SCHEDULERS:
         return value
-    raise _UnknownSchedulerError(f"unknown scheduler {spelled(value)}", choices(str(value), SCHEDULERS))
+    raise _UnknownSchedulerError(
+        f"unknown scheduler {spelled(value)}", choices(str(value), SCHEDULERS)
+    )
 
 
 def _host(value: object) -> Address:
