@@ -4,7 +4,9 @@ Usage: python -m tests.bench.reload [--runs 5] [SERVICESxSERVERS ...]   (default
 
 Both daemons run; the weight of the last server is changed in the file, SIGHUP is sent, and the
 clock runs until the kernel has the new weight (asked of the kernel every few milliseconds, of one
-service alone). Checks and audits have nothing to do meanwhile. Median and range over the runs.
+service alone). Then the same with another server in the place of the last: until that one is there.
+Checks and audits have nothing to do meanwhile, and servers are up at once with both. Median and
+range over the runs.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hadirector.ipvs import messages
@@ -33,6 +35,7 @@ from tests.kernel.ipvs_namespace import fresh_network
 BOUND_S = 300.0
 POLL_S = 0.005
 IDLE_S = 2.0
+NEW_ADDRESSES = 1_000_000  # beyond those of the table
 
 
 async def seen(key: ServiceKey, server: Destination) -> None:
@@ -49,10 +52,27 @@ async def seen(key: ServiceKey, server: Destination) -> None:
         netlink.close()
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Milliseconds: from the start until the table is there, and from each SIGHUP to the change."""
+
+    start: float
+    weight: list[float]
+    replaced: list[float]
+
+
+def changes(last: Destination, runs: int) -> list[Destination]:
+    """What stands in the place of the last server, one reload after the other."""
+    heavier = [replace(last, weight=weight) for weight in range(2, 2 + runs)]
+    first = last.key.address + NEW_ADDRESSES
+    others = [replace(last, key=replace(last.key, address=first + run)) for run in range(runs)]
+    return heavier + others
+
+
 def measure(
     command: list[str], file: Path, write: Callable[[Table], str], table: Table, runs: int
-) -> tuple[float, list[float]]:
-    """Milliseconds from the start until the table is there, and from each SIGHUP to the change."""
+) -> Taken:
+    """Run a daemon, and reload it with each of the changes."""
     key, entry = list(table.items())[-1]
     *others, last = entry.destinations.values()
     file.write_text(write(table))
@@ -63,9 +83,8 @@ def measure(
             asyncio.run(seen(key, last))
             started = (time.monotonic() - began) * 1000
             taken = []
-            for weight in range(2, 2 + runs):
+            for changed in changes(last, runs):
                 idle(process.pid)
-                changed = replace(last, weight=weight)
                 servers = {each.key: each for each in (*others, changed)}
                 entries = {**table.entries, key: replace(entry, destinations=servers)}
                 file.write_text(write(Table(entries)))
@@ -74,7 +93,7 @@ def measure(
                 asyncio.run(seen(key, changed))
                 taken.append((time.monotonic() - began) * 1000)
             idle(process.pid)
-            return started, taken
+            return Taken(started, taken[:runs], taken[runs:])
         except TimeoutError:
             sys.exit("the daemon did not do it:\n" + (file.parent / "log").read_text()[-3000:])
         finally:
@@ -103,28 +122,40 @@ def cpu_ticks(parent: int) -> int:
     return total
 
 
-def ours(table: Table, runs: int) -> tuple[float, list[float]]:
-    """hadirector's daemon; each reload must have been one write."""
+def up_at_once(table: Table) -> str:
+    """Our file, whose servers are up before their first check, as keepalived's without any."""
+    return blocks(table).replace("interval: 1h", "interval: 1h, initial: up", 1)
+
+
+def ours(table: Table, runs: int) -> Taken:
+    """hadirector's daemon; each reload that changes a weight must have been one write."""
     with fresh_network(), tempfile.TemporaryDirectory() as place:
         file = Path(place, "pair.yaml")
         run = [sys.executable, "-m", "hadirector", "run", str(file), "--node", "lb1"]
         command = [*run, "--runtime-dir", f"{place}/run", "--state-dir", f"{place}/state"]
-        found = measure(command, file, blocks, table, runs)
+        found = measure(command, file, up_at_once, table, runs)
         journal = Path(place, "state", "journal.ndjson").read_text().splitlines()
         sentences = [str(json.loads(line)["sentence"]) for line in journal]
         writes = [each for each in sentences if each.startswith("reload: ")]
-        assert len(writes) == runs, sentences[-20:]
-        assert all(each.startswith("reload: change 1 server: ") for each in writes), writes
+        assert len(writes) == 2 * runs, sentences[-20:]
+        one_write = "reload: change 1 server: "
+        assert all(each.startswith(one_write) for each in writes[:runs]), writes
         return found
 
 
-def theirs(table: Table, runs: int) -> tuple[float, list[float]]:
+def theirs(table: Table, runs: int) -> Taken:
     """Keepalived without checks, so that all servers are up at once."""
     with fresh_network(), tempfile.TemporaryDirectory() as place:
         file = Path(place, "keepalived.conf")
         ids = ["-p", f"{place}/pid", "-c", f"{place}/checkers"]
         command = ["keepalived", "-n", "-G", "-C", "-f", str(file), *ids]
         return measure(command, file, configuration, table, runs)
+
+
+def row(what: str, mine: list[float], others: list[float]) -> None:
+    """Print one row."""
+    share = statistics.median(mine) / statistics.median(others)
+    print(f"{what:<40}{spread(mine):>24}{spread(others):>24}{share:>10.2f}", flush=True)
 
 
 def main() -> int:
@@ -139,13 +170,10 @@ def main() -> int:
     for size in asked.sizes:
         services, servers = (int(number) for number in size.split("x"))
         table = make_table(services, servers)
-        (start, mine), (other_start, others) = ours(table, asked.runs), theirs(table, asked.runs)
-        share = statistics.median(mine) / statistics.median(others)
-        what = f"{size}: one weight changed, 1 write"
-        print(f"{what:<40}{spread(mine):>24}{spread(others):>24}{share:>10.2f}", flush=True)
-        what = f"{size}: start of the daemon"
-        share = start / other_start
-        print(f"{what:<40}{start:>21.0f} ms{other_start:>21.0f} ms{share:>10.2f}", flush=True)
+        mine, others = ours(table, asked.runs), theirs(table, asked.runs)
+        row(f"{size}: one weight changed, 1 write", mine.weight, others.weight)
+        row(f"{size}: one server replaced", mine.replaced, others.replaced)
+        row(f"{size}: start of the daemon", [mine.start], [others.start])
     return 0
 
 
