@@ -51,21 +51,8 @@ from hadirector.plan import Undeclared
 from vrrp.config import VirtualRouter
 
 SCHEDULERS = (
-    "rr",
-    "wrr",
-    "lc",
-    "wlc",
-    "lblc",
-    "lblcr",
-    "dh",
-    "sh",
-    "sed",
-    "nq",
-    "fo",
-    "ovf",
-    "mh",
-    "twos",
-)
+    "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
+)  # fmt: skip
 """The schedulers of Linux (net/netfilter/ipvs/Kconfig)."""
 
 FORWARDS = {str(forward): forward for forward in (Forward.NAT, Forward.DR, Forward.TUN)}
