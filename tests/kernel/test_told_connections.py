@@ -196,6 +196,49 @@ def test_thousands_are_told_and_none_is_lost(
     assert len(late_connections()) == MANY
 
 
+def test_every_kind_of_line_becomes_the_same_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = f"""\
+-A -f 7 -s rr -p 60
+-a -f 7 -r {ROUTED}:0 -g
+-A --sctp-service {VIP}:2905 -s rr
+-a --sctp-service {VIP}:2905 -r {SERVER}:2906 -m
+"""
+    for where in ((), ("ip", "netns", "exec", LATE)):
+        subprocess.run([*where, "ipvsadm", "-R"], input=rules, check=True, text=True)
+    lines = (
+        "TCP 0A000001 ABCD C0000264 0050 C0000215 1F90 FIN_WAIT        50",
+        "TCP 0A000002 ABCD C0000264 0051 C0000216 0051 CLOSE_WAIT      40",
+        "TCP 0A000003 0000 C0000264 0050 C0000215 1F90 ASSURED         30",
+        "SCTP 0A000004 ABCD C0000264 0B59 C0000215 0B5A ESTABLISHED    20",
+        "TCP 0A000005 ABCD C0000265 0050 C0000216 0050 ESTABLISHED    800",
+        "IP  0A000005 0000 00000007 0000 C0000216 0000 NONE            20",
+        "TCP 0A000006 ABCD C0000264 0051 C0000216 0051 SYN_RECV        59",
+        "TCP 0A000007 ABCD C0000264 0051 C0000217 0051 ESTABLISHED    899",
+    )
+    made_up = tmp_path / "connections"
+    made_up.write_text("".join(f"{line}\n" for line in lines))
+    monkeypatch.setattr(sync_teller, "CONNECTIONS", made_up)
+    run("ipvsadm --start-daemon backup --mcast-interface sync1 --syncid 51", where=LATE)
+    told = asyncio.run(tell())
+    assert (told.connections, told.left_out) == (6, {"not in the table": 1})
+    until(lambda: len(late_connections()) == 6)
+    given = [one for one in parse_connections(lines[:6]) if one is not None]
+    expires = {str(one.client): one.expires_s for one in given if not one.is_template}
+    there = late_connections()
+    assert {replace(one, expires_s=0) for one in there} == {
+        replace(one, expires_s=0) for one in given
+    }
+    for one in there:
+        most = expires.get(str(one.client), 300 if one.protocol == "TCP" else 60)
+        assert most - BOUND_S <= one.expires_s <= most
+    table = run("ipvsadm -L -n", where=LATE).splitlines()
+    routed = [each.split()[-2:] for each in table if f"-> {ROUTED}:" in each]
+    # Of the service by mark, and of port 81: one is active there, one is closing here.
+    assert sorted(routed) == [["0", "1"], ["1", "0"]], table
+
+
 def test_an_interface_that_is_not_there_is_an_error_and_a_stop_is_one_at_once() -> None:
     absent = ConnectionSync(interface="absent", sync_id=51)
     with pytest.raises(OSError, match="no interface with this name"):
