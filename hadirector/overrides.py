@@ -125,7 +125,9 @@ class OverrideStore:
         after = command.on(before, by=by[:BY_LENGTH_MAX], now=self._clock())
         told = ", ".join(map(str, after)) or "not overridden"
         if after == before:
-            return False, f"{key}: nothing to change: {told}"
+            kept = command.verb == ENABLE and bool(after)  # a weight, which is no drain
+            hint = f" (`hadirector weight {key} {DEFAULT}` takes it back)" if kept else ""
+            return False, f"{key}: nothing to change: {told}{hint}"
         sentence = f"{key}: {told}"
         if command.verb == ENABLE or (command.verb == Order.WEIGHT and command.weight is None):
             back = ", ".join(str(one) for one in before if one not in after)

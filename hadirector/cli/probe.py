@@ -75,7 +75,8 @@ def execute(args: argparse.Namespace) -> int:
         print(json.dumps(_as_json(checks, outcomes, verdicts), indent=2))
     elif len(outcomes) > 1:
         healthy = sum(verdict is State.UP for verdict in verdicts)
-        print(f"{healthy} of {len(verdicts)} servers healthy")
+        servers = "server" if len(verdicts) == 1 else "servers"
+        print(f"{healthy} of {len(verdicts)} {servers} healthy")
     return _exit_code(verdicts)
 
 

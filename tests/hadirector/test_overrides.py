@@ -82,6 +82,9 @@ def test_orders_are_kept_told_and_taken_back(tmp_path: Path) -> None:
         True,
         f"{KEY}: taken back: drained by hand (root); still weight 5 by hand (root)",
     )
+    changed, sentence = again.give(KEY, Command("enable"), by="root")
+    assert not changed
+    assert sentence.endswith(f"by hand (root) (`hadirector weight {KEY} default` takes it back)")
     assert again.give(KEY, Command("weight"), by="root")[0]
     assert store(tmp_path).held == {}
     assert [event.kind for event in journal.newest(9)] == ["override", "override"]
