@@ -129,7 +129,7 @@ def explain(present: Present, what: str) -> Json:
         known = ", ".join(sorted(names)) or "nothing"
         raise UnknownSubjectError(f'nothing here is called "{what}"; there is: {known}')
     if not server:
-        because = [pool.sentence, *(f"{m.server}, {_place(m)}: {m.reason}" for m in _members(pool))]
+        because = [pool.sentence, *(_in_a_line(present, pool, one) for one in _members(pool))]
         because += [each for each in present.brake.trouble if each.startswith(f"{service}: ")]
         return {"kind": "service", "name": service, "because": because, **_service(present, pool)}
     for member in _members(pool):
@@ -234,8 +234,12 @@ def _server_explained(present: Present, pool: Pool, member: Member) -> Json:
     }
 
 
-def _place(member: Member) -> str:
-    return f"weight {member.weight}" if member.in_table else "out"
+def _in_a_line(present: Present, pool: Pool, member: Member) -> str:
+    """A server among those of its service: its weight, why, and what is worth a look."""
+    view = present.checks.get(server_key(pool.service, member.server))
+    place = f"weight {member.weight}" if member.in_table else "out"
+    why = "; ".join([member.reason, *(warnings(view) if view else ())])
+    return f"{member.server}, {place}: {why}"
 
 
 def _weight_sentence(member: Member) -> str:

@@ -162,6 +162,17 @@ def test_a_service_and_its_fallback(present: Present) -> None:
     assert (fallback["in_table"], fallback["state"], fallback["results"]) == (False, None, [])
 
 
+def test_a_service_tells_which_verdicts_stay_because_the_check_cannot_be_made(
+    present: Present,
+) -> None:
+    present.checks = {SECOND: ServerView.of_one(replace(view(20), error="no route"))}
+    because = cast("list[str]", explain(present, "web")["because"])
+    assert because[2] == (
+        "198.51.100.22:80, out: connection refused; "
+        "the check cannot be made at present, so the verdict stays: no route"
+    )
+
+
 def test_connection_sync_and_what_it_waits_for(present: Present) -> None:
     sync = ConnectionSync(interface="eth1", sync_id=51, follows=("front",))
     assert status(present)["sync"] is None
