@@ -37,14 +37,15 @@ class Check:
 
     @property
     def endpoint(self) -> Target:
-        """The address and port that the probe really goes to."""
+        """The address and port that the probe really goes to; port 0 for a kind that has none."""
         if self.via is not None:
             return self.via
         options, target = self.options, self.target
         way = Way(options.source, options.interface, options.mark)
+        port = target.port if options.port is None else options.port
         return Target(
             target.address if options.address is None else options.address,
-            target.port if options.port is None else options.port,
+            0 if "port" in options.lacks else port,
             ANY_WAY if way == ANY_WAY else way,
             target.service if options.names_service else "",
         )
@@ -88,9 +89,11 @@ class Check:
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
     def describe(self) -> str:
-        """For people: `tcp 10.0.0.1:80`."""
-        way = str(self.endpoint.way)
-        text = f"{self.options.describe()} at {self.endpoint}{way and ' ' + way}"
+        """For people: `tcp at 10.0.0.1:80`."""
+        endpoint = self.endpoint
+        way = str(endpoint.way)
+        where = endpoint.address if "port" in self.options.lacks else endpoint
+        text = f"{self.options.describe()} at {where}{way and ' ' + way}"
         return f"not {text} (inverted)" if self.options.inverted else text
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from ipaddress import ip_address
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from checkers.base import Target
 from checkers.check import Check
 from checkers.health import State
+from checkers.ping import PingOptions
 from checkers.scheduler import Scheduler
 from checkers.timing import Timing
 from tests.checkers.scripted import KEY, World, healthy, refused
@@ -64,6 +66,15 @@ def test_another_timing_or_service_is_another_probe() -> None:
     assert scheduler.probes == 2
     served = replace(check, target=replace(check.target, service="web"))
     assert served.digest == check.digest  # a kind that does not tell the service on
+
+
+def test_a_host_is_pinged_once_for_all_its_services() -> None:
+    scheduler = Scheduler(lambda *_: None)
+    host = ip_address("192.0.2.9")
+    pings = {str(port): Check(str(port), Target(host, port), PingOptions()) for port in (80, 443)}
+    scheduler.update(pings)
+    assert scheduler.probes == 1
+    assert {ping.describe() for ping in pings.values()} == {"ping at 192.0.2.9"}
 
 
 def gaps_of(world: World) -> list[float]:
