@@ -89,7 +89,7 @@ class Quorums:
 
 @dataclass(frozen=True, slots=True)
 class ToVrrp:
-    """To the supervisor: for the VRRP worker, a `Guidance` or `Promote` of `vrrp.messages`."""
+    """To the supervisor: for the VRRP worker, `Guidance`, `Promote` or `Reannounce` of `vrrp`."""
 
     line: str
 

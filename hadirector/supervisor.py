@@ -236,7 +236,7 @@ class Supervisor:
             return
         if isinstance(message, vrrp_messages.Guidance):
             self._guidance = message
-        elif not isinstance(message, vrrp_messages.Promote):
+        elif not isinstance(message, vrrp_messages.Promote | vrrp_messages.Reannounce):
             self._note("process", f"no {type(message).__name__} comes from the director process")
             return
         self._vrrp.send(vrrp_messages.encode(message))

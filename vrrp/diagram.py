@@ -24,6 +24,7 @@ MEANINGS: Final = {
     Trigger.INFERIOR: "an advertisement not to be respected",
     Trigger.PEER_LEAVING: "another member of the group heard a goodbye",
     Trigger.PEER_INFERIOR: "another member of the group heard a weaker active router",
+    Trigger.PEER_YIELDED: "an active peer, unheard, has stepped back (so the peer channel says)",
     Trigger.LEAD: "another member of the group became active",
     Trigger.FOLLOW: "another member of the group stepped back",
     Trigger.LATE: "silent for so long that a peer must have taken over",

@@ -95,7 +95,14 @@ class PeerInferior:
     sentence: str
 
 
-Event = Up | Down | Heard | Tick | Stop | Lead | Follow | PeerLeaving | PeerInferior
+@dataclass(frozen=True, slots=True)
+class PeerYielded:
+    """A peer that was active as well, unheard, has stepped back; told beside the elections."""
+
+    sentence: str
+
+
+Event = Up | Down | Heard | Tick | Stop | Lead | Follow | PeerLeaving | PeerInferior | PeerYielded
 
 
 # ----------------------------------------------------------------------------------------- effects

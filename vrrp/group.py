@@ -49,6 +49,7 @@ from vrrp.events import (
     LocalProtocolError,
     PeerInferior,
     PeerLeaving,
+    PeerYielded,
     Release,
     Rival,
     RivalGone,
@@ -183,6 +184,13 @@ class Group:
         if members and all(one.state is State.BACKUP and not one.barred for one in members):
             effects += members[0].handle(Lead(sentence), now)
         return _in_phases(effects + self._move_together(effects, now))
+
+    def peer_yielded(self, sentence: str, now: float) -> list[Effect]:
+        """Tell the neighbors again: an active peer that we did not hear has stepped back."""
+        effects = self._fence(now)
+        for machine in self._members.values():
+            effects += machine.handle(PeerYielded(sentence), now)
+        return _in_phases(effects)
 
     def handle(self, router: str, event: Up | Down | Heard, now: float) -> list[Effect]:
         """Return what follows from something that happened to one member."""

@@ -53,6 +53,7 @@ from vrrp.events import (
     LocalProtocolError,
     PeerInferior,
     PeerLeaving,
+    PeerYielded,
     Release,
     Send,
     State,
@@ -268,6 +269,8 @@ class Machine:
                 return Trigger.PEER_LEAVING if taking_part else None
             case PeerInferior():
                 return Trigger.PEER_INFERIOR if self.state is State.ACTIVE else None
+            case PeerYielded():
+                return Trigger.PEER_YIELDED if self.state is State.ACTIVE else None
             case Follow():
                 return Trigger.FOLLOW if self.state is State.ACTIVE else None
             case Lead():

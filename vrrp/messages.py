@@ -97,6 +97,17 @@ class Promote:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reannounce:
+    """Supervisor to worker: where active, tell the neighbors again where the addresses are.
+
+    A peer that was active as well, and is not heard, has stepped back.
+    """
+
+    routers: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """Worker to supervisor: alive; and how late it was woken at worst since the last one."""
 
@@ -253,6 +264,7 @@ Message = (
     | Facts
     | Guidance
     | Promote
+    | Reannounce
     | Heartbeat
     | Timing
     | LastWill
@@ -271,6 +283,7 @@ _TYPES: Final[Mapping[str, type[Message]]] = MappingProxyType(
         "facts": Facts,
         "guidance": Guidance,
         "promote": Promote,
+        "reannounce": Reannounce,
         "heartbeat": Heartbeat,
         "timing": Timing,
         "last-will": LastWill,

@@ -44,7 +44,7 @@ from vrrp.guided import Guided
 from vrrp.hands import AddressError, Hands
 from vrrp.holding import Holding, settle
 from vrrp.member import Member, will_of
-from vrrp.messages import Event, Guidance, Promote, RouterReport, RouterWill
+from vrrp.messages import Event, Guidance, Promote, Reannounce, RouterReport, RouterWill
 from vrrp.packet import Datagram, IPAddress
 from vrrp.source import usability
 
@@ -127,6 +127,12 @@ class Router:
         """Become active now, if that is possible."""
         if not self._stopped and not self._members.keys().isdisjoint(told.routers):
             self._carry_out(self._group.promote(told.reason, self._hands.now()))
+            self._rearm()
+
+    def reannounce(self, told: Reannounce) -> None:
+        """Tell the neighbors again where the addresses are, if they are here."""
+        if not self._stopped and not self._members.keys().isdisjoint(told.routers):
+            self._carry_out(self._group.peer_yielded(told.reason, self._hands.now()))
             self._rearm()
 
     def _bar(self, sentence: str) -> None:

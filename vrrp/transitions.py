@@ -26,6 +26,7 @@ class Trigger(Enum):
     INFERIOR = auto()  # one that it does not accept
     PEER_LEAVING = auto()  # priority 0, heard by another member of the group
     PEER_INFERIOR = auto()  # an inferior one, heard by another member of the group
+    PEER_YIELDED = auto()  # one that was active as well, unheard, has stepped back
     LEAD = auto()
     FOLLOW = auto()
     LATE = auto()
@@ -81,6 +82,7 @@ TRANSITIONS: Final = MappingProxyType(
         ),
         (State.ACTIVE, Trigger.INFERIOR): (State.ACTIVE, (Action.ADVERTISE, Action.REANNOUNCE)),
         (State.ACTIVE, Trigger.PEER_INFERIOR): (State.ACTIVE, (Action.REANNOUNCE,)),
+        (State.ACTIVE, Trigger.PEER_YIELDED): (State.ACTIVE, (Action.REANNOUNCE,)),
         (State.ACTIVE, Trigger.FOLLOW): (State.BACKUP, _STEP_BACK),
         (State.ACTIVE, Trigger.LATE): (State.BACKUP, _STEP_BACK),
         (State.ACTIVE, Trigger.FAULT): (

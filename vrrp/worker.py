@@ -49,6 +49,7 @@ from vrrp.messages import (
     Message,
     MessageError,
     Promote,
+    Reannounce,
     RouterWill,
     RunHooks,
     Stop,
@@ -256,6 +257,9 @@ class Worker:
                 case Promote():
                     for router in self._routers.values():
                         router.promote(message)
+                case Reannounce():
+                    for router in self._routers.values():
+                        router.reannounce(message)
                 case Stop(reason=reason):
                     self._note("stopping", reason)
                     self._end(_Ending.STOPPED)

@@ -19,7 +19,7 @@ from typing import Final
 
 from hadirector.peer.agreed import AgreedStore, Yielded
 from vrrp.events import State
-from vrrp.messages import Cap, Guidance, RouterReport
+from vrrp.messages import Cap, Guidance, Reannounce, RouterReport
 
 PENDING_S: Final = 10.0
 """Between a cap and the step back that it is for."""
@@ -31,7 +31,10 @@ class Guide:
     """The caps of one director. `tell` passes them on; `note` journals a sentence."""
 
     def __init__(
-        self, store: AgreedStore, tell: Callable[[Guidance], None], note: Callable[[str], None]
+        self,
+        store: AgreedStore,
+        tell: Callable[[Guidance | Reannounce], None],
+        note: Callable[[str], None],
     ) -> None:
         self._store = store
         self._tell = tell
@@ -60,6 +63,10 @@ class Guide:
         """The channel is taken out of the file: all that was agreed ends."""
         self.bars, self.health = {}, {}
         self.take_back([*self._pending, *self._store.now.yielded])
+
+    def announce(self, routers: Iterable[str], reason: str) -> None:
+        """Have the neighbors told again where the addresses of these virtual routers are."""
+        self._tell(Reannounce(routers=tuple(routers), reason=reason))
 
     def look(self, reports: Mapping[str, RouterReport], now: float) -> None:
         """Take in how the virtual routers are: what was pending holds, or ends."""

@@ -29,6 +29,8 @@ BACKUP: Final = "backup"
 SPLIT_S: Final = 4.0
 """That long, both must be active: elections end by themselves within three advertisements of 1 s,
 and what the peer says of itself is a second old."""
+SHARED_S: Final = 1.5
+"""That long at least: what the peer says of itself is up to a second old."""
 FEWER_S: Final = 10.0
 """That long, we must reach fewer servers than the peer before we yield,"""
 ENOUGH_S: Final = 30.0
@@ -134,6 +136,34 @@ class Arbiter:
             f"split brain: {self._peer} is active as well, with priority {other.priority} (here "
             f"{mine.priority}), and no advertisement of it arrives: look at VRRP between the two"
         )
+
+
+class Survivor:
+    """Who is active alone after both were: the neighbors may have learnt the other one's address.
+
+    Shorter than SHARED_S is a handover, of which the elections know by themselves.
+    """
+
+    def __init__(self) -> None:
+        self._since: dict[str, float] = {}
+
+    def look(self, ours: State, theirs: State | None, now: float) -> list[str]:
+        """The virtual routers that the other one has just given up, and that are active here."""
+        if theirs is None:
+            return []  # what it was is still so as far as we know
+        active = [name for name, mine in ours.routers.items() if mine.state == ACTIVE]
+        shared = {
+            name
+            for name, one in theirs.routers.items()
+            if one.state == ACTIVE or (one.holds and name in self._since)
+        }
+        alone = [
+            name
+            for name in active
+            if name not in shared and now - self._since.get(name, now) >= SHARED_S
+        ]
+        self._since = {name: self._since.get(name, now) for name in active if name in shared}
+        return alone
 
 
 def _key(address: Address) -> tuple[int, int]:

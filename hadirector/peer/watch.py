@@ -15,7 +15,7 @@ from hadirector.peer.agreed import Yielded
 from hadirector.peer.compare import Disagreements
 from hadirector.peer.guide import Guide
 from hadirector.peer.messages import State
-from hadirector.peer.policies import Arbiter, HealthYield
+from hadirector.peer.policies import Arbiter, HealthYield, Survivor
 from hadirector.peer.settings import PeerSettings
 
 
@@ -37,6 +37,7 @@ class PeerWatch:
         self._note = note
         self._arbiter = Arbiter(node, peer, addresses)
         self._health = HealthYield(node, peer, settings.health_moves)
+        self._survivor = Survivor()
         self._splits: list[str] = []
         self.disagreements = Disagreements(node, peer)
 
@@ -68,6 +69,11 @@ class PeerWatch:
         for name in before.keys() - bars.keys():
             self._note(f"{name} takes part again: {self._peer} is heard, or not active any more")
         self._guide.bars, self._splits = bars, self._arbiter.splits(now)
+        alone = self._survivor.look(ours, theirs, now)
+        if alone:
+            why = f"{self._peer} was active as well, and has stepped back"
+            self._note(f"{', '.join(alone)}: {why}: the neighbors are told again")
+            self._guide.announce(alone, why)
 
     def _weigh_health(self, ours: State, theirs: State | None, now: float) -> None:
         health = self._health

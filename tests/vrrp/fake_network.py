@@ -98,6 +98,11 @@ class FakeNetwork:
         node = self.nodes[name]
         self._do(node, node.group.bar(sentence, self.now))
 
+    def peer_yielded(self, name: str) -> None:
+        """Tell a node that an active peer that it does not hear has stepped back."""
+        node = self.nodes[name]
+        self._do(node, node.group.peer_yielded("the other one says so", self.now))
+
     def thaw(self, name: str) -> None:
         """Let a frozen node go on; it reads its sockets before it looks at its timers."""
         node = self.nodes[name]

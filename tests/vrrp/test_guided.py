@@ -94,6 +94,22 @@ def test_a_bar_ends_a_split_brain_and_its_end_is_a_plain_election() -> None:
     assert network.active() == ["lb1"]
 
 
+def test_whoever_stays_is_told_to_announce_again_and_nobody_else_does() -> None:
+    network = pair()
+    network.cut = {"front", "back"}
+    network.run(until=network.now + 8.0)
+    network.bar("lb2", "lb1 is active as well")
+    told_at = network.now
+    network.peer_yielded("lb1")
+    assert network.nodes["lb1"].announced == {"front": told_at, "back": told_at}
+    before = dict(network.nodes["lb2"].announced)
+    network.peer_yielded("lb2")
+    assert network.nodes["lb2"].announced == before
+    network.run(until=network.now + 0.5)
+    network.peer_yielded("lb1")  # so often nobody is told
+    assert network.nodes["lb1"].announced == {"front": told_at, "back": told_at}
+
+
 def test_the_end_of_a_bar_finds_a_peer_that_has_left_in_time() -> None:
     network = pair()
     network.bar("lb2", "lb1 is active as well")

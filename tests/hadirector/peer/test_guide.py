@@ -9,7 +9,7 @@ from hadirector.peer.agreed import Agreed, AgreedStore, Paused
 from hadirector.peer.guide import PENDING_S, Guide
 from tests.hadirector.test_director import REPORT
 from vrrp.events import State
-from vrrp.messages import Cap, Guidance
+from vrrp.messages import Cap, Guidance, Reannounce
 
 CAP = Guidance(caps={"front": Cap(at_most=252, because="so it was agreed")})
 NONE = Guidance()
@@ -19,7 +19,7 @@ class Told:
     """A guide, and what came of it."""
 
     def __init__(self, directory: Path) -> None:
-        self.said: list[Guidance] = []
+        self.said: list[Guidance | Reannounce] = []
         self.notes: list[str] = []
         self.store = AgreedStore(directory)
         self.guide = Guide(self.store, self.said.append, self.notes.append)

@@ -14,11 +14,13 @@ from hadirector.peer.policies import (
     ENOUGH_S,
     FEWER_S,
     HOUR_S,
+    SHARED_S,
     SPLIT_S,
     THIN_AGAIN_S,
     THIN_S,
     Arbiter,
     HealthYield,
+    Survivor,
     Thin,
     is_warm,
     may_be_warm,
@@ -125,6 +127,18 @@ def test_nobody_is_barred_by_a_peer_that_is_not_active(peer: State | None) -> No
     lb2.look(active(253), active(254), 0.0)
     assert lb2.look(active(253), active(254), SPLIT_S)
     assert not lb2.look(backup(253), peer, SPLIT_S + 1)
+
+
+def test_whoever_stays_after_a_split_is_told_once_and_not_after_a_handover() -> None:
+    one = Survivor()
+    assert one.look(active(254), active(253), 0.0) == []
+    assert one.look(active(254), backup(253), SHARED_S / 2) == []  # a handover
+    assert one.look(active(254), active(253), 10.0) == []
+    assert one.look(active(254), None, 12.0) == []  # unheard for a moment
+    assert one.look(active(254), backup(253), 14.0) == ["front"]
+    assert one.look(active(254), backup(253), 15.0) == []
+    one.look(active(253), active(254), 20.0)
+    assert one.look(backup(253), active(254), 25.0) == []
 
 
 PRIORITIES = st.integers(1, 254)
