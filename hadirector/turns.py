@@ -63,6 +63,12 @@ class TurnRequests(Generic[T]):
         self.ask(why)
         return await future
 
+    def ask_again(self, asked: Asked[T]) -> None:
+        """Ask for what was asked before and is still owed, to those who wait for it as well."""
+        self._asked.waiting += asked.waiting
+        for why in asked.reasons or [AUDIT]:
+            self.ask(why)
+
     async def unless_asked(self, work: Coroutine[object, object, W]) -> W | None:
         """What the work yields; None where somebody asks before it is done, which ends it.
 

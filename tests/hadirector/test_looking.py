@@ -62,6 +62,40 @@ def test_what_may_wait() -> None:
 
 
 @pytest.mark.asyncio
-async def test_an_audit_that_somebody_waits_for_may_not() -> None:
-    future = asyncio.get_running_loop().create_future()
-    assert not may_wait(Asked([AUDIT], [future]))
+async def test_who_waits_for_an_audit_hears_of_the_one_that_makes_up_for_it() -> None:
+    requests, reading = TurnRequests[str](), Reading()
+    looks = Looks(requests, reading.read)
+    waiting = [asyncio.create_task(requests.ask_and_wait(AUDIT)) for _ in range(2)]
+    await asyncio.sleep(0)
+    first = await requests.next()
+    assert may_wait(first)
+    requests.ask("health")
+    assert not await looks.ahead(first)
+    (await requests.next()).done("health")
+    assert not any(each.done() for each in waiting)
+    looks.make_up()
+    reading.hangs.set()
+    again = await requests.next()
+    assert again.reasons == [AUDIT]
+    assert await looks.ahead(again)
+    again.done("audit")
+    assert await asyncio.gather(*waiting) == ["audit", "audit"]
+
+
+@pytest.mark.asyncio
+async def test_what_was_put_off_twice_is_owed_whole() -> None:
+    requests, reading = TurnRequests[str](), Reading()
+    looks = Looks(requests, reading.read)
+    waiting = asyncio.create_task(requests.ask_and_wait(AUDIT))
+    await asyncio.sleep(0)
+    first = await requests.next()
+    requests.ask(LOOK)
+    assert not await looks.ahead(first)
+    requests.ask("health")  # before anything was made up for
+    assert not await looks.ahead(Asked([LOOK, AUDIT]))
+    assert (await requests.next()).reasons == [LOOK, "health"]
+    looks.make_up()
+    again = await requests.next()
+    assert again.reasons == [AUDIT, LOOK]
+    again.done("both")
+    assert await waiting == "both"
