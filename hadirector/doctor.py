@@ -99,7 +99,9 @@ def examine(host: Host, config: Config | None = None, node: str | None = None) -
 def _ipvs(host: Host) -> Finding:
     name = "kernel IPVS"
     if host.has("proc/net/ip_vs"):
-        return _finding(Purpose.RUN, name, State.OK, "loaded")
+        size = host.read("proc/net/ip_vs").partition("(size=")[2].partition(")")[0]
+        table = f", connection table of {size} buckets" if size else ""
+        return _finding(Purpose.RUN, name, State.OK, f"loaded{table}")
     modules = f"lib/modules/{host.release}"
     known = host.read(f"{modules}/modules.dep") + host.read(f"{modules}/modules.builtin")
     if "/ip_vs.ko" in known:

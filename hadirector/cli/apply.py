@@ -89,9 +89,9 @@ def execute(args: argparse.Namespace) -> int:
     else:
         for failure in failures:
             print(f"refused: {failure}")
-        daemons = f", {len(ahead.sync)} sync daemons changed" if ahead.sync else ""
+        others = _changed(len(ahead.settings), "setting") + _changed(len(ahead.sync), "sync daemon")
         steps = len(ahead.plan.steps) + len(ahead.lowers)
-        print(f"applied: {report.applied} of {steps} steps{daemons}")
+        print(f"applied: {report.applied} of {steps} steps{others}")
     return EXIT_NO if failures else EXIT_YES
 
 
@@ -156,6 +156,10 @@ async def _wait_for_clients(kernel: Dataplane, ahead: Ahead, last: tuple[Step, .
                 file=sys.stderr,
             )
         await asyncio.sleep(min(limits.DRAIN_LOOK_S, remaining_s))
+
+
+def _changed(count: int, what: str) -> str:
+    return f", {count} {what}{'s' * (count != 1)} changed" if count else ""
 
 
 def _connections(count: int) -> str:

@@ -108,7 +108,10 @@ def _list_table(named: ServiceKey | None, view: View, *, as_json: bool) -> int:
     _run(show())
     for oddity in oddities:
         print(f"not shown: {oddity}", file=sys.stderr)
-    return EXIT_YES if found or named is None else EXIT_NO
+    if found or named is None:
+        return EXIT_YES
+    print(f"{named} is not in the table", file=sys.stderr)
+    return EXIT_NO
 
 
 def _list_connections(chosen: Filter, *, as_json: bool) -> int:

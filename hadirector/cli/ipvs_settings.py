@@ -5,16 +5,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import struct
 from contextlib import closing, suppress
 from pathlib import Path
 
 from hadirector.cli.client import add_runtime_dir
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_YES, CliError
+from hadirector.cli.ipvs_list import CONNECTIONS
 
 SUMMARY = "show the kernel's settings for IPVS, or put back what they were before"
 
-SLABS = Path("/proc/slabinfo")
-BUCKET_BYTES = 8  # struct hlist_head on a 64-bit kernel
+OBJECT_BYTES = Path("/sys/kernel/slab/ip_vs_conn/slab_size")
+"""What one connection takes: struct ip_vs_conn, with what the allocator adds."""
+BUCKET_BYTES = struct.calcsize("P")  # struct hlist_head
 
 _EPILOG = """\
   hadirector ipvs settings               every setting; where it was changed, what was before
@@ -96,20 +99,28 @@ async def _show(runtime_dir: Path, *, as_json: bool) -> int:
 def _table_told(memory: dict[str, int]) -> str:
     told = f"{memory['buckets']} buckets ({memory['buckets_bytes'] // 1024} KiB)"
     if "connections" not in memory:
-        return f"{told}; {SLABS} does not tell of the connections"
-    return (
-        f"{told}, {memory['connections']} connections ({memory['connections_bytes'] // 1024} KiB)"
-    )
+        return f"{told}; {CONNECTIONS} cannot be read"
+    count = memory["connections"]
+    told += f"; of this network namespace {count} connection{'s' * (count != 1)}"
+    if "connections_bytes" not in memory:
+        return f"{told}, {OBJECT_BYTES} does not tell their size"
+    return f"{told} ({-(-memory['connections_bytes'] // 1024)} KiB)"
 
 
 def _connections() -> dict[str, int]:
-    """How many connections there are in the kernel and their memory, where it tells."""
-    with suppress(OSError, ValueError, IndexError):
-        for line in SLABS.read_text().splitlines():
-            if line.startswith("ip_vs_conn "):
-                _, in_use, objects, size, *_ = line.split()
-                return {
-                    "connections": int(in_use),
-                    "connections_bytes": int(objects) * int(size),
-                }
-    return {}
+    """How many connections this network namespace has and their memory, where the kernel tells.
+
+    They are counted one by one: of allocations the kernel tells (`/proc/slabinfo`) only together
+    with all others of the same size, and most kernels have some.
+    """
+    try:
+        with open(CONNECTIONS, "rb") as lines:  # noqa: PTH123 - proc
+            count = max(0, sum(1 for _ in lines) - 1)  # the first is the heading
+    except OSError:
+        return {}
+    with suppress(OSError, ValueError):
+        return {
+            "connections": count,
+            "connections_bytes": count * int(OBJECT_BYTES.read_text()),
+        }
+    return {"connections": count}

@@ -108,12 +108,16 @@ def kernel_table() -> KernelTable:
 
 def look_at_kernel(config: Config, node: str) -> Ahead:
     """Compare the file, all its servers up, with the kernel; raises CliError."""
+    from hadirector.ipvs import modules
     from hadirector.ipvs.dataplane import DataplaneError
     from hadirector.ipvs.settings import KernelSettings
+    from hadirector.ipvs.table import modules_for
     from hadirector.tuner import Tuner
 
     with closing(kernel_table()) as kernel:
         ahead = look_ahead(config, kernel)
+    loading = modules.ahead(modules_for(ahead.plan.steps))
+    ahead = replace(ahead, remarks=(*ahead.remarks, *loading))
     try:
         with closing(Tuner(RUNTIME_DIR)) as tuner:
             ahead = replace(ahead, settings=asyncio.run(tuner.ahead(config.settings)))

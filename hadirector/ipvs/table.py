@@ -234,6 +234,20 @@ def _needs_ftp_helper(step: Step) -> bool:
     )
 
 
+def modules_for(steps: Iterable[Step]) -> frozenset[str]:
+    """The kernel's modules without which these steps cannot be done."""
+    needed = set()
+    for step in steps:
+        if _needs_ftp_helper(step):
+            needed.add(FTP_HELPER)
+        if isinstance(step, AddService | SetService):
+            needed.add(f"ip_vs_{step.service.scheduler}")
+            persistence = step.service.persistence
+            if persistence is not None and persistence.engine:
+                needed.add(f"ip_vs_pe_{persistence.engine}")
+    return frozenset(needed)
+
+
 def _with_schedulers(failure: Failure) -> Failure:
     """A scheduler that is not there, with the list of those that are."""
     if failure.errno != errno.ENOENT or not isinstance(failure.step, AddService | SetService):

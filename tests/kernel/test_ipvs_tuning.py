@@ -5,6 +5,8 @@ whose settings are the kernel's defaults; sysctl files and ipvsadm are asked wha
 """
 
 import json
+import re
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,6 +63,7 @@ def test_settings_are_planned_applied_once_and_put_back(
     assert (read("conntrack"), timeouts()) == (["0"], "900 120 300")
 
     assert main(["apply", str(file), *place]) == 0
+    assert "applied: 0 of 0 steps, 7 settings changed\n" in capsys.readouterr().out
     assert (read("conntrack"), read("sync_threshold"), timeouts()) == (
         ["1"],
         ["2", "20"],
@@ -79,7 +82,12 @@ def test_settings_are_planned_applied_once_and_put_back(
     assert "conntrack 1 (was 0)" in shown
     assert "tcp-timeout 1200 (was 900)" in shown
     assert "backup_only 0" in shown
-    assert shown[-1].startswith("connection table: ")
+    assert shown[-2].startswith("modules: ")
+    assert re.fullmatch(
+        r"connection table: \d+ buckets \(\d+ KiB\); "
+        r"of this network namespace 0 connections \(0 KiB\)",
+        shown[-1],
+    )
 
     assert main(["ipvs", "settings", "--restore", *place]) == 0
     assert "restored: 7 settings" in capsys.readouterr().out
@@ -99,6 +107,41 @@ def test_settings_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert document["before"] == {}
     assert document["connection_table"]["buckets"] >= 256
     assert "ip_vs" in document["modules"] or not Path("/proc/modules").read_text()
+
+
+def test_the_memory_of_connections_is_their_size_times_their_number(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subprocess.run(["ip", "address", "add", "192.0.2.100/32", "dev", "lo"], check=True)
+    rules = "-A -u 192.0.2.100:53 -s rr\n-a -u 192.0.2.100:53 -r 192.0.2.100:53 -g\n"
+    subprocess.run(["ipvsadm-restore"], input=rules, text=True, check=True)
+    for _ in range(3):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"?", ("192.0.2.100", 53))
+    assert main(["ipvs", "settings", "--json", "--runtime-dir", str(tmp_path)]) == 0
+    table = json.loads(capsys.readouterr().out)["connection_table"]
+    assert table["connections"] == 3
+    assert table["connections_bytes"] >= 3 * 128
+
+
+def test_the_plan_tells_which_modules_are_loaded_for_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As if nothing were loaded yet: tests before this one may have used the same schedulers."""
+    monkeypatch.setattr("hadirector.ipvs.modules.LOADED", Path("/nonexistent"))
+    monkeypatch.setattr("hadirector.ipvs.modules.LIBRARY", Path("/nonexistent"))
+    ftp = "listen: 'tcp://192.0.2.100:21', forward: nat, servers: ['198.51.100.21:21']"
+    sip = (
+        "listen: 'udp://192.0.2.100:5060', scheduler: mh, forward: nat, "
+        "persistence: {engine: sip}, servers: ['198.51.100.21:5060']"
+    )
+    services = f"services: [{{name: ftp, {ftp}}}, {{name: sip, {sip}}}]"
+    file.write_text(file.read_text().replace("services: []", services))
+    assert main(["plan", str(file)]) == 1
+    assert (
+        "  modules that are loaded for it: ip_vs_ftp, ip_vs_mh, ip_vs_pe_sip, ip_vs_wlc; "
+        "whether this kernel has them is not known\n"
+    ) in capsys.readouterr().out
 
 
 def test_a_setting_that_this_kernel_lacks_is_named(

@@ -82,6 +82,13 @@ def test_ipvs_may_be_a_module_that_is_not_loaded(tmp_path: Path) -> None:
     assert by_name(examine(unloaded))["kernel IPVS"].state is State.OK
 
 
+def test_the_size_of_the_connection_table_is_told(tmp_path: Path) -> None:
+    heading = "IP Virtual Server version 1.2.1 (size=4096)\n"
+    loaded = host(tmp_path, files={"proc/net/ip_vs": heading})
+    told = by_name(examine(loaded))["kernel IPVS"].message
+    assert told == "loaded, connection table of 4096 buckets"
+
+
 def test_root_in_a_user_namespace_is_not_enough(tmp_path: Path) -> None:
     inside = host(tmp_path, files={"proc/self/uid_map": "0 1000 1\n"})
     found = by_name(examine(inside))["privileges"]

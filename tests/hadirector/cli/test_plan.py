@@ -30,8 +30,11 @@ SHOWN = "".join(f"  {step}\n" for step in STEPS)
 
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> MemoryTable:
+def table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MemoryTable:
     """The table that the commands find in the kernel's place: somebody else's service in it."""
+    loaded = tmp_path / "modules"
+    loaded.write_text("ip_vs_wlc 16384 1 - Live 0x0\n")
+    monkeypatch.setattr("hadirector.ipvs.modules.LOADED", loaded)
     twin = MemoryTable(Table.of((Service(FOREIGN), [])))
     monkeypatch.setattr("hadirector.cli.plan.kernel_table", lambda: twin)
     return twin

@@ -1,4 +1,4 @@
-"""The list of schedulers comes from the modules that are loaded and those that could be."""
+"""Schedulers and modules are told from what is loaded and what could be."""
 
 import os
 from pathlib import Path
@@ -29,10 +29,20 @@ def test_loaded_and_loadable_modules_are_listed_once(
     assert modules.schedulers() == ("mh", "rr", "wlc")
     assert modules.loaded() == ("ip_vs", "ip_vs_ftp", "ip_vs_wlc")
     assert modules.told() == "there are: mh, rr, wlc"
+    needed = ("ip_vs_wlc", "ip_vs_mh", "ip_vs_rr", "ip_vs_pe_sip", "ip_vs_twos", "ip_vs_pe_x")
+    assert modules.ahead(needed) == (
+        "modules that are loaded for it: ip_vs_pe_sip, ip_vs_rr",
+        "this kernel has no ip_vs_pe_x",
+        "this kernel has no ip_vs_twos; there are: mh, rr, wlc",
+    )
+    assert modules.ahead(("ip_vs_wlc", "ip_vs_mh")) == ()
     for listing in directory.iterdir():
         listing.unlink()
     assert modules.told() == (
         f"loaded are: wlc; which others could be is not known, {directory} cannot be read"
+    )
+    assert modules.ahead(("ip_vs_wlc", "ip_vs_mh")) == (
+        "modules that are loaded for it: ip_vs_mh; whether this kernel has them is not known",
     )
 
 
