@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from hadirector.drill.live import ROLE_DRILLS, Drill
 from hadirector.drill.live_faults import FAULT_DRILLS
+from hadirector.drill.live_file import FILE_DRILLS
 
-DRILLS: Mapping[str, Drill] = MappingProxyType({**ROLE_DRILLS, **FAULT_DRILLS})
+DRILLS: Mapping[str, Drill] = MappingProxyType({**ROLE_DRILLS, **FAULT_DRILLS, **FILE_DRILLS})
 """By name."""

@@ -20,6 +20,7 @@ from hadirector.drill.live import Facts, Link
 from hadirector.host import SBIN
 
 IP_S: Final = 10.0
+TOOLS: Final = ("ip", "ipvsadm", "mount", "umount", "nsenter")
 ANCESTORS_MAX: Final = 32
 SSH_WORDS: Final = 4  # client, its port, server, its port: ssh(1)
 _STATES_OF_ROUTES = frozenset({"linkdown", "dead", "offload", "trap", "rt_offload", "rt_trap"})
@@ -64,8 +65,17 @@ def gather(runtime_dir: Path, *, service: str = "", interface: str = "") -> Fact
             each["local"] for link in addresses for each in link["addr_info"] if "local" in each
         ),
         way_to=_way_to,
-        tools=frozenset(name for name in ("ip", "ipvsadm") if shutil.which(name, path=_path())),
+        tools=frozenset(name for name in TOOLS if shutil.which(name, path=_path())),
+        enter=_enter(supervisor[0]),
     )
+
+
+def _enter(pid: int) -> tuple[str, ...]:
+    """What leads to the mounts of the daemon, where a service manager gave it its own."""
+    place = Path(f"/proc/{pid}/ns/mnt")
+    if place.readlink() == Path("/proc/self/ns/mnt").readlink():
+        return ()
+    return ("nsenter", f"--mount={place}", "--")
 
 
 def _path() -> str:

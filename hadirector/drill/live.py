@@ -27,6 +27,7 @@ ACTIVE, BACKUP = "active", "backup"
 SWITCHOVER_S = 80.0  # for the command to return (`cli.switchover`)
 SERVICE_MANAGER_S = 130.0  # TimeoutStopSec of the unit, and a little
 RESTART_MS = 75_000.0  # heartbeat and start of the director process
+PACKAGES = {"ip": "iproute2", "umount": "mount", "nsenter": "util-linux"}  # else of the same name
 SLACK_S = 10.0  # a step lasts no longer than what must be seen may take, and this
 
 
@@ -63,6 +64,7 @@ class Facts:
     own_addresses: frozenset[str] = frozenset()  # of this host
     way_to: Callable[[str], str] = lambda _: ""  # the interface that leads to an address, if any
     tools: frozenset[str] = frozenset()  # programs that are there
+    enter: tuple[str, ...] = ()  # before a command that shall see the daemon's own mounts
 
     @property
     def active_here(self) -> tuple[str, ...]:
@@ -121,6 +123,13 @@ def obstacles(drill: Drill, facts: Facts) -> list[Obstacle]:
     if drill.moves:
         found += _of_pair(facts)
     return [*found, *drill.lacks(facts)]
+
+
+def tool(facts: Facts, name: str) -> list[Obstacle]:
+    """A program that a drill takes, if it is not there."""
+    package = PACKAGES.get(name, name)
+    missing = Obstacle(f"{name} is not there: install {package}", final=True)
+    return [] if name in facts.tools else [missing]
 
 
 def _of_pair(facts: Facts) -> list[Obstacle]:

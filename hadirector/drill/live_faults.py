@@ -26,6 +26,7 @@ from hadirector.drill.live import (
     Promise,
     lasting,
     servers_up,
+    tool,
     unharmed,
 )
 from hadirector.drill.sequence import STEPS_MAX, Run, Step
@@ -112,7 +113,7 @@ def _one_server(facts: Facts) -> Planned:
 
 
 def _one_server_lacks(facts: Facts) -> list[Obstacle]:
-    found = [*_named(facts), *_tool(facts, "ip")]
+    found = [*_named(facts), *tool(facts, "ip")]
     service = _service(facts, _has_two(facts))
     if service is None:
         sentence = "no service has two servers up at different addresses: none would be left"
@@ -133,7 +134,7 @@ def _all_servers(facts: Facts) -> Planned:
 
 
 def _all_servers_lacks(facts: Facts) -> list[Obstacle]:
-    found = [*_named(facts), *_tool(facts, "ip")]
+    found = [*_named(facts), *tool(facts, "ip")]
     service = _service(facts, lambda each: bool(_living(facts, each)))
     if service is None:
         return [*found, Obstacle("no server is up", final=True)]
@@ -171,12 +172,6 @@ def _own(facts: Facts, servers: list[Server]) -> list[Obstacle]:
         elif not facts.way_to(address):
             found.append(Obstacle(f"no route of this host leads to {address}", final=True))
     return found
-
-
-def _tool(facts: Facts, name: str) -> list[Obstacle]:
-    package = {"ip": "iproute2"}.get(name, name)
-    missing = Obstacle(f"{name} is not there: install {package}", final=True)
-    return [] if name in facts.tools else [missing]
 
 
 # Links
@@ -238,7 +233,7 @@ def _link_lacks(facts: Facts) -> list[Obstacle]:
     link = facts.link
     if link is None:
         return [Obstacle(f"there is no interface {facts.interface[:32]}", final=True)]
-    found = _tool(facts, "ip")
+    found = tool(facts, "ip")
     if not link.up:
         found.append(Obstacle(f"{link.name} is down already", final=True))
     if len(link.routes) + len(link.addresses) >= STEPS_MAX:
@@ -287,7 +282,7 @@ def _drift(facts: Facts) -> Planned:
 
 
 def _drift_lacks(facts: Facts) -> list[Obstacle]:
-    found = [*_named(facts), *_tool(facts, "ipvsadm")]
+    found = [*_named(facts), *tool(facts, "ipvsadm")]
     if _service(facts, _is_repaired(facts)) is None:
         sentence = "no service that has a server up is repaired (drift: repair)"
         found.append(Obstacle(sentence, final=True))
@@ -307,7 +302,7 @@ def _sync_lost(facts: Facts) -> Planned:
 
 
 def _sync_lacks(facts: Facts) -> list[Obstacle]:
-    found = _tool(facts, "ipvsadm")
+    found = tool(facts, "ipvsadm")
     sync = facts.status["sync"]
     if sync is None:
         found.append(Obstacle("the file has no connection_sync", final=True))

@@ -145,7 +145,7 @@ def test_drills_of_servers_and_tables(pair: Story) -> None:
     assert len(gone) == 1
     assert told["connections"]["opened"] == 10
     pair.settles()
-    for name in ("drift", "sync-daemon-lost"):
+    for name in ("drift", "sync-daemon-lost", "reload-bad-file"):
         told = pair.drill(name)
         assert told["verdict"] == "pass", (told["faults"], told["notes"], told["connections"])
         assert (told["connections"]["opened"], told["connections"]["kept"]) == (10, 10)

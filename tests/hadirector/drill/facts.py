@@ -28,6 +28,8 @@ def status(**changes: Any) -> dict[str, Any]:
         for each in CONFIG.virtual_routers
     ]
     told: dict[str, Any] = {
+        "file": "/etc/hadirector.yaml",
+        "digest": "0123",
         "ready": True,
         "trouble": [],
         "processes": {name: {"pid": n} for n, name in enumerate(PROCESSES, 100)},
@@ -80,7 +82,7 @@ def facts(*, peer: dict[str, Any] | None = None, **changes: Any) -> Facts:
             name="eth0", routes=((4, "default via 192.0.2.1"),), addresses=("2001:db8::1/64",)
         ),
         way_to=lambda _: "eth1",
-        tools=frozenset({"ip", "ipvsadm"}),
+        tools=frozenset({"ip", "ipvsadm", "mount", "umount", "nsenter"}),
     )
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hadirector.config.loader import load
 from hadirector.drill.catalogue import DRILLS
 from hadirector.drill.facts import lost_addresses, lost_routes, needed_by_operator
 from hadirector.drill.live import Look, Promise, obstacles
+from hadirector.drill.live_file import BROKEN
 from tests.hadirector.drill.facts import facts, status
 
 SHOWN = """\
@@ -127,3 +129,20 @@ def test_what_another_program_changes_is_put_right_by_the_daemon() -> None:
         assert sentences(name, replace(facts(), tools=frozenset())) == [
             "ipvsadm is not there: install ipvsadm"
         ]
+
+
+def test_a_bad_file_is_seen_by_the_daemon_alone_and_is_read_no_more_before_it_is_gone() -> None:
+    known = replace(facts(), enter=("nsenter", "--mount=/proc/100/ns/mnt", "--"))
+    steps, (promise,) = DRILLS["reload-bad-file"].plan(known)
+    assert [str(step.undo) for step in reversed(steps) if step.undo] == [
+        "nsenter --mount=/proc/100/ns/mnt -- umount --quiet /etc/hadirector.yaml",
+        "hadirector reload --runtime-dir /run/hadirector",
+    ]
+    refused = ("reload: reload refused, everything goes on as before: 4:1",)
+    assert promise.holds(Look(status(), journaled=refused))
+    assert not promise.holds(Look(status(digest="4567"), journaled=refused))
+    assert not promise.holds(Look(status()))
+    assert load(BROKEN).errors
+    without = replace(known, tools=frozenset({"ip", "mount", "umount"}))
+    assert sentences("reload-bad-file", without) == ["nsenter is not there: install util-linux"]
+    assert sentences("reload-bad-file", replace(without, enter=())) == []
