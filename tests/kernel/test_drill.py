@@ -150,6 +150,12 @@ def test_drills_of_servers_and_tables(pair: Story) -> None:
         assert told["verdict"] == "pass", (told["faults"], told["notes"], told["connections"])
         assert (told["connections"]["opened"], told["connections"]["kept"]) == (10, 10)
         pair.settles()
+    gone.clear()
+    told = pair.drill("all-servers-lost", watch=lambda: gone.update({LOST, LAST} - pair.servers()))
+    assert told["verdict"] == "pass", (told["faults"], told["notes"], told["connections"])
+    assert gone == {LOST, LAST}
+    assert told["requests_lost"] > 0
+    pair.settles()
     assert pair.routes() == ""
     for how in (signal.SIGKILL, signal.SIGINT):
         with pair.start("server-lost") as running:
