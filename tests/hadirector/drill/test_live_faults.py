@@ -135,7 +135,7 @@ def test_a_bad_file_is_seen_by_the_daemon_alone_and_is_read_no_more_before_it_is
     known = replace(facts(), enter=("nsenter", "--mount=/proc/100/ns/mnt", "--"))
     steps, (promise,) = DRILLS["reload-bad-file"].plan(known)
     assert [str(step.undo) for step in reversed(steps) if step.undo] == [
-        "nsenter --mount=/proc/100/ns/mnt -- umount --quiet /etc/hadirector.yaml",
+        "nsenter --mount=/proc/100/ns/mnt -- umount --quiet --lazy /etc/hadirector.yaml",
         "hadirector reload --runtime-dir /run/hadirector",
     ]
     refused = ("reload: reload refused, everything goes on as before: 4:1",)
