@@ -363,9 +363,7 @@ class Director:
         with suppress(DataplaneError):  # told, and tried again, by the task that owns the table
             await self._turns.ask_and_wait(AUDIT)
 
-    def _to_vrrp(
-        self, message: vrrp_messages.Guidance | vrrp_messages.Promote | vrrp_messages.Reannounce
-    ) -> None:
+    def _to_vrrp(self, message: vrrp_messages.ToElections) -> None:
         line = vrrp_messages.encode(message).decode()
         self._channel.send(messages.encode(messages.ToVrrp(line)))
 

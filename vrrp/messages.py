@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from vrrp.config import IPInterface, RouterSettings
 from vrrp.events import State
@@ -256,6 +256,9 @@ class Seen:
     phrase: str
     value: int
 
+
+ToElections: TypeAlias = Guidance | Promote | Reannounce
+"""What the director process has to say to the elections, on behalf of the peer channel."""
 
 Message = (
     Configure

@@ -26,7 +26,7 @@ from hadirector.peer.mover import Outcome, PeerGoneError, switch
 from hadirector.peer.teller import Teller
 from hadirector.peer.warming import Warming
 from hadirector.router_answers import Json
-from vrrp.messages import Guidance, Promote, Reannounce, RouterReport
+from vrrp.messages import Promote, RouterReport, ToElections
 
 LATE_S: Final = 60.0
 """A planned switchover whose time passed longer ago is not made up for."""
@@ -43,7 +43,7 @@ class Surroundings:
     """Read the kernel's table again."""
     again: Callable[[str], None]
     """Ask for a turn of the table."""
-    to_vrrp: Callable[[Guidance | Promote | Reannounce], None]
+    to_vrrp: Callable[[ToElections], None]
     note: Callable[[str], None]
     """Journal a sentence."""
     ours: Callable[[], State]

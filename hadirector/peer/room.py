@@ -31,7 +31,7 @@ from hadirector.peer.standing import Standing
 from hadirector.peer.told import told
 from hadirector.peer.watch import PeerWatch
 from hadirector.router_answers import Json
-from vrrp.messages import Guidance, Promote, Reannounce
+from vrrp.messages import ToElections
 
 PEER = "peer"
 
@@ -45,7 +45,7 @@ class Reach:
     """Read the kernel's table again."""
     again: Callable[[str], None]
     """Ask for a turn of the table."""
-    to_vrrp: Callable[[Guidance | Promote | Reannounce], None]
+    to_vrrp: Callable[[ToElections], None]
     gather: Callable[[], None]
     """Have in `present` what is known on this side."""
 
