@@ -33,6 +33,7 @@ from vrrp import netlink, virtual_mac
 from vrrp.choices import Scope
 from vrrp.config import IPInterface
 from vrrp.hands import AddressError, Interface
+from vrrp.packet import IPAddress
 
 REQUEST_TIMEOUT_S: Final = 2.0
 REFRESH_RETRY_S: Final = 1.0
@@ -101,6 +102,13 @@ class Interfaces:
     def get(self, name: str) -> Interface | None:
         """Return the snapshot of an interface, if it is watched."""
         return self._snapshots.get(name)
+
+    def holds(self, name: str, address: IPAddress) -> bool:
+        """Tell whether an address is on an interface that is switched on."""
+        present = self.get(name)
+        if present is None or not present.switched_on:
+            return False
+        return any(one.ip == address for one in present.addresses)
 
     async def watch(self, names: frozenset[str]) -> None:
         """Watch exactly these interfaces; their snapshots are there when this returns."""

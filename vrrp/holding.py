@@ -14,7 +14,7 @@ What may be removed is what a virtual router manages, never an address the host 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -28,6 +28,10 @@ from vrrp.paths import Path
 
 RESTORE_SPACING_S: Final = 0.2
 """A program that deletes an address again and again is not answered more often than this."""
+AUDIT_S: Final = 5.0
+"""Nobody tells of routes, rules and switches that another program changed; by then it is undone."""
+RETRY_S: Final = 1.0
+"""After the kernel refused a change of addresses."""
 
 
 @dataclass(slots=True)
@@ -64,6 +68,13 @@ class Holding:
     def wants(self, address: IPInterface) -> bool:
         """Tell whether this address should be on the interface now."""
         return self.active and address in self.settings.all_addresses
+
+
+def look_again_s(holdings: Collection[Holding]) -> float | None:
+    """After how long to look at them although nobody tells of a change, in seconds; None: never."""
+    if any(one.obstacle is not None for one in holdings):
+        return RETRY_S
+    return AUDIT_S if any(one.held_paths or one.had_device for one in holdings) else None
 
 
 async def settle(holdings: Iterable[Holding], hands: Hands, again: Callable[[], None]) -> None:

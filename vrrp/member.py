@@ -94,6 +94,19 @@ class Member:
             self.accepted = datagram, settings, heard
         return heard
 
+    def overhear(self, interface: str, foreign: Heard) -> str | None:
+        """Count an advertisement for somebody else's VRID on our link; warn if it is about us."""
+        settings, theirs = self.settings, foreign.advertisement
+        if settings.interface != interface or settings.family != foreign.source.version:
+            return None
+        self.ledger.count("unknown-vrid", str(foreign.source))
+        shared = next((one for one in settings.plain_addresses if one in theirs.addresses), None)
+        if shared is None:
+            return None
+        return (
+            f"{foreign.source} advertises {shared} with VRID {theirs.vrid}, ours is {settings.vrid}"
+        )
+
     def _sealed(self, pdu: bytes, destination: IPAddress) -> bytes:
         settings = self.settings
         sequence = self.sequences.next(time.time_ns(), settings.hmac_window)

@@ -42,16 +42,12 @@ from vrrp.events import (
 from vrrp.group import Group
 from vrrp.guided import Guided
 from vrrp.hands import AddressError, Hands
-from vrrp.holding import Holding, settle
+from vrrp.holding import RETRY_S, Holding, look_again_s, settle
 from vrrp.member import Member, will_of
 from vrrp.messages import Event, Guidance, Promote, Reannounce, RouterReport, RouterWill
 from vrrp.packet import Datagram, IPAddress
 from vrrp.source import usability
 
-AUDIT_S: Final = 5.0
-"""Nobody tells of routes, rules and switches that another program changed; by then it is undone."""
-RETRY_S: Final = 1.0
-"""After the kernel refused a change of addresses."""
 _text: Final = lru_cache(maxsize=1024)(str)
 """An address in words; the same few senders come with every packet."""
 
@@ -187,19 +183,10 @@ class Router:
 
         Other VRIDs on a link are other people's business, unless they come with our addresses.
         """
-        theirs, sender = foreign.advertisement, str(foreign.source)
         for member in self._members.values():
-            settings = member.settings
-            if settings.interface != interface or settings.family != foreign.source.version:
-                continue
-            member.ledger.count("unknown-vrid", sender)
-            shared = [one for one in settings.plain_addresses if one in theirs.addresses]
-            if shared:
-                text = (
-                    f"{sender} advertises {shared[0]} with VRID {theirs.vrid}, "
-                    f"ours is {settings.vrid}"
-                )
-                self._warn_once(member, "vrid-differs", sender, text)
+            sentence = member.overhear(interface, foreign)
+            if sentence is not None:
+                self._warn_once(member, "vrid-differs", str(foreign.source), sentence)
 
     def wills(self) -> list[RouterWill]:
         """Return what has to be done if this process ends now."""
@@ -260,9 +247,7 @@ class Router:
 
     async def _until_work(self) -> None:
         """Wait for something to do; some things are looked after from time to time besides."""
-        holdings = [member.holding for member in self._members.values()]
-        again_s = AUDIT_S if any(one.held_paths or one.had_device for one in holdings) else None
-        again_s = RETRY_S if any(one.obstacle is not None for one in holdings) else again_s
+        again_s = look_again_s([member.holding for member in self._members.values()])
         with suppress(TimeoutError):
             async with asyncio.timeout(again_s):
                 await self._work.wait()
@@ -340,7 +325,9 @@ class Router:
                     text = f"silent for {format_duration(effect.silent_s)} while active"
                     self._tell_event("late", effect.router, text)
                 case Rival() | RivalGone():
-                    self._note_rival(member, effect)
+                    told = member.tell_rival(effect)
+                    if told is not None:
+                        self._tell_event(*told)
                 case _:
                     assert_never(effect)
         if moved:
@@ -368,12 +355,6 @@ class Router:
         if change.new is State.FAULT:
             self._tell_event("fault", change.router, change.reason)
         self._run_hooks(member, change.old, replayed=False)
-
-    def _note_rival(self, member: Member, effect: Rival | RivalGone) -> None:
-        """Tell who else is active, since when, and what may be the cause."""
-        told = member.tell_rival(effect)
-        if told is not None:
-            self._tell_event(*told)
 
     def _replay(self, member: Member) -> None:
         self._run_hooks(member, member.machine.state, replayed=True)

@@ -28,6 +28,7 @@ import socket
 import sys
 import time
 from enum import Enum, auto
+from functools import partial
 
 from vrrp import kernel_paths, process
 from vrrp.acceptance import Acceptance
@@ -77,11 +78,13 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._ending: asyncio.Future[_Ending] = self._loop.create_future()
         self._tasks: asyncio.TaskGroup | None = None
-        self._interfaces = Interfaces(self._interface_changed, self._netlink_trouble)
+        self._interfaces = Interfaces(
+            self._interface_changed, partial(self._note, "netlink-trouble")
+        )
         self._tracking = Tracking(
             self.interface, self._readings_changed, self._chores_started, self.tell
         )
-        self._announcer = Announcer(self._is_here)
+        self._announcer = Announcer(self._interfaces.holds)
         self._directory = Directory()
         self._channels = Channels(self._directory.receive, self._note)
         self._routers: dict[Key, Router] = {}
@@ -176,13 +179,6 @@ class Worker:
             await self._devices.sweep(wanted | self._estate.devices_in_use)
         except AddressError as error:
             self._note("device-leftover", str(error))
-
-    def _is_here(self, interface: str, address: IPAddress) -> bool:
-        """Tell whether an address is on an interface now."""
-        present = self._interfaces.get(interface)
-        if present is None or not present.switched_on:
-            return False
-        return any(one.ip == address for one in present.addresses)
 
     async def add(self, settings: RouterSettings, address: IPInterface) -> None:
         """Put an address where a virtual router has them. Raises AddressError."""
@@ -375,9 +371,6 @@ class Worker:
     def _chores_started(self) -> None:
         for router in self._routers.values():
             router.replay()
-
-    def _netlink_trouble(self, sentence: str) -> None:
-        self._note("netlink-trouble", sentence)
 
     def _note(self, kind: str, sentence: str) -> None:
         self.tell(Event(kind=kind, router=None, sentence=sentence))
