@@ -28,7 +28,7 @@ from checkers.timing import Timing
 
 ADOPTED = "it was in service before its first check, and stays until checks fail"
 NOT_CHECKED = "not checked yet"
-RESUMED_BY = "`hadirector enable`"
+RESUMED_BY = "`hadirector enable SERVICE/SERVER` resumes it"
 
 
 class State(StrEnum):

@@ -127,7 +127,7 @@ class Child:
         try:
             await asyncio.wait([hearing, watching], return_when=asyncio.FIRST_COMPLETED)
             if not hearing.done():
-                return f"gave no sign of life within {self._bound_sentence()}"
+                return self.watch.exceeded
             hearing.result()  # raises what hearing raised
         finally:
             hearing.cancel()
@@ -152,9 +152,6 @@ class Child:
 
     def _patience_s(self) -> float:
         return max(self.watch.deadline - time.monotonic(), 0.0)
-
-    def _bound_sentence(self) -> str:
-        return "its bound to stop" if self._stopping.is_set() else "its heartbeat bound"
 
 
 def python(module: str) -> list[str]:

@@ -37,6 +37,7 @@ class Watch:
         self._started_at = 0.0
         self._deaths_in_a_row = 0
         self.deadline = float("inf")  # silent until then: frozen
+        self.exceeded = ""  # what it did not do in time, once it is frozen
         self.restarts = 0
 
     def change_patience(self, patience: Patience, now: float) -> None:
@@ -52,18 +53,20 @@ class Watch:
         """Note that the child was started."""
         self._started_at = now
         self._former_until = 0.0
-        self.deadline = now + self._patience.start_s
+        start_s = self._patience.start_s
+        self._allow(now + start_s, f"gave no sign of life within {start_s:g} s of its start")
 
     def heard(self, now: float) -> None:
         """Note a heartbeat."""
         heartbeat_s = self._patience.heartbeat_s
         if now < self._former_until:
             heartbeat_s = max(heartbeat_s, self._former.heartbeat_s)
-        self.deadline = now + heartbeat_s
+        self._allow(now + heartbeat_s, f"gave no sign of life for {heartbeat_s:g} s")
 
     def stopping(self, now: float) -> None:
         """Note that the child was asked to stop."""
-        self.deadline = now + self._patience.stop_s
+        stop_s = self._patience.stop_s
+        self._allow(now + stop_s, f"did not end within {stop_s:g} s of being asked to")
 
     def is_frozen(self, now: float) -> bool:
         """Tell whether the child has been silent for longer than it may."""
@@ -89,3 +92,6 @@ class Watch:
             return 0.0
         doublings = min(self._deaths_in_a_row - 2, 16)  # 2**16 half seconds is past any bound
         return min(RESTART_DELAY_FIRST_S * 2.0**doublings, RESTART_DELAY_MAX_S)
+
+    def _allow(self, deadline: float, exceeded: str) -> None:
+        self.deadline, self.exceeded = deadline, exceeded

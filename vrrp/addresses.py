@@ -99,13 +99,9 @@ class Interfaces:
         """Return the snapshot of a watched interface."""
         return self._snapshots[name]
 
-    def get(self, name: str) -> Interface | None:
-        """Return the snapshot of an interface, if it is watched."""
-        return self._snapshots.get(name)
-
     def holds(self, name: str, address: IPAddress) -> bool:
         """Tell whether an address is on an interface that is switched on."""
-        present = self.get(name)
+        present = self._snapshots.get(name)
         if present is None or not present.switched_on:
             return False
         return any(one.ip == address for one in present.addresses)

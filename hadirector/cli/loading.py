@@ -17,5 +17,5 @@ def load_or_fail(file: str) -> Config:
     if loaded.diagnostics:
         print(loaded.render(), file=sys.stderr)
     if loaded.config is None:
-        raise CliError(f"{file} is not valid", "correct it and try again", EXIT_INVALID)
+        raise CliError(f"{file} cannot be used", "correct it and try again", EXIT_INVALID)
     return loaded.config

@@ -94,7 +94,7 @@ def _scenarios(args: argparse.Namespace, config: Config) -> Mapping[str, Scenari
     if read.diagnostics:
         print(read.render(), file=sys.stderr)
     if not read.scenarios:
-        sentence = f"{args.scenario_file} is not valid"
+        sentence = f"{args.scenario_file} cannot be used"
         raise CliError(sentence, "correct it and try again", EXIT_INVALID)
     return {**SCENARIOS, **read.scenarios} if args.scenario else read.scenarios
 

@@ -135,7 +135,7 @@ def test_a_wrong_file_is_refused_with_its_line(
     assert main([verb, str(file)]) == 2
     errors = capsys.readouterr().err
     assert f"{file}:1:1: error:" in errors
-    assert errors.endswith(f"hadirector: {file} is not valid; correct it and try again\n")
+    assert errors.endswith(f"hadirector: {file} cannot be used; correct it and try again\n")
 
 
 def test_a_plan_that_takes_is_shown_with_its_impact_and_limited(
