@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import struct
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -17,7 +16,6 @@ SUMMARY = "show the kernel's settings for IPVS, or put back what they were befor
 
 OBJECT_BYTES = Path("/sys/kernel/slab/ip_vs_conn/slab_size")
 """What one connection takes: struct ip_vs_conn, with what the allocator adds."""
-BUCKET_BYTES = struct.calcsize("P")  # struct hlist_head
 
 _EPILOG = """\
   hadirector ipvs settings               every setting; where it was changed, what was before
@@ -64,6 +62,7 @@ async def _restore(runtime_dir: Path, *, as_json: bool) -> int:
 
 
 async def _show(runtime_dir: Path, *, as_json: bool) -> int:
+    from hadirector.ipvs.connection_table import ConnectionTable
     from hadirector.ipvs.modules import loaded
     from hadirector.ipvs.table import KernelTable
     from hadirector.tuner import Tuner
@@ -72,18 +71,18 @@ async def _show(runtime_dir: Path, *, as_json: bool) -> int:
         settings = await tuner.everything()
         before = tuner.remembered()
         info = await table.info()
-    memory = {
-        "buckets": info.connection_table_size,
-        "buckets_bytes": info.connection_table_size * BUCKET_BYTES,
-        **_connections(),
-    }
+    memory = ConnectionTable(
+        buckets=info.connection_table_size,
+        connections=_connections(),
+        object_bytes=object_bytes(),
+    )
     modules = loaded()
     if as_json:
         document = {
             "settings": settings,
             "before": before,
             "modules": list(modules),
-            "connection_table": memory,
+            "connection_table": memory.document,
         }
         print(json.dumps(document, indent=2))
         return EXIT_YES
@@ -92,35 +91,27 @@ async def _show(runtime_dir: Path, *, as_json: bool) -> int:
         was = f"   (was {before[name]})" if before.get(name, value) != value else ""
         print(f"  {name:<28}{value}{was}")
     print(f"modules: {', '.join(modules) or 'built in, or not known'}")
-    print(f"connection table: {_table_told(memory)}")
+    print(memory)
+    if memory.connections is None:
+        print(f"{CONNECTIONS} cannot be read")
+    if memory.advice:
+        print(memory.advice)
     return EXIT_YES
 
 
-def _table_told(memory: dict[str, int]) -> str:
-    told = f"{memory['buckets']} buckets ({memory['buckets_bytes'] // 1024} KiB)"
-    if "connections" not in memory:
-        return f"{told}; {CONNECTIONS} cannot be read"
-    count = memory["connections"]
-    told += f"; of this network namespace {count} connection{'s' * (count != 1)}"
-    if "connections_bytes" not in memory:
-        return f"{told}, {OBJECT_BYTES} does not tell their size"
-    return f"{told} ({-(-memory['connections_bytes'] // 1024)} KiB)"
+def object_bytes() -> int | None:
+    """What one connection takes, where the kernel tells."""
+    with suppress(OSError, ValueError):
+        return int(OBJECT_BYTES.read_text())
+    return None
 
 
-def _connections() -> dict[str, int]:
-    """How many connections this network namespace has and their memory, where the kernel tells.
+def _connections() -> int | None:
+    """How many connections this network namespace has, where the kernel tells.
 
     They are counted one by one: of allocations the kernel tells (`/proc/slabinfo`) only together
     with all others of the same size, and most kernels have some.
     """
-    try:
-        with open(CONNECTIONS, "rb") as lines:  # noqa: PTH123 - proc
-            count = max(0, sum(1 for _ in lines) - 1)  # the first is the heading
-    except OSError:
-        return {}
-    with suppress(OSError, ValueError):
-        return {
-            "connections": count,
-            "connections_bytes": count * int(OBJECT_BYTES.read_text()),
-        }
-    return {"connections": count}
+    with suppress(OSError), open(CONNECTIONS, "rb") as lines:  # noqa: PTH123 - proc
+        return max(0, sum(1 for _ in lines) - 1)  # the first is the heading
+    return None

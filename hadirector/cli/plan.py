@@ -6,9 +6,10 @@ import argparse
 import asyncio
 import json
 import socket
+from collections.abc import Coroutine
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hadirector.cli.client import RUNTIME_DIR
 from hadirector.cli.errors import EXIT_CANNOT, EXIT_NO, EXIT_YES, CliError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from hadirector.connection_sync import SyncStep
     from hadirector.departures import Drain
     from hadirector.impact import Impact
+    from hadirector.ipvs.connection_table import ConnectionTable
     from hadirector.ipvs.control import Daemons
     from hadirector.ipvs.dataplane import Dataplane
     from hadirector.ipvs.model import Table
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from hadirector.ipvs.table import KernelTable
     from hadirector.ipvs.tuning import Change
     from hadirector.plan import Plan
+
+T = TypeVar("T")
 
 SUMMARY = "show the difference between a configuration file and the kernel's IPVS table"
 
@@ -69,6 +73,8 @@ class Ahead:
     drain: Drain | None = None
     lowers: tuple[SetDestination, ...] = ()
     """What is done before anything is removed, so that its clients may go."""
+    connections: ConnectionTable | None = None
+    """None where no kernel was asked."""
 
     @property
     def drain_s(self) -> float:
@@ -108,23 +114,38 @@ def kernel_table() -> KernelTable:
 
 def look_at_kernel(config: Config, node: str) -> Ahead:
     """Compare the file, all its servers up, with the kernel; raises CliError."""
+    from hadirector.cli.ipvs_settings import object_bytes
     from hadirector.ipvs import modules
-    from hadirector.ipvs.dataplane import DataplaneError
+    from hadirector.ipvs.connection_table import ConnectionTable, connections_in
     from hadirector.ipvs.settings import KernelSettings
     from hadirector.ipvs.table import modules_for
     from hadirector.tuner import Tuner
 
     with closing(kernel_table()) as kernel:
-        ahead = look_ahead(config, kernel)
+        actual, info = _asked(kernel.read()), _asked(kernel.info())
+    connections = ConnectionTable(
+        buckets=info.connection_table_size,
+        connections=connections_in(actual),
+        object_bytes=object_bytes(),
+    )
+    ahead = _ahead(config, actual)
     loading = modules.ahead(modules_for(ahead.plan.steps))
-    ahead = replace(ahead, remarks=(*ahead.remarks, *loading))
+    remarks = (*ahead.remarks, *loading, *filter(None, [connections.advice]))
+    with closing(Tuner(RUNTIME_DIR)) as tuner:
+        settings = _asked(tuner.ahead(config.settings))
+    ahead = replace(ahead, remarks=remarks, settings=settings, connections=connections)
+    if config.connection_sync is None:
+        return ahead
+    with closing(KernelSettings()) as kernel_settings:
+        return with_sync(ahead, config, node, _asked(kernel_settings.daemons()))
+
+
+def _asked(work: Coroutine[None, None, T]) -> T:
+    """The answer of a dataplane; raises CliError."""
+    from hadirector.ipvs.dataplane import DataplaneError
+
     try:
-        with closing(Tuner(RUNTIME_DIR)) as tuner:
-            ahead = replace(ahead, settings=asyncio.run(tuner.ahead(config.settings)))
-        if config.connection_sync is None:
-            return ahead
-        with closing(KernelSettings()) as kernel_settings:
-            return with_sync(ahead, config, node, asyncio.run(kernel_settings.daemons()))
+        return asyncio.run(work)
     except DataplaneError as error:
         raise CliError(str(error), error.remedy, EXIT_CANNOT) from error
 
@@ -151,16 +172,10 @@ def with_sync(ahead: Ahead, config: Config, node: str, running: Daemons) -> Ahea
 
 def look_ahead(config: Config, dataplane: Dataplane) -> Ahead:
     """Compare the file, all its servers up, with a table; raises CliError."""
-    from hadirector.ipvs.dataplane import DataplaneError
-
-    try:
-        actual = asyncio.run(dataplane.read())
-    except DataplaneError as error:
-        raise CliError(str(error), error.remedy, EXIT_CANNOT) from error
-    with without_collection():
-        return _ahead(config, actual)
+    return _ahead(config, _asked(dataplane.read()))
 
 
+@without_collection()
 def _ahead(config: Config, actual: Table) -> Ahead:
     from hadirector.departures import lowered
     from hadirector.impact import Quorum, impact
@@ -203,6 +218,8 @@ def show(ahead: Ahead, *, as_json: bool) -> None:
         print(f"  leave alone, not in the file: {key}")
     for remark in ahead.remarks:
         print(f"  {remark}")
+    if ahead.connections is not None:
+        print(f"  {ahead.connections}")
     for what in ahead.impact.sentences:
         print(f"impact: {what}")
     print(f"plan: {summary(ahead)}")
@@ -228,6 +245,7 @@ def as_document(ahead: Ahead) -> dict[str, object]:
         "drains": [str(step) for step in ahead.lowers],
         "sync": [str(step) for step in ahead.sync],
         "remarks": list(ahead.remarks),
+        "connection_table": ahead.connections and ahead.connections.document,
         "kept": [str(key) for key in ahead.plan.kept],
         "impact": list(ahead.impact.sentences),
         "changes": ahead.impact.changes,

@@ -11,6 +11,7 @@ import errno
 from collections.abc import Collection, Iterable
 
 from hadirector.ipvs.dataplane import AppliedReport, Failure
+from hadirector.ipvs.messages import Info
 from hadirector.ipvs.model import (
     Address,
     Counters,
@@ -105,6 +106,10 @@ class MemoryTable:
     async def keys(self) -> frozenset[ServiceKey] | None:
         """What the services listen on."""
         return frozenset(self.table)
+
+    async def info(self) -> Info:
+        """Those of a stock Linux 6.1."""
+        return Info((1, 2, 1), 4096)
 
     async def flush(self) -> None:
         """Remove every service."""

@@ -43,6 +43,10 @@ def read(name: str) -> list[str]:
     return (SYSCTLS / name).read_text().split()
 
 
+def everything() -> dict[str, str]:
+    return {path.name: path.read_text() for path in sorted(SYSCTLS.iterdir())}
+
+
 def timeouts() -> str:
     done = subprocess.run(
         ["ipvsadm", "-L", "--timeout"], check=True, capture_output=True, text=True
@@ -60,6 +64,7 @@ def test_settings_are_planned_applied_once_and_put_back(
     assert "set tcp-timeout to 600 (it is 900)" in planned
     assert "set sync_threshold to 2 20 (it is 3 50)" in planned
     assert "run_estimation" not in planned
+    assert re.search(r"^  connection table: \d+ buckets .* 0 connections", planned, re.M)
     assert (read("conntrack"), timeouts()) == (["0"], "900 120 300")
 
     assert main(["apply", str(file), *place]) == 0
@@ -122,6 +127,42 @@ def test_the_memory_of_connections_is_their_size_times_their_number(
     table = json.loads(capsys.readouterr().out)["connection_table"]
     assert table["connections"] == 3
     assert table["connections_bytes"] >= 3 * 128
+    capsys.readouterr()
+    assert main(["plan", "--json", str(file)]) == 1
+    assert json.loads(capsys.readouterr().out)["connection_table"] == table
+
+
+def test_settings_are_those_of_one_network_namespace(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another one keeps its own, both when they are set and when they are put back."""
+    place = ["--runtime-dir", str(tmp_path / "run")]
+    with fresh_network():
+        subprocess.run(["ipvsadm", "--set", "700", "0", "0"], check=True)
+        (SYSCTLS / "sync_threshold").write_text("4 40")
+        others = (everything(), timeouts())
+        with fresh_network():
+            subprocess.run(["ipvsadm", "-L"], check=True, capture_output=True)
+            before = (everything(), timeouts())
+            assert main(["apply", str(file), *place]) == 0
+            assert read("sync_threshold") == ["2", "20"]
+            assert timeouts() == "600 120 30"
+            changed = everything()
+            assert {name for name in changed if changed[name] != before[0][name]} == {
+                "conntrack",
+                "sync_threshold",
+                "sync_refresh_period",
+                "sync_ports",
+                "sync_qlen_max",
+            }
+            assert main(["ipvs", "settings", "--restore", *place]) == 0
+            assert (everything(), timeouts()) == before
+            assert main(["apply", str(file), *place]) == 0
+        assert (everything(), timeouts()) == others
+        capsys.readouterr()
+        assert main(["plan", str(file)]) == 1
+        assert "set sync_threshold to 2 20 (it is 4 40)" in capsys.readouterr().out
+        assert (everything(), timeouts()) == others
 
 
 def test_the_plan_tells_which_modules_are_loaded_for_it(

@@ -35,18 +35,22 @@ def table(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> MemoryTable:
     loaded = tmp_path / "modules"
     loaded.write_text("ip_vs_wlc 16384 1 - Live 0x0\n")
     monkeypatch.setattr("hadirector.ipvs.modules.LOADED", loaded)
+    size = tmp_path / "slab_size"
+    size.write_text("256\n")
+    monkeypatch.setattr("hadirector.cli.ipvs_settings.OBJECT_BYTES", size)
     twin = MemoryTable(Table.of((Service(FOREIGN), [])))
     monkeypatch.setattr("hadirector.cli.plan.kernel_table", lambda: twin)
     return twin
 
 
-NOTHING = {
+NOTHING: dict[str, object] = {
     "summary": "the table matches",
     "settings": [],
     "sync": [],
     "remarks": [],
     "drains": [],
     "steps": [],
+    "connection_table": None,
     "kept": [],
     "impact": [],
     "changes": 0,
@@ -67,7 +71,11 @@ def test_a_plan_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
 def test_apply_does_what_plan_shows_and_a_second_time_nothing(
     table: MemoryTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    kept = f"  leave alone, not in the file: {FOREIGN}\n"
+    kept = (
+        f"  leave alone, not in the file: {FOREIGN}\n"
+        "  connection table: 4096 buckets (32 KiB); "
+        "of this network namespace 0 connections (0 KiB)\n"
+    )
     assert main(["plan", FILE]) == 1
     assert table.writes == 0
     assert capsys.readouterr().out == SHOWN + kept + "plan: add 1 service and 2 servers\n"
@@ -82,6 +90,12 @@ def test_apply_does_what_plan_shows_and_a_second_time_nothing(
     assert main([*apply, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {
         **NOTHING,
+        "connection_table": {
+            "buckets": 4096,
+            "buckets_bytes": 32768,
+            "connections": 0,
+            "connections_bytes": 0,
+        },
         "kept": [str(FOREIGN)],
         "applied": 0,
         "failures": [],
