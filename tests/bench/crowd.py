@@ -10,6 +10,7 @@ from __future__ import annotations
 import select
 import selectors
 import socket
+import struct
 import time
 from contextlib import suppress
 
@@ -20,6 +21,10 @@ CONNECT_S = 5.0
 TALK_EVERY_S = 0.5
 LAST_WORD_S = 20.0
 """As long as a kernel needs to send again what was lost in an outage of some seconds."""
+HELD_MAX = 600
+"""Connections that a server holds: two crowds. Nobody tells it of the end of one that its director
+has lost, so without a bound it would run out of descriptors after some failovers."""
+RESET = struct.pack("ii", 1, 0)
 
 
 def echo_server(name: str, namespace: str, port: int) -> Forked:
@@ -29,6 +34,13 @@ def echo_server(name: str, namespace: str, port: int) -> Forked:
         listener = socket.create_server(("", port), backlog=512)
         loop = selectors.DefaultSelector()
         loop.register(listener, selectors.EVENT_READ)
+        held: dict[socket.socket, None] = {}  # in order of age
+
+        def end(connection: socket.socket) -> None:
+            del held[connection]
+            loop.unregister(connection)
+            connection.close()
+
         ready()
         while True:
             for key, _ in loop.select():
@@ -36,14 +48,19 @@ def echo_server(name: str, namespace: str, port: int) -> Forked:
                 if key.fileobj is listener:
                     connection, _ = listener.accept()
                     loop.register(connection, selectors.EVENT_READ)
+                    held[connection] = None
                     continue
                 heard = b""
                 with suppress(OSError):
                     heard = key.fileobj.recv(4096)
                     key.fileobj.sendall(heard)
                 if not heard:
-                    loop.unregister(key.fileobj)
-                    key.fileobj.close()
+                    end(key.fileobj)
+            while len(held) > HELD_MAX:
+                oldest = next(iter(held))
+                # With a reset, which a new connection of the same port does not answer.
+                oldest.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                end(oldest)
 
     return Forked(name, namespace, run)
 
@@ -74,7 +91,7 @@ class Crowd:
                 time.sleep(max(0.0, due - time.monotonic()))
 
     def survivors(self) -> tuple[int, int]:
-        """How many of the talking and of the silent ones answer a last word; closes them all."""
+        """How many of the talking and of the silent ones answer a last word."""
         for each in self._talking:
             with suppress(OSError):
                 while each.recv(4096):
@@ -83,13 +100,15 @@ class Crowd:
         asked = {each.fileno(): each for each in (*self._talking, *self._silent)}
         said = dict.fromkeys(asked, b"")
         answered: set[int] = set()
+        waiting: set[int] = set()
         poll = select.poll()
         for number, each in asked.items():
             with suppress(OSError):
                 each.send(mark)
                 poll.register(number, select.POLLIN)
+                waiting.add(number)
         until = time.monotonic() + LAST_WORD_S
-        while len(answered) < len(asked) and (left_s := until - time.monotonic()) > 0:
+        while waiting and (left_s := until - time.monotonic()) > 0:
             for number, _ in poll.poll(left_s * 1000):
                 heard = b""
                 with suppress(OSError):
@@ -97,12 +116,16 @@ class Crowd:
                 said[number] += heard
                 if said[number].endswith(mark):
                     answered.add(number)
-                if not heard or number in answered:
+                if not heard or number in answered:  # not heard: it was reset
                     poll.unregister(number)
+                    waiting.discard(number)
         kept = tuple(
             sum(each.fileno() in answered for each in crowd)
             for crowd in (self._talking, self._silent)
         )
-        for each in asked.values():
-            each.close()
         return kept[0], kept[1]
+
+    def close(self) -> None:
+        """End them all."""
+        for each in (*self._talking, *self._silent):
+            each.close()

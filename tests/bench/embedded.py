@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 TIMEOUT_S = 1800.0
+LOOK_S = 0.2
 
 
 def has_ipvs() -> bool:
@@ -15,9 +17,12 @@ def has_ipvs() -> bool:
     return Path("/proc/net/ip_vs").exists() and os.geteuid() == 0
 
 
-def boot(module: str, arguments: list[str]) -> int:
-    """Run `python -m module arguments` in the embedded kernel; its exit status."""
-    from hadirector.lab.embedded_kernel import Work, run_in_embedded_kernel
+def boot(module: str, arguments: list[str], *, timeout_s: float = TIMEOUT_S) -> int:
+    """Run `python -m module arguments` in the embedded kernel; its exit status.
+
+    What it prints is printed as it comes.
+    """
+    from hadirector.lab.embedded_kernel import Boot, Work
 
     root = Path(__file__).parents[2]
     with tempfile.TemporaryDirectory() as place:
@@ -27,8 +32,13 @@ def boot(module: str, arguments: list[str]) -> int:
             environment={"HOME": place, "PYTHONPATH": str(root)},
             output=Path(place, "output"),
             console_log=Path(place, "console"),
-            timeout_s=TIMEOUT_S,
+            timeout_s=timeout_s,
         )
-        status = run_in_embedded_kernel(work)
-        print(work.output.read_text(), end="")
-        return status
+        work.output.touch()
+        with work.output.open() as output, Boot(work) as kernel:
+            status = None
+            while status is None:
+                time.sleep(LOOK_S)
+                status = kernel.poll()
+                print(output.read(), end="", flush=True)
+            return status

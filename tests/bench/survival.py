@@ -1,6 +1,6 @@
 """How many connections survive a failover, beside the packaged keepalived, in one world and run.
 
-Usage: python -m tests.bench.survival [--runs 5] [--forward nat,dr]
+Usage: python -m tests.bench.survival [--runs 5] [--forward nat,dr] [--add-to FILE]
 
 A world with two directors, two real servers and a client, in the embedded kernel (or on this host,
 if it has IPVS and we are root); the directors run hadirector or keepalived, set up for the same
@@ -12,41 +12,49 @@ have only completed the handshake stand for longer than the sync window, then on
     power loss  everything stops at once, cables out
     returns     the better director is back, with an empty table, and takes over again
 
-Numbers are connections that still answer. keepalived leaves the kernel's `sync_threshold` at its
-stock value, which tells the peer of a connection with its third packet.
+Numbers are connections that still answer, printed as they come. keepalived leaves the kernel's
+`sync_threshold` at its stock value, which tells the peer of a connection with its third packet.
+
+A pair that does not come to rest, or does not take over, loses the rest of its run and its world;
+that is said, with why, and counted; exit status 1 if it was ours. With `--add-to`, results are kept
+in a file (JSON lines), and the summary is of all that is there: a long measurement in pieces.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
+import subprocess
 import sys
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 from hadirector.config.loader import load
 from hadirector.drill import together
 from hadirector.drill.actor import DirectorActor
 from hadirector.drill.world_file import WorldFile
+from hadirector.lab.errors import LabError
 from hadirector.lab.namespaces import BuiltWorld
 from hadirector.lab.world import build_world
 from tests.bench.crowd import Crowd, echo_server
 from tests.bench.embedded import boot, has_ipvs
+from tests.bench.keepalived_director import NETWORK, PORT, VIP, Keepalived, keepalived_conf
 from tests.bench.report import heading, row, spread
 
 KINDS = ("ours", "keepalived")
-VIP, PORT = "192.0.2.100", 80
 TALKING, SILENT = 200, 100
 SETTLE_S = 4.0
 """A connection that stands for so long is known to the peer: beyond the kernel's sync window."""
 AFTER_S = 2.0
 BOUND_S = 90.0
+EMBEDDED_S = 7200.0
+"""What is asked for by default takes half an hour, and a pair that does not come to rest longer."""
 POLL_S = 0.2
-NETWORK = {"nat": "198.51.100", "dr": "192.0.2"}
 NO_BACK = "}"
 BACK = """, group: web}
   - {name: back, vrid: 52, interface: eth1, addresses: [198.51.100.1/24], group: web}"""
@@ -66,91 +74,10 @@ services:
     check: {{type: tcp, interval: 2s, timeout: 1s}}
     servers: [{network}.21:{port}, {network}.22:{port}]
 """
-GROUP = """
-vrrp_sync_group web {
-  group {
-    front
-    back
-  }
-}
-"""
-INSTANCE = """
-vrrp_instance {name} {{
-  state BACKUP
-  interface {interface}
-  virtual_router_id {vrid}
-  priority {priority}
-  advert_int 1
-  virtual_ipaddress {{
-    {address}/24
-  }}
-}}
-"""
-SERVER = """
-  real_server {network}.{last} {port} {{
-    weight 1
-    TCP_CHECK {{
-      connect_timeout 1
-    }}
-  }}
-"""
-THEIRS = """
-global_defs {{
-  vrrp_version 3
-  vrrp_garp_master_delay 1
-  lvs_sync_daemon eth0 front id 51
-}}
-{instances}
-virtual_server {vip} {port} {{
-  delay_loop 2
-  lb_algo wlc
-  lb_kind {kind}
-  protocol TCP
-{servers}
-}}
-"""
 
 
-class Keepalived(DirectorActor):
-    """The packaged daemon in a director's place."""
-
-    place: Path
-
-    def start(self) -> None:
-        ids = [f"--{each}={self.place}/{self.name}.{each}" for each in PID_FILES]
-        argv = ["keepalived", "-n", "-l", "-f", str(self.place / f"{self.name}.conf"), *ids]
-        environment = dict(os.environ)
-        with self.log.open("ab") as log:
-            self._process = self._built.spawn(
-                self.machine, argv, environment=environment, output=log
-            )
-        self.powered = True
-
-
-PID_FILES = ("pid", "vrrp_pid", "checkers_pid")
-
-
-def keepalived_conf(forward: str, priority: int) -> str:
-    """The same job in keepalived's words."""
-    routers = [("front", "eth0", 51, VIP)]
-    group = ""
-    if forward == "nat":
-        routers.append(("back", "eth1", 52, "198.51.100.1"))
-        group = GROUP
-    instances = "".join(
-        INSTANCE.format(name=name, interface=interface, vrid=vrid, address=at, priority=priority)
-        for name, interface, vrid, at in routers
-    )
-    servers = "".join(
-        SERVER.format(network=NETWORK[forward], last=last, port=PORT) for last in (21, 22)
-    )
-    return THEIRS.format(
-        instances=group + instances,
-        vip=VIP,
-        port=PORT,
-        kind=forward.upper(),
-        servers=servers,
-    )
+class BrokenOffError(Exception):
+    """A run cannot go on: what did not happen, and what the directors say."""
 
 
 class Survival:
@@ -211,7 +138,7 @@ class Survival:
         while not is_true():
             if time.monotonic() > give_up:
                 seen = "\n".join(map(self._seen, self._directors.values()))
-                sys.exit(f"{self.kind} {self.forward}: not within {BOUND_S:g} s: {what}\n{seen}")
+                raise BrokenOffError(f"{what}: not within {BOUND_S:g} s\n{seen}")
             if crowd is None:
                 time.sleep(POLL_S)
             else:
@@ -256,81 +183,157 @@ class Survival:
         crowd.talk(AFTER_S)
         return crowd.survivors()
 
+    def _switch_over(self, to: str, *options: str) -> None:
+        done, said = together.switchover(self._directors["lb1"], *options, to=to)
+        if not done:
+            raise BrokenOffError(f"switchover to {to}: {said}")
+
+    def kept(self, what: str) -> tuple[int, int]:
+        """Connections stand, something happens: how many of them are kept."""
+        event, active, _ = EVENTS[what]
+        crowd = Crowd(self._client, (VIP, PORT), talking=TALKING, silent=SILENT)
+        with closing(crowd):
+            crowd.talk(SETTLE_S)
+            event(self)
+            self._until(f"{active} takes over", lambda: self._holds(active), crowd)
+            crowd.talk(AFTER_S)
+            return crowd.survivors()
+
+    def put_back(self, what: str) -> None:
+        """Everything as it was before, where the next event begins with that."""
+        _, _, put_back = EVENTS[what]
+        if put_back is not None:
+            put_back(self)
+            self.settle()
+
     # ----------------------------------------------------------------- what happens
 
-    def planned(self) -> tuple[int, int]:
+    def relieve(self) -> None:
         """The active director is relieved."""
-        crowd, lb1 = self._crowd(), self._directors["lb1"]
         if self.kind == "ours":
-            done, said = together.switchover(lb1, to="lb2")
-            assert done, said
-            kept = self._outcome(crowd, "lb2")
-            done, said = together.switchover(lb1, "--force", to="lb1")
-            assert done, said
+            self._switch_over("lb2")
         else:
-            lb1.stop()
-            kept = self._outcome(crowd, "lb2")
-            lb1.start()
-        self.settle()
-        return kept
+            self._directors["lb1"].stop()
 
-    def killed(self) -> tuple[int, int]:
+    def relieved(self) -> None:
+        """It takes over again."""
+        if self.kind == "ours":
+            self._switch_over("lb1", "--force")
+        else:
+            self._directors["lb1"].start()
+
+    def kill(self) -> None:
         """Every process of the active director is killed at once."""
-        crowd, lb1 = self._crowd(), self._directors["lb1"]
-        self._built.kill_processes(lb1.machine)
-        kept = self._outcome(crowd, "lb2")
-        lb1.power_off()
-        lb1.power_on()
-        self.settle()
-        return kept
+        self._built.kill_processes(self._directors["lb1"].machine)
 
-    def power_loss(self) -> tuple[int, int]:
-        """The active director has no power any more; it stays off."""
-        crowd = self._crowd()
+    def boot_again(self) -> None:
+        """What was killed begins anew, its kernel with it."""
         self._directors["lb1"].power_off()
-        return self._outcome(crowd, "lb2")
-
-    def returns(self) -> tuple[int, int]:
-        """After a loss of power: the better director is there again."""
-        crowd = self._crowd()
         self._directors["lb1"].power_on()
-        kept = self._outcome(crowd, "lb1")
-        self.settle()
-        return kept
+
+    def cut_power(self) -> None:
+        """The active director has no power any more."""
+        self._directors["lb1"].power_off()
+
+    def power_on(self) -> None:
+        """The better director is there again."""
+        self._directors["lb1"].power_on()
+
+    def nothing(self) -> None:
+        """It is as it was."""
 
 
-EVENTS: dict[str, Callable[[Survival], tuple[int, int]]] = {
-    "planned": Survival.planned,
-    "killed": Survival.killed,
-    "power loss": Survival.power_loss,
-    "returns": Survival.returns,
+Step = Callable[[Survival], None]
+EVENTS: dict[str, tuple[Step, str, Step | None]] = {
+    "planned": (Survival.relieve, "lb2", Survival.relieved),
+    "killed": (Survival.kill, "lb2", Survival.boot_again),
+    "power loss": (Survival.cut_power, "lb2", None),
+    "returns": (Survival.power_on, "lb1", Survival.nothing),
 }
+"""What is done, who is active then, and what puts it back; None: the next event begins there."""
+
+
+class Results:
+    """What was found, by who, how and what: told as it comes, kept in a file if there is one."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.kept: dict[tuple[str, str, str], list[tuple[int, int]]] = defaultdict(list)
+        self.broken: list[tuple[str, str, str]] = []
+        self._file = file
+        if file is not None and file.exists():
+            for line in file.read_text().splitlines():
+                self._take(json.loads(line))
+
+    def add(self, kind: str, forward: str, what: str, found: tuple[int, int] | str) -> None:
+        """A pair of counts, or why the run was broken off."""
+        one = {"kind": kind, "forward": forward, "what": what, "found": found}
+        self._take(one)
+        if self._file is not None:
+            with self._file.open("a") as file:
+                print(json.dumps(one), file=file)
+        print(f"# {kind} {forward} {what}: {found}", flush=True)
+
+    def _take(self, one: dict[str, Any]) -> None:
+        if isinstance(one["found"], str):
+            why = one["found"].partition("\n")[0]
+            self.broken.append((one["kind"], one["forward"], f"{one['what']}: {why}"))
+        else:
+            talking, silent = one["found"]
+            self.kept[one["kind"], one["forward"], one["what"]].append((talking, silent))
+
+    def show(self) -> None:
+        """The summary, side by side."""
+        for forward in dict.fromkeys(forward for _, forward, _ in self.kept):
+            heading(f"{forward}: connections kept of {TALKING} with data, {SILENT} without")
+            for name in EVENTS:
+                both = [self.kept[kind, forward, name] for kind in KINDS]
+                for place, what in enumerate(("with data", "handshake only")):
+                    ours, theirs = (spread([one[place] for one in found]) for found in both)
+                    row(f"{name} ({_times(both)}): {what}", ours, theirs, "")
+        for kind, forward, why in self.broken:
+            print(f"{kind} {forward}: a run was broken off: {why}", flush=True)
+
+
+def _times(both: list[list[tuple[int, int]]]) -> str:
+    """How often it was seen."""
+    ours, theirs = map(len, both)
+    return f"{ours} x" if ours == theirs else f"{ours} x, {theirs} x"
+
+
+def measure(kind: str, forward: str, runs: int, results: Results) -> None:
+    """All events so many times; a run that cannot go on costs its world, not the others."""
+    run = 0
+    while run < runs:
+        what = "the pair comes to rest"
+        try:
+            with Survival(kind, forward) as survival:
+                while run < runs:
+                    for what in EVENTS:
+                        results.add(kind, forward, what, survival.kept(what))
+                        survival.put_back(what)
+                    run += 1
+        except (BrokenOffError, LabError, OSError, subprocess.SubprocessError) as error:
+            run += 1
+            results.add(kind, forward, f"run {run}, {what}", f"{type(error).__name__}: {error}")
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure and print; 1 where a run of ours was broken off."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.survival")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--forward", default="nat,dr")
+    parser.add_argument("--add-to", type=Path, metavar="FILE")
     asked = parser.parse_args()
     if not has_ipvs():
-        return boot("tests.bench.survival", sys.argv[1:])
-    for forward in asked.forward.split(","):
-        found: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-        for kind in KINDS:
-            with Survival(kind, forward) as survival:
-                for _ in range(asked.runs):
-                    for name, event in EVENTS.items():
-                        found[kind, name].append(event(survival))
-                        print(f"# {kind} {forward} {name}: {found[kind, name][-1]}", flush=True)
-        heading(f"{forward}: connections kept of {TALKING} with data, {SILENT} without")
-        for name in EVENTS:
-            for place, what in enumerate(("with data", "handshake only")):
-                ours, theirs = (
-                    spread([kept[place] for kept in found[kind, name]]) for kind in KINDS
-                )
-                row(f"{name}: {what}", ours, theirs, "")
-    return 0
+        return boot("tests.bench.survival", sys.argv[1:], timeout_s=EMBEDDED_S)
+    results = Results(asked.add_to)
+    try:
+        for forward in asked.forward.split(","):
+            for kind in KINDS:
+                measure(kind, forward, asked.runs, results)
+    finally:
+        results.show()
+    return int(any(kind == "ours" for kind, _, _ in results.broken))
 
 
 if __name__ == "__main__":
