@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -217,12 +218,10 @@ class PeerRoom:
             self._news.clear()
             self._look()
             channel.send(self.ours())
-            try:
+            await asyncio.sleep(limits.PEER_STATE_SPACING_S)
+            with suppress(TimeoutError):
                 async with asyncio.timeout(limits.PEER_STATE_EVERY_S):
                     await self._news.wait()
-            except TimeoutError:
-                continue
-            await asyncio.sleep(limits.PEER_STATE_SPACING_S)
 
     def _look(self) -> None:
         """Compare both sides; what follows goes to the elections, as advice."""
@@ -254,6 +253,8 @@ class PeerRoom:
             before = self._standing.state
             self._standing.heard(body)
             self._compare_files(before, body)
+            if before is None or before.routers != body.routers:
+                self._news.set()  # what follows from a role is not to wait for the next moment
             self.orders.changed()
         elif isinstance(body, Ask | Answer):
             self.orders.asking.heard(body)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hadirector import messages, sync_teller
-from hadirector.peer import compare, connections, policies
+from hadirector import limits, messages, sync_teller
+from hadirector.peer import compare, connections, link, policies
 from tests.hadirector.peer.pair import both, reports
 from tests.hadirector.test_director import Daemon, Status, listening, port_of
 from vrrp import messages as vrrp_messages
@@ -21,8 +21,12 @@ from vrrp.events import State
 def shows(role: str, status: Status) -> bool:
     """Whether a status has the peer in a role, and all that it says of its servers."""
     peer = status["peer"]
-    roles = {name: router["state"] for name, router in peer["routers"].items()}
-    return roles == {"front": role} and bool(peer["health"] == {"up": 2, "down": 0})
+    return shown(peer, role) and bool(peer["health"] == {"up": 2, "down": 0})
+
+
+def shown(peer: Status, role: str) -> bool:
+    """Whether the peer is shown in a role."""
+    return {name: one["state"] for name, one in peer["routers"].items()} == {"front": role}
 
 
 @pytest.mark.asyncio
@@ -90,6 +94,43 @@ async def test_of_two_active_directors_the_lower_is_barred_and_both_say_so(
         await told_to_vrrp(lb2, lambda guidance: not guidance.bars)
         await lb2.until(lambda status: not status["trouble"])
         assert any("takes part again" in sentence for sentence in await lb2.sentences())
+
+
+@pytest.mark.asyncio
+async def test_who_stays_after_a_split_announces_on_hearing_it_and_not_at_the_next_moment(
+    tmp_path: Path, unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No moment comes round here, so whatever is done is done because something was heard."""
+    monkeypatch.setattr(limits, "PEER_STATE_EVERY_S", 3600.0)
+    monkeypatch.setattr(link, "SILENCE_S", 3600.0)
+    monkeypatch.setattr(policies, "SHARED_S", 1e-6)  # not 0: the next look is not the same one
+    port, more = unused_tcp_port, "audit: 1h\n"
+    async with listening() as server, both(tmp_path, [port_of(server)], port=port, more=more) as p:
+        lb1, lb2 = p["lb1"], p["lb2"]
+        for one in p.values():
+            await one.hears(messages.Ready)
+        for _ in range(2):
+            reports(lb1, State.ACTIVE)
+            reports(lb2, State.ACTIVE)
+            await lb1.until(lambda status: shown(status["peer"], "active"))
+            await lb2.until(lambda status: shown(status["peer"], "active"))
+            reports(lb2, State.BACKUP)
+            told = await reannounced(lb1)
+            assert told.routers == ("front",)
+            assert told.reason == "lb2 was active as well, and has stepped back"
+        sentences = await lb1.sentences()
+        assert sum("the neighbors are told again" in sentence for sentence in sentences) == 2
+        assert not any("told again" in sentence for sentence in await lb2.sentences())
+
+
+async def reannounced(one: Daemon) -> vrrp_messages.Reannounce:
+    """Wait until the VRRP worker of a director is to announce its addresses again."""
+    while True:
+        message = await one.hears(messages.ToVrrp)
+        assert isinstance(message, messages.ToVrrp)
+        told = vrrp_messages.decode(message.line.encode())
+        if isinstance(told, vrrp_messages.Reannounce):
+            return told
 
 
 @pytest.mark.asyncio
