@@ -26,6 +26,7 @@ _UINT16_MAX = 0xFFFF
 _UINT32_MAX = 0xFFFFFFFF
 _INT32_MAX = 0x7FFFFFFF
 _SCHEDULER_NAME_MAX = 15  # IP_VS_SCHEDNAME_MAXLEN - 1
+_WHOLE_TEXT_MAX = 100  # services; of a larger table, `repr` tells their number alone
 
 
 def _socket_text(address: Address, port: int) -> str:
@@ -354,7 +355,7 @@ class Entry:
         return any(destination.usable for destination in self.destinations.values())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Table(Mapping[ServiceKey, Entry]):
     """All services, by key, in the order read or declared. Equality ignores that order.
 
@@ -364,6 +365,11 @@ class Table(Mapping[ServiceKey, Entry]):
 
     entries: Mapping[ServiceKey, Entry] = field(default_factory=dict)
     oddities: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # Of a large one short: `asyncio.run` twice makes this text of what it returns, for nothing.
+        services = dict(self.entries) if len(self) <= _WHOLE_TEXT_MAX else f"<{len(self)} services>"
+        return f"Table({services}, {self.oddities})"
 
     @classmethod
     def of(cls, *services: tuple[Service, Iterable[Destination]]) -> "Table":

@@ -102,3 +102,11 @@ def test_usable_means_a_weight_above_zero() -> None:
     table = Table.of((Service(WEB), [replace(SERVER, weight=0)]))
     assert not table[WEB].usable
     assert Table.of((Service(WEB), [SERVER]))[WEB].usable
+
+
+def test_a_large_table_is_short_for_programmers_too() -> None:
+    # asyncio.run makes this text of what it returns: 17 MB of a table of 40,000 servers.
+    many = Table.of(*((Service(FirewallMark(mark)), ()) for mark in range(1, 1001)))
+    assert repr(many) == "Table(<1000 services>, ())"
+    few = Table.of((Service(FirewallMark(7)), ()))
+    assert "FirewallMark(mark=7, version=4)" in repr(few)
