@@ -206,7 +206,9 @@ def _leaving(wanted: Table, leave: Leave) -> Iterator[tuple[ServiceKey, list[Des
         if stays is None and key not in leave.declared:
             continue
         found = entry.destinations
-        if stays is not None and found.keys() <= stays.destinations.keys():
+        if stays is not None and (
+            found is stays.destinations or found.keys() <= stays.destinations.keys()
+        ):
             continue  # the usual, and there may be thousands
         pool = pools.get(key)
         if stays is not None and pool is None:

@@ -60,7 +60,7 @@ FTP_HELPER = "ip_vs_ftp"
 """The kernel loads schedulers and engines when it needs them, but this module it waits for."""
 FTP_PORT = 21
 
-_SERVICES_PER_TURN = 32  # then other tasks get a turn: the answers come without any waiting
+_PER_TURN = 64  # services and servers; then other tasks get a turn, as no answer is waited for
 
 
 class KernelTable:
@@ -90,7 +90,8 @@ class KernelTable:
         """
         oddities: list[str] = []
         entries: dict[ServiceKey, Entry] = {}
-        for turn, key in enumerate(keys):
+        read = 0
+        for key in keys:
             with translated(str(key)):
                 try:
                     payload = await self._netlink.ask(messages.get_service(key))
@@ -104,7 +105,9 @@ class KernelTable:
                     continue
             with translated(f"the servers of {key}"):
                 entries[key] = await self._entry(service, totals, oddities)
-            if turn % _SERVICES_PER_TURN == 0:
+            read += 1 + len(entries[key].destinations)
+            if read >= _PER_TURN:
+                read = 0
                 await asyncio.sleep(0)
         return Table(entries, tuple(oddities))
 
@@ -115,13 +118,21 @@ class KernelTable:
         """
         with translated():
             dumped = await self._netlink.dump(messages.get_services())
-            services = list(_expressible(dumped, oddities, traffic=traffic))
-            del dumped  # twice as large as what it says
-        for turn, (service, totals) in enumerate(services):
+        dumped.reverse()
+        read = 0
+        while dumped:  # decoded and let go one by one: of thousands, it takes a while
+            with translated():
+                try:
+                    service, totals = messages.decode_service(dumped.pop(), traffic=traffic)
+                except InexpressibleError as oddity:
+                    oddities.append(str(oddity))
+                    continue
             with translated(f"the servers of {service.key}"):
                 entry = await self._entry(service, totals, oddities)
             yield entry
-            if turn % _SERVICES_PER_TURN == 0:
+            read += 1 + len(entry.destinations)
+            if read >= _PER_TURN:
+                read = 0
                 await asyncio.sleep(0)
 
     async def apply(self, steps: Iterable[Step]) -> AppliedReport:
@@ -211,17 +222,6 @@ class KernelTable:
         with translated():
             if await self._netlink.resolve() != before:
                 raise DataplaneUnsureError("the IPVS module was loaded anew meanwhile")
-
-
-def _expressible(
-    dumped: list[bytes], oddities: list[str], *, traffic: bool
-) -> Iterator[tuple[Service, Traffic | None]]:
-    """The services of a dump; what cannot be expressed is told in ``oddities``."""
-    for payload in dumped:
-        try:
-            yield messages.decode_service(payload, traffic=traffic)
-        except InexpressibleError as oddity:
-            oddities.append(str(oddity))
 
 
 def _needs_ftp_helper(step: Step) -> bool:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hadirector.drift import Drift, tolerate
+from hadirector.drift import Drift, as_left, tolerate
 from hadirector.ipvs.memory import MemoryTable
 from hadirector.ipvs.model import Table
 from hadirector.plan import plan
@@ -41,3 +41,16 @@ def test_where_drift_is_repaired_nothing_of_theirs_counts(
     wanted: Table, left: Table, actual: Table
 ) -> None:
     assert tolerate(wanted, left=left, actual=actual, policies={}) == wanted
+
+
+@given(tables(), tables())
+def test_what_is_as_it_was_left_is_found_again_with_its_counters(
+    left: Table, actual: Table
+) -> None:
+    for key, found in {**left, **actual}.items():
+        told = as_left(found, left.get(key))
+        assert (told, told.counters) == (found, found.counters)
+        before = left.get(key)
+        assert (before is not None and told.destinations is before.destinations) == (
+            found == before
+        )

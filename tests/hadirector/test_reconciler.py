@@ -281,3 +281,21 @@ def test_services_of_others_are_told_or_not_or_removed() -> None:
         asyncio.run(reconciler.turn("start", POOLS, undeclared=undeclared))
         told = [event for event in journal.newest(10) if "left alone" in event.sentence]
         assert (len(told), FOREIGN.key in table.table) == (count, stays)
+
+
+@pytest.mark.asyncio
+async def test_a_large_reading_gives_way_and_leaves_little_to_compare() -> None:
+    address, tcp = ip_address("192.0.2.100"), ipvs.Protocol.TCP
+    keys = [ipvs.VirtualAddress(tcp, address, port) for port in range(1, 301)]
+    pools = [pool.everything_up(replace(WEB, name=f"web{k.port}", listen=k)) for k in keys]
+    reconciler, _, _ = make()
+    await reconciler.turn("start", pools)
+    reading, turns = asyncio.create_task(reconciler.read()), 0
+    while not reading.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 5
+    left = reconciler._left
+    assert left is not None
+    assert all(reconciler.actual[key].destinations is left[key].destinations for key in keys)
+    assert (await reconciler.turn("audit", pools, just_read=True)).steps == ()
