@@ -8,9 +8,10 @@ error to be shown the next. The approach: read (`include`, `positions`), validat
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from collections.abc import Mapping as AbstractMapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from ipaddress import IPv4Address
 from pathlib import Path
 from typing import TypeVar
@@ -203,7 +204,6 @@ def _value(draft: Draft, name: str, kind: type[T]) -> T:
 
 def _service(service: ServiceDraft) -> Service:
     draft = service.draft
-    servers = tuple(_server(server, service) for server in service.servers)
     listen, *also = [each.key for each in service.listens]
     check, *more_checks = service.checks.ordered
     return Service(
@@ -215,7 +215,7 @@ def _service(service: ServiceDraft) -> Service:
         check=check,
         more_checks=tuple(more_checks),
         require=service.checks.require,
-        servers=servers,
+        servers=tuple(_servers(service)),
         fallbacks=tuple(_fallback(spare, service) for spare in service.fallbacks),
         quorum=quorum_of(service.quorum),
         steering=steering_of(service.dynamic_weight),
@@ -229,29 +229,47 @@ def _service(service: ServiceDraft) -> Service:
     )
 
 
-def _server(server: ServerDraft, service: ServiceDraft) -> Server:
-    key = _value(server.draft, "address", DestinationKey)
+def _servers(service: ServiceDraft) -> Iterator[Server]:
+    """The servers; those written as an address alone differ in nothing but their address."""
+    plain: Callable[[DestinationKey], Server] | None = None
+    for server in service.servers:
+        if isinstance(server.draft.node, Mapping):
+            made = _server(server, service)
+        else:
+            made = plain = plain or _server(server, service)
+        yield made(_value(server.draft, "address", DestinationKey))
+
+
+def _server(server: ServerDraft, service: ServiceDraft) -> Callable[[DestinationKey], Server]:
+    """Makes this server, and those that are like it, of the address."""
     check, *more_checks = server.checks.ordered
     forward = _value(server.draft, "forward", Forward)
-    return Server(
-        address=key.address,
-        port=key.port,
+    like_it = partial(
+        Server,
         weight=_value(server.draft, "weight", int),
         check=check,
         more_checks=tuple(more_checks),
         require=server.checks.require,
-        probe_mark=_probe_mark(key, server, service),
         forward=None if forward is service.draft.get("forward", Forward) else forward,
         upper=server.draft.get("upper", int) or 0,
         lower=server.draft.get("lower", int) or 0,
         tunnel=_tunnel(server.tunnel, forward),
         on_fail=_value(server.draft, "on_fail", OnFail),
     )
+    marked = _has_probe_mark(server)
+
+    def made(key: DestinationKey) -> Server:
+        mark = _probe_mark(key, service) if marked else 0
+        return like_it(address=key.address, port=key.port, probe_mark=mark)
+
+    return made
 
 
-def _probe_mark(key: DestinationKey, server: ServerDraft, service: ServiceDraft) -> int:
-    if not any(check.options.through_vip for check in server.checks.whole):
-        return 0
+def _has_probe_mark(server: ServerDraft) -> bool:
+    return any(check.options.through_vip for check in server.checks.whole)
+
+
+def _probe_mark(key: DestinationKey, service: ServiceDraft) -> int:
     return probe_mark(_value(service.draft, "name", str), str(key))
 
 
@@ -262,7 +280,7 @@ def _fallback(spare: ServerDraft, service: ServiceDraft) -> Server:
         address=key.address,
         port=key.port,
         check=check,
-        probe_mark=_probe_mark(key, spare, service),
+        probe_mark=_probe_mark(key, service) if _has_probe_mark(spare) else 0,
         tunnel=_tunnel(service.tunnel, _value(service.draft, "forward", Forward)),
     )
 
