@@ -2,7 +2,8 @@
 
 None of them makes anybody active. They lower a priority, keep a director from being active where
 the other one certainly is, or let it preempt sooner; VRRP decides. Each ends by itself, and all of
-them end with the channel: who knows nothing of the peer takes part as its file says.
+them end with the channel (a split brain's, when it has been lost for a while): who knows nothing of
+the peer takes part as its file says.
 
 * *Warm table*: a director that comes back listens before it takes over; it need not wait longer
   once its kernel holds what the peer's holds. A backup that holds too little asks to be told.
@@ -28,7 +29,11 @@ ACTIVE: Final = "active"
 BACKUP: Final = "backup"
 SPLIT_S: Final = 4.0
 """That long, both must be active: elections end by themselves within three advertisements of 1 s,
-and what the peer says of itself is a second old."""
+and what the peer says of itself is a second old. Longer than a channel may hang (`link.SILENCE_S`),
+so that nobody yields to what the peer said before."""
+LOST_S: Final = 5.0
+"""That long, who has yielded keeps to it without the channel: one that comes and goes, or a peer
+that is restarted, is to move no role. One that is gone for good is missed for so much longer."""
 SHARED_S: Final = 1.5
 """That long at least: what the peer says of itself is up to a second old."""
 FEWER_S: Final = 10.0
@@ -97,12 +102,18 @@ class Arbiter:
         self._ours_is_higher = _key(addresses[node]) > _key(addresses[peer])
         self._since: dict[str, float] = {}
         self._barred: dict[str, str] = {}
+        self._known_at = -math.inf
 
     def look(self, ours: State, theirs: State | None, now: float) -> dict[str, str]:
         """The virtual routers that may not be active here, with a sentence each."""
         if theirs is None:
-            self._since, self._barred = {}, {}
-            return {}
+            self._since = {}
+            is_lost = now - self._known_at >= LOST_S
+            for name in list(self._barred):
+                if is_lost or name not in ours.routers or ours.routers[name].hears:
+                    del self._barred[name]
+            return dict(self._barred)
+        self._known_at = now
         both = {
             name: (mine, theirs.routers[name])
             for name, mine in ours.routers.items()

@@ -274,6 +274,8 @@ class PeerRoom:
             self.orders.asking.lost(f"{self._standing.peer} is gone: {sentence}")
             self.orders.changed()
         self._note(self._standing.ended(cause, sentence, met=met, now=now, wall=wall))
+        if met:
+            self._look()  # however soon it is back: what it said before holds no more
 
     def _absence(self) -> str:
         """Why the peer is not heard."""

@@ -67,7 +67,12 @@ class PeerWatch:
         for name in bars.keys() - before.keys():
             self._note(f"{name} yields: {bars[name]}")
         for name in before.keys() - bars.keys():
-            self._note(f"{name} takes part again: {self._peer} is heard, or not active any more")
+            ended = f"{self._peer} is heard, or not active any more"
+            if theirs is None:
+                ended = (
+                    f"nothing more is heard of {self._peer} on the peer channel: VRRP alone decides"
+                )
+            self._note(f"{name} takes part again: {ended}")
         self._guide.bars, self._splits = bars, self._arbiter.splits(now)
         alone = self._survivor.look(ours, theirs, now)
         if alone:

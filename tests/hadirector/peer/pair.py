@@ -28,16 +28,20 @@ ADDRESS = {"lb1": "192.0.2.11", "lb2": "192.0.2.12"}
 
 @asynccontextmanager
 async def both(
-    directory: Path, ports: list[int], *, port: int, more: str = ""
+    directory: Path, ports: list[int], *, port: int, dials: int | None = None, more: str = ""
 ) -> AsyncIterator[dict[str, Daemon]]:
-    """Both directors, from start to end; `more` goes into their file."""
+    """Both directors, from start to end; `more` goes into their file.
+
+    `dials`: the port that lb1 dials, where it is not the one that lb2 listens at.
+    """
     make(PRIORITY, directory / "peer", now=utc_now())
     pair = {}
     for node in PRIORITY:
         home = directory / node
         home.mkdir()
         file = write_pair(home / "pair.yaml", ports)
-        section = SECTION.format(port=port, directory=directory / "peer")
+        knows = (dials or port) if node == "lb1" else port
+        section = SECTION.format(port=knows, directory=directory / "peer")
         file.write_text(file.read_text() + section + more)
         pair[node] = Daemon(home, MemoryTable(), node=node)
     for one in pair.values():
@@ -49,8 +53,13 @@ async def both(
             await one.stop()
 
 
-def reports(one: Daemon, state: State, *, priority: int | None = None, hears: str = "") -> None:
-    """The VRRP worker of a director reports a state of the virtual router."""
+def reports(
+    one: Daemon, state: State, *, priority: int | None = None, hears: str = "", deaf: bool = False
+) -> None:
+    """The VRRP worker of a director reports a state of the virtual router.
+
+    A backup hears the other director, or whoever `hears` says; a `deaf` one hears nobody.
+    """
     address = "192.0.2.100/24"
     other = next(name for name in PRIORITY if name != one.node)
     report = vrrp_messages.RouterReport(
@@ -62,7 +71,7 @@ def reports(one: Daemon, state: State, *, priority: int | None = None, hears: st
         priority=priority or PRIORITY[one.node],
         since=1.0,
         reason="so it is told",
-        active_peer=(hears or ADDRESS[other]) if state is State.BACKUP else None,
+        active_peer=(hears or ADDRESS[other]) if state is State.BACKUP and not deaf else None,
         addresses=(address,),
         held=(address,) if state is State.ACTIVE else (),
         counters={},

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hadirector.peer.link import SILENCE_S
 from hadirector.peer.messages import State
 from hadirector.peer.policies import (
     ENOUGH_S,
     FEWER_S,
     HOUR_S,
+    LOST_S,
     SHARED_S,
     SPLIT_S,
     THIN_AGAIN_S,
@@ -121,12 +123,39 @@ def test_of_two_active_ones_the_lower_yields_after_a_while_and_says_why() -> Non
     assert not lb2.look(backup(253, "192.0.2.11"), active(254), SPLIT_S + 101)
 
 
-@pytest.mark.parametrize("peer", [None, backup(254), state()])
+@pytest.mark.parametrize("peer", [backup(254), state()])
 def test_nobody_is_barred_by_a_peer_that_is_not_active(peer: State | None) -> None:
     lb2 = arbiter("lb2")
     lb2.look(active(253), active(254), 0.0)
     assert lb2.look(active(253), active(254), SPLIT_S)
     assert not lb2.look(backup(253), peer, SPLIT_S + 1)
+
+
+def test_who_has_yielded_keeps_to_it_while_the_channel_comes_and_goes_and_not_for_ever() -> None:
+    lb2 = arbiter("lb2")
+    lb2.look(active(253), active(254), 0.0)
+    now = SPLIT_S
+    assert lb2.look(active(253), active(254), now)
+    for _ in range(10):
+        assert lb2.look(backup(253), None, now + LOST_S - 0.1)
+        now += LOST_S + 1.0
+        assert lb2.look(backup(253), active(254), now)
+    assert not lb2.look(backup(253), None, now + LOST_S)
+    assert not lb2.look(active(253), active(254), now + LOST_S + 1)  # another split, from its start
+
+    lb2.look(active(253), active(254), now + 100)
+    assert lb2.look(active(253), active(254), now + 100 + SPLIT_S)
+    assert not lb2.look(backup(253, "192.0.2.11"), None, now + 100 + SPLIT_S + 1)  # by VRRP, then
+
+
+def test_nobody_yields_over_a_channel_that_hangs_or_flaps() -> None:
+    assert SPLIT_S > SILENCE_S  # it has ended by then, and with it what the peer said
+    lb2 = arbiter("lb2")
+    for round_ in range(10):
+        now = round_ * (SPLIT_S + 1)
+        assert not lb2.look(active(253), active(254), now)
+        assert not lb2.look(active(253), active(254), now + SPLIT_S - 0.1)
+        assert not lb2.look(active(253), None, now + SPLIT_S)
 
 
 def test_whoever_stays_after_a_split_is_told_once_and_not_after_a_handover() -> None:
