@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
 import socket
 from pathlib import Path
@@ -15,17 +14,6 @@ from hadirector.cli.errors import CliError
 RUNTIME_DIR = Path("/run/hadirector")
 SOCKET_NAME = "director.sock"
 LOOK = "look at its log: journalctl -u hadirector"
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__("director", timeout=timeout_s)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
 
 
 def add_runtime_dir(parser: argparse.ArgumentParser) -> None:
@@ -47,9 +35,12 @@ def ask(
     timeout_s: float = limits.API_REPLY_TIMEOUT_S,
 ) -> dict[str, object]:
     """Return the daemon's answer; raises CliError (3: no daemon; 2: the question was refused)."""
+    import http.client  # twenty modules, and many commands that know this one never ask
+
     place = runtime_dir / SOCKET_NAME
-    connection = _UnixConnection(place, timeout_s)
+    connection = http.client.HTTPConnection("director", timeout=timeout_s)
     try:
+        connection.sock = _connected(place, timeout_s)
         connection.request(method, path)
         reply = connection.getresponse()
         text = reply.read()
@@ -74,6 +65,18 @@ def ask(
     if reply.status >= 400:
         raise CliError(str(body.get("error", reply.reason)), "see: hadirector status", code=2)
     return body
+
+
+def _connected(place: Path, timeout_s: float) -> socket.socket:
+    """A connection to the daemon's socket; raises OSError."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(timeout_s)
+        connection.connect(str(place))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _nobody_answers(place: Path, error: Exception) -> CliError:

@@ -22,7 +22,7 @@ from tests.prerequisites import require
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = """
-import os, sys
+import http.client, os, sys
 from pathlib import Path
 from hadirector.cli.client import ask
 from hadirector.cli.errors import CliError
