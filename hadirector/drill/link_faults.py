@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
+from ipaddress import IPv4Address
 
 from hadirector.config.model import Config
 from hadirector.drill import budgets
@@ -54,16 +56,24 @@ def vrrp_parted(stage: Stage) -> None:
         f"{other} is active as well",
         lambda: stage.holds_all(other),
     )
-    one_ms = stage.within(
-        budgets.arbitration_ms(),
-        "each address is on one director alone",
-        stage.is_settled,
-    )
-    stays = stage.active()
-    stage.note(
-        f"no VRRP between the two: both active after {split_ms:.0f} ms, {stays} alone "
-        f"{one_ms:.0f} ms later"
-    )
+    with stage.ear(deaf) as at_deaf, stage.ear(other) as at_other:
+        ears, before = {deaf: at_deaf, other: at_other}, {deaf: 0, other: 0}
+
+        def is_alone() -> bool:
+            heard = {name: len(ear.heard()) for name, ear in ears.items()}
+            if not (alone := stage.is_settled()):
+                before.update(heard)  # it belongs to a takeover, whoever it is of
+            return alone
+
+        bound_ms = budgets.arbitration_ms()
+        one_ms = stage.within(bound_ms, "each address is on one director alone", is_alone)
+        stays = stage.active()
+        stage.note(
+            f"no VRRP between the two: both active after {split_ms:.0f} ms, {stays} alone "
+            f"{one_ms:.0f} ms later"
+        )
+        yielded = other if stays == deaf else deaf
+        _announced_again(stage, stays, lambda: ears[yielded].heard()[before[yielded] :])
     said = [
         sentence
         for name in stage.directors
@@ -84,6 +94,25 @@ def vrrp_parted(stage: Stage) -> None:
         both_ms <= bound_ms,
         f"both held an address for {both_ms:.0f} ms, the bound is {bound_ms:.0f} ms",
     )
+
+
+def _announced_again(
+    stage: Stage, stays: str, heard: Callable[[], tuple[IPv4Address, ...]]
+) -> None:
+    """The neighbors had heard last of the one that stepped back, which hears this as they do."""
+    addresses = {
+        address.ip
+        for router in stage.routers
+        for address in router.addresses
+        if isinstance(address.ip, IPv4Address)
+    }
+    stage.within(
+        budgets.parted_ms(),
+        f"{stays} has announced its addresses again",
+        lambda: addresses <= set(heard()),
+    )
+    listed = ", ".join(map(str, sorted(addresses))) or "none of IPv4"
+    stage.note(f"{stays} alone has announced its addresses again: {listed}")
 
 
 def servers_cut_off(stage: Stage) -> None:

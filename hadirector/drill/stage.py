@@ -18,6 +18,7 @@ from hadirector import elections
 from hadirector.config.model import Config, Server, Service
 from hadirector.drill import procfs, together
 from hadirector.drill.actor import DirectorActor
+from hadirector.drill.arp import Ear
 from hadirector.drill.clients import Clients
 from hadirector.drill.links import Links
 from hadirector.drill.possession import Possession
@@ -26,7 +27,7 @@ from hadirector.drill.settled import holders, is_settled
 from hadirector.drill.timeline import all_held
 from hadirector.drill.world_file import WorldFile
 from hadirector.lab.actors import Actor
-from hadirector.lab.namespaces import BuiltWorld
+from hadirector.lab.namespaces import BuiltWorld, inside
 from hadirector.lab.observe import Observer
 from hadirector.lab.spares import Interface
 from vrrp.config import VirtualRouter
@@ -281,6 +282,12 @@ class Stage(Scene):
         self._look()
         machine = self.directors[name].machine.name
         return self._possession.came_back(machine, address.ip, since=self._began_at)
+
+    def ear(self, name: str) -> Ear:
+        """Listen on a director, from now on, to what others announce on its interfaces."""
+        node = self.config.nodes[name]
+        with inside(self.directors[name].machine.namespace):
+            return Ear(elections.settings_on(node, each).interface for each in self.routers)
 
     # What the directors say
 

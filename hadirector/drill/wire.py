@@ -14,18 +14,12 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from ipaddress import IPv4Address, ip_address
-from typing import Final
 
+from hadirector.drill.arp import FRAME_BYTES_MAX, announced, arp_socket
 from hadirector.drill.course import Heard
 from vrrp.config import RouterSettings
 from vrrp.dissect import dissect
 from vrrp.listen import ListenError, open_socket
-
-FRAME_BYTES_MAX: Final = 9216
-_ETH_P_ARP: Final = 0x0806  # linux/if_ether.h
-_ARP_BYTES: Final = 42
-_SENDER, _TARGET = slice(28, 32), slice(38, 42)
 
 
 class Wire:
@@ -54,7 +48,7 @@ class Wire:
         loop = asyncio.get_running_loop()
         ears = (
             (open_socket(interface), self._advertisement),
-            (_arp_socket(interface), self._announcement),
+            (arp_socket(interface), self._announcement),
         )
         for ear, take in ears:
             self._exits.enter_context(ear)
@@ -77,21 +71,7 @@ class Wire:
                 self.heard.advertised.setdefault(router.name, time.time())
 
     def _announcement(self, interface: str, frame: bytes) -> None:
-        # Gratuitous: the sender asks for, or tells, its own address.
-        if len(frame) < _ARP_BYTES or frame[_SENDER] != frame[_TARGET]:
-            return
-        address = ip_address(frame[_SENDER])
-        assert isinstance(address, IPv4Address)
+        address = announced(frame)
         for router in self._routers:
             if router.interface == interface and address in {a.ip for a in router.all_addresses}:
                 self.heard.announced.setdefault(router.name, time.time())
-
-
-def _arp_socket(interface: str) -> socket.socket:
-    ear = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ETH_P_ARP))
-    try:
-        ear.bind((interface, _ETH_P_ARP))
-    except OSError:
-        ear.close()
-        raise
-    return ear
