@@ -181,3 +181,45 @@ def test_noise_does_no_harm(noise: bytes) -> None:
     ):
         with suppress(WireError, InexpressibleError):
             decode(pack_attribute(top, noise))
+
+
+ORDER = (1, 2, 3, 4, 13, 14, 15, 5, 6, 7, 8, 9, 11, 10, 12)
+"""In which kernels since 5.3 dump a server's attributes (ip_vs_genl_fill_dest)."""
+
+
+def as_dumped(destination: Destination, counts: list[int]) -> bytes:
+    """A server as those kernels dump it; without a tunnel its attributes are there, and 0."""
+    told = {13: b"\0", 14: bytes(2), 15: bytes(2), 10: b"", 12: pack_attribute(1, bytes(8))}
+    told |= unpack_attributes(unpack_attributes(messages.encode_destination(destination))[2])
+    told |= {7 + place: struct.pack("=I", count) for place, count in enumerate(counts)}
+    return pack_attribute(2, b"".join(pack_attribute(kind, told[kind]) for kind in ORDER))
+
+
+def read(payload: bytes, *, traffic: bool) -> object:
+    """What is read, but for the traffic, or the error."""
+    try:
+        server, counters = messages.decode_destination(payload, version=4, traffic=traffic)
+    except (WireError, InexpressibleError, ValueError) as error:
+        return repr(error)
+    return server, server.unknown, replace(counters, traffic=None)
+
+
+counts = st.lists(st.sampled_from([0, 0, 1, 2**32 - 1]), min_size=3, max_size=3)
+
+
+@given(st.sampled_from([4, 6]).flatmap(destinations), counts)
+def test_the_usual_form_is_read_as_it_is(destination: Destination, found: list[int]) -> None:
+    payload = as_dumped(destination, found)
+    told = Counters(active=found[0], inactive=found[1], persistent=found[2])
+    assert read(payload, traffic=False) == (destination, (), told)
+    newer = pack_attribute(2, payload[4:] + pack_attribute(99, b"new"))
+    assert read(newer, traffic=False) == (destination, ((99, b"new"),), told)
+
+
+@given(st.sampled_from([4, 6]).flatmap(destinations), st.integers(0, 119), st.integers(0, 255))
+def test_what_is_not_quite_usual_is_read_in_the_general_way(
+    destination: Destination, place: int, value: int
+) -> None:
+    payload = bytearray(as_dumped(destination, [1, 0, 2]))
+    payload[place] = value  # before the statistics, which are looked into for the traffic only
+    assert read(bytes(payload), traffic=False) == read(bytes(payload), traffic=True)
