@@ -87,14 +87,25 @@ class Scheduler:
         initially_up: AbstractSet[str] = frozenset(),
         remembered: Mapping[str, Memory] = MappingProxyType({}),
     ) -> Changes:
-        """Make `checks`, by key, the checks that run; may be called before and during `run`.
+        """Make `checks`, by key, the checks that run; as `change` does."""
+        removed = self._entries.keys() - checks.keys()
+        return self.change(removed, checks, initially_up, remembered)
+
+    def change(
+        self,
+        removed: AbstractSet[str],
+        checks: Mapping[str, Check],
+        initially_up: AbstractSet[str] = frozenset(),
+        remembered: Mapping[str, Memory] = MappingProxyType({}),
+    ) -> Changes:
+        """Take out the checks of `removed`, and take these; may be called before and during `run`.
 
         Checks that stay as they are go on undisturbed. A check that changed keeps its state while
         it still tests the same address: only results under its new definition take a server out.
         A key that is new and in `initially_up` starts up, any other new one as its timing says; one
-        that is in `remembered` with the same digest goes on where it was.
+        that is in `remembered` with the same digest goes on where it was. Raises KeyError where
+        one of `removed` is not there.
         """
-        removed = self._entries.keys() - checks.keys()
         for key in removed:
             self._discard(key)
             self._untried.discard(key)
@@ -110,7 +121,7 @@ class Scheduler:
         self._asked.clear()  # an id says nothing once its object may be gone
         if not self._untried:
             self.first_round.set()
-        unchanged = len(checks) - added - changed
+        unchanged = len(self._entries) - added - changed
         return Changes(added=added, changed=changed, removed=len(removed), unchanged=unchanged)
 
     def resume(self, key: str) -> bool:

@@ -67,6 +67,7 @@ class Brakes:
         self._wall = wall
         self._settings: BrakeSettings | None = None
         self._brakes: dict[str, Brake] = {}
+        self._services: dict[str, Service] = {}
         self._servers: dict[str, set[str]] = {}  # by service; a fallback server is none of them
         self._serving: dict[str, set[str]] = {}  # by service: those up that have passed here
         self._wake = asyncio.Event()
@@ -78,19 +79,27 @@ class Brakes:
         before, self._settings = self._settings, config
         if config is None or before is None or config.control != before.control:
             self._passes, self._found = None, "not tried yet"
-        servers = {one.name: {server_key(one, each) for each in one.servers} for one in services}
-        self._servers = servers
-        self._serving = {name: self._serving.get(name, set()) & servers[name] for name in servers}
+        known, self._services = self._services, {one.name: one for one in services}
+        servers, serving = self._servers, self._serving
+        self._servers, self._serving = {}, {}
+        for name, one in self._services.items():
+            if known.get(name) is one:  # of thousands, a reload changes a few
+                self._servers[name], self._serving[name] = servers[name], serving[name]
+            else:
+                self._servers[name] = {server_key(one, each) for each in one.servers}
+                self._serving[name] = serving.get(name, set()) & self._servers[name]
         self._wake.set()
         if config is None:
             for name in self._brakes:
                 self._changed(f"{name}/")
             self._brakes = {}
             return
-        self._brakes = {name: self._brakes.get(name, Brake(config.limits)) for name in servers}
+        self._brakes = {
+            name: self._brakes.get(name, Brake(config.limits)) for name in self._services
+        }
         for name, brake in self._brakes.items():
             brake.limits = config.limits
-            self._tell(name, brake.keep_only(servers[name]))
+            self._tell(name, brake.keep_only(self._servers[name]))
 
     def renewed(self, services: Iterable[Service]) -> None:
         """These services are others than before: their checks must pass before failures count."""

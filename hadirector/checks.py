@@ -134,11 +134,11 @@ class CheckRegister:
 
     def __init__(self) -> None:
         self._of: dict[str, tuple[Service, dict[str, ServerChecks]]] = {}
+        self._checks: dict[str, ServerChecks] = {}
 
     def adopt(self, services: Iterable[Service]) -> tuple[dict[str, ServerChecks], list[Service]]:
         """All checks by server_key, and the services that are not the same objects as before."""
         before, self._of = self._of, {}
-        checks: dict[str, ServerChecks] = {}
         fresh = []
         for service in services:
             known = before.get(service.name)
@@ -146,7 +146,13 @@ class CheckRegister:
                 known = service, checks_of([service])
                 fresh.append(service)
             self._of[service.name] = known
-            checks.update(known[1])
+        checks = dict(self._checks)
+        for name in before.keys() - self._of.keys() | {one.name for one in fresh} & before.keys():
+            for key in before[name][1]:
+                del checks[key]
+        for service in fresh:
+            checks.update(self._of[service.name][1])
+        self._checks = checks
         return checks, fresh
 
 

@@ -306,10 +306,10 @@ class Director:
         self._present.trouble.pop("file", None)
         if outcome.config is None:
             return outcome.reply()
-        self._adopt(outcome.config, outcome.digest)
+        self._adopt(outcome.config, outcome.loaded.digest)
         table, failures = await turn_told(self._turns, RELOAD)
         # Now that the table is ready for its clients, the addresses may follow.
-        self._tell_adopted(outcome.config, outcome.json)
+        self._tell_adopted(outcome.config, outcome.loaded.json)
         # It went by what the table was held to be: is that what it is?
         asyncio.get_running_loop().call_later(limits.LOOKED_OVER_AFTER_S, self._turns.ask, AUDIT)
         return outcome.reply(table=table, failures=failures)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from hadirector.answers import Present
 from hadirector.config.again import Reader
-from hadirector.config.diagnostics import Diagnostic
+from hadirector.config.loader import Loaded
 from hadirector.config.model import Config, Service
 from hadirector.pool import server_key
 from hadirector.router_answers import Json
@@ -27,9 +27,7 @@ class Outcome:
     config: Config | None  # to adopt; None: nothing changes
     refused: bool  # the file is wrong
     sentence: str
-    diagnostics: tuple[Diagnostic, ...]
-    json: str = ""  # of the configuration to adopt (`codec`), and its digest
-    digest: str = ""
+    loaded: Loaded  # what the file says; its JSON is made when the kernel has what it asks for
 
     def reply(self, *, table: str | None = None, failures: tuple[str, ...] = ()) -> Json:
         """The API's answer; `table` is what became of the kernel's table, if it was touched."""
@@ -39,7 +37,7 @@ class Outcome:
             "sentence": self.sentence,
             "table": table,
             "failures": list(failures),
-            "diagnostics": [item.to_json() for item in self.diagnostics],
+            "diagnostics": [item.to_json() for item in self.loaded.diagnostics],
         }
 
 
@@ -61,14 +59,7 @@ def read_again(reader: Reader, present: Present) -> Outcome:
         config = None
     else:
         sentence = f"reload accepted: {difference(present.config, config)}"
-    return Outcome(
-        config=config,
-        refused=refused,
-        sentence=sentence,
-        diagnostics=loaded.diagnostics,
-        json=loaded.json,
-        digest=loaded.digest,
-    )
+    return Outcome(config=config, refused=refused, sentence=sentence, loaded=loaded)
 
 
 def difference(before: Config, after: Config) -> str:

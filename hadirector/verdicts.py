@@ -86,21 +86,25 @@ class Verdicts:
         `workers`: processes that make the probes; 0: this one.
         """
         self.crew.resize(workers)
-        checks = {check.key: check for server in servers.values() for check in server.checks}
-        serving = (servers[key] for key in in_service)
-        adopted = {check.key for server in serving for check in server.checks}
-        self._servers = servers
-        self.scheduler.update(checks, adopted, self._store.recalled())
-        self._advice = {key: one for key, one in self._advice.items() if key in checks}
-        before, self._together = self._together, {}
-        for key, server in servers.items():
-            if len(server.checks) == 1:
-                continue
-            now = self._decide(server)
-            known = before.get(key)
-            if known is not None and known.state is now.state:
-                now.since = known.since
-            self._together[key] = now
+        before, self._servers = self._servers, servers
+        # Of tens of thousands, a reload changes a few: the others are not looked at any further.
+        fresh = [key for key, server in servers.items() if before.get(key) is not server]
+        gone = before.keys() - servers.keys()
+        former = [before[key] for key in (*gone, *fresh) if key in before]
+        checks = {check.key: check for key in fresh for check in servers[key].checks}
+        removed = {check.key for server in former for check in server.checks} - checks.keys()
+        adopted = {check.key for key in in_service for check in servers[key].checks}
+        self.scheduler.change(removed, checks, adopted, self._store.recalled())
+        for key in removed:
+            self._advice.pop(key, None)
+        for key in gone:
+            self._together.pop(key, None)
+        for key in fresh:
+            known = self._together.pop(key, None)
+            if len(servers[key].checks) > 1:
+                self._together[key] = now = self._decide(servers[key])
+                if known is not None and known.state is now.state:
+                    now.since = known.since
 
     def resume(self, key: str) -> bool:
         """Hold no check of this server down any longer; whether one was held."""

@@ -236,7 +236,8 @@ class VrrpAlone:
         self._heard.trouble.pop("file", None)
         if outcome.config is None:
             return outcome.reply()
-        adopted = replace(told, config=outcome.json, vrrp=told_to_worker(outcome.config, told.node))
+        vrrp = told_to_worker(outcome.config, told.node)
+        adopted = replace(told, config=outcome.loaded.json, vrrp=vrrp)
         if outcome.config.balances:
             self._journal.add("process", "there is something to balance from now on")
             self._next = replace(adopted, balances=True, adopting=True)

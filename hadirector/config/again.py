@@ -66,6 +66,7 @@ class _Past:
     layout: Layout
     services: tuple[Service, ...]
     texts: tuple[str, ...]  # `service_to_json` of each
+    checks: tuple[tuple[HealthCheck, ...], ...]  # of each, every one once
 
 
 class Reader:
@@ -93,7 +94,8 @@ class Reader:
         config = _sharing(reading.config, known)
         texts = tuple(map(service_to_json, config.services))
         layout = _layout_of_file(reading)
-        self._past = None if layout is None else _Past(layout, config.services, texts)
+        checks = tuple(map(_checks_of, config.services))
+        self._past = None if layout is None else _Past(layout, config.services, texts, checks)
         return _loaded(reading, config, texts)
 
     def _changed(self, past: _Past, lines: tuple[str, ...]) -> Loaded | None:
@@ -102,6 +104,7 @@ class Reader:
         if window is None:
             return None
         kept = past.services[: window.first] + past.services[window.last + 1 :]
+        checks = past.checks[: window.first] + past.checks[window.last + 1 :]
         reading = read_text(window.text, self._file, kept)
         config = reading.config
         part = _layout_of(reading, window.text.split("\n"))
@@ -112,7 +115,7 @@ class Reader:
             return None
         before = {one.name: one for one in past.services[window.first : window.last + 1]}
         fresh = [before[one.name] if one == before.get(one.name) else one for one in fresh]
-        if not _go_together(fresh, kept):
+        if not _go_together(fresh, kept) or not _all_possible(checks):
             return None
         count = len(fresh)
         services = (*past.services[: window.first], *fresh, *after)
@@ -121,13 +124,18 @@ class Reader:
             *map(service_to_json, fresh),
             *past.texts[window.last + 1 :],
         )
+        checks = (
+            *past.checks[: window.first],
+            *map(_checks_of, fresh),
+            *past.checks[window.last + 1 :],
+        )
         starts = (
             *past.layout.starts[: window.first],
             *part.starts[:count],
             *(start + window.shift for start in past.layout.starts[window.last + 1 :]),
         )
         layout = Layout(lines, starts, past.layout.end + window.shift, part.keys)
-        self._past = _Past(layout, services, texts)
+        self._past = _Past(layout, services, texts, checks)
         reading.texts[self._file] = "\n".join(lines)
         return _loaded(reading, replace(config, services=services), texts)
 
@@ -244,24 +252,29 @@ def _fits(whole: Layout, part: Layout, window: _Window) -> bool:
     return part.starts[0] == whole.starts[window.first] and follows and part.keys == keys
 
 
+def _checks_of(service: Service) -> tuple[HealthCheck, ...]:
+    """All checks that a service asks for, each once."""
+    checks = {id(check): check for check in (service.check, *service.more_checks)}
+    for server in service.checked:
+        if server.check is not None:
+            checks[id(server.check)] = server.check
+        for check in server.more_checks:
+            checks[id(check)] = check
+    return tuple(checks.values())
+
+
+def _all_possible(checks: Iterable[tuple[HealthCheck, ...]]) -> bool:
+    """Whether the host has what these checks need; most services share theirs."""
+    distinct = {id(check): check for of_service in checks for check in of_service}
+    return not any(True for each in distinct.values() for _ in each.options.problems_here())
+
+
 def _go_together(fresh: Sequence[Service], kept: Sequence[Service]) -> bool:
-    """Whether what is asked of all services together holds, and the host has what they need."""
+    """Whether what is asked of all services together holds."""
     names = {service.name for service in kept}
     listens = {key for service in fresh for key in service.listens}
     if any(service.name in names for service in fresh):
         return False
     if any(service.listen in listens for service in kept):
         return False
-    if any(not listens.isdisjoint(service.also) for service in kept if service.also):
-        return False
-    checks: dict[int, HealthCheck] = {}
-    for service in kept:
-        checks[id(service.check)] = service.check
-        for server in service.checked:
-            if server.check is not None and server.check is not service.check:
-                checks[id(server.check)] = server.check
-            for check in server.more_checks:
-                checks[id(check)] = check
-        for check in service.more_checks:
-            checks[id(check)] = check
-    return not any(True for check in checks.values() for _ in check.options.problems_here())
+    return not any(not listens.isdisjoint(service.also) for service in kept if service.also)

@@ -17,7 +17,7 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from enum import Enum, IntFlag
 from functools import cache, lru_cache
@@ -55,10 +55,7 @@ def config_to_json(config: Config, services: Iterable[str] | None = None) -> str
 
     `services`: what `service_to_json` gives for each of its services, where that is known already.
     """
-    if services is None:
-        services = map(service_to_json, config.services)
-    head = _encode(replace(config, services=()))
-    return f'{_dump(head)[:-1]},"{_SERVICES}":[{",".join(services)}]}}'
+    return "".join(_pieces(config, services))
 
 
 def service_to_json(service: Service) -> str:
@@ -77,14 +74,30 @@ def config_from_json(text: str) -> Config:
     return decoded
 
 
-def digest(config: Config) -> str:
-    """SHA-256 of the canonical JSON, in hex: comments and spelling of the file do not matter."""
-    return digest_of(config_to_json(config))
+def digest(config: Config, services: Iterable[str] | None = None) -> str:
+    """SHA-256 of the canonical JSON, in hex: comments and spelling of the file do not matter.
+
+    The JSON itself, which may have megabytes, is not made for it. `services`: as above.
+    """
+    hashed = hashlib.sha256()
+    for piece in _pieces(config, services):
+        hashed.update(piece.encode())
+    return hashed.hexdigest()
 
 
 def digest_of(text: str) -> str:
     """The digest of a configuration whose canonical JSON this is."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _pieces(config: Config, services: Iterable[str] | None) -> Iterator[str]:
+    """The canonical JSON of a configuration, in pieces: one for each service, and around them."""
+    texts = map(service_to_json, config.services) if services is None else services
+    head = _dump(_encode(replace(config, services=())))
+    yield f'{head[:-1]},"{_SERVICES}":['
+    for place, text in enumerate(texts):
+        yield f",{text}" if place else text
+    yield "]}"
 
 
 def _dump(encoded: object) -> str:

@@ -77,7 +77,7 @@ class Loaded:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of that, by which two directors compare theirs."""
-        return codec.digest_of(self.json) if self.json else ""
+        return codec.digest(self.config, self.services_json) if self.config is not None else ""
 
     @property
     def errors(self) -> tuple[Diagnostic, ...]:
