@@ -2,8 +2,8 @@
 
 None of them makes anybody active. They lower a priority, keep a director from being active where
 the other one certainly is, or let it preempt sooner; VRRP decides. Each ends by itself, and all of
-them end with the channel (a split brain's, when it has been lost for a while): who knows nothing of
-the peer takes part as its file says.
+them end with the channel: who has known nothing of the peer for a while takes part as its file
+says.
 
 * *Warm table*: a director that comes back listens before it takes over; it need not wait longer
   once its kernel holds what the peer's holds. A backup that holds too little asks to be told.
@@ -192,6 +192,7 @@ class HealthYield:
         self._moves: deque[float] = deque(maxlen=max(1, moves_max))
         self._fewer_since: float | None = None
         self._enough_since: float | None = None
+        self._known_at = -math.inf
         self.caps: dict[str, int] = {}
         """By virtual router, the most that our priority may be; empty: it does not yield."""
         self.because = ""
@@ -200,8 +201,10 @@ class HealthYield:
         """Take in both as they are now."""
         if theirs is None:
             self._fewer_since = self._enough_since = None
-            self.caps, self.because = {}, ""
+            if now - self._known_at >= LOST_S:
+                self.caps, self.because = {}, ""
             return
+        self._known_at = now
         comparable = (
             same_file(ours, theirs)
             and ours.ready

@@ -231,7 +231,13 @@ def test_with_a_peer_that_is_gone_nobody_yields() -> None:
     for now in (0.0, FEWER_S):
         lb1.look(seen(1, 254), seen(2, 253), now)
     assert lb1.caps
-    lb1.look(seen(1, 254), None, FEWER_S + 1)
+    now = FEWER_S
+    for _ in range(10):  # a channel that comes and goes gives nothing back
+        lb1.look(seen(1, 252), None, now + LOST_S - 0.1)
+        assert lb1.caps
+        now += LOST_S + 1.0
+        lb1.look(seen(1, 252), seen(2, 253, "active"), now)
+    lb1.look(seen(1, 252), None, now + LOST_S)
     assert not lb1.caps
 
 
