@@ -7,9 +7,7 @@ in version 0 (tests/kernel/test_sync_traffic.py makes it). tshark reads the same
 
 from __future__ import annotations
 
-import shutil
 import struct
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +33,7 @@ from hadirector.ipvs.syncproto import (
     encode,
 )
 from hadirector.ipvs.synctally import datagram_of
+from tests.hadirector.ipvs.second_opinion import dissected, numbers
 from tests.prerequisites import require
 
 CAPTURE = Path(__file__).parent / "captures" / "sync.pcap"
@@ -235,20 +234,14 @@ def test_the_capture_has_every_kind_of_record() -> None:
 def test_tshark_reads_the_same() -> None:
     require("tshark")
     names = ["conncount", "syncid", "version", "proto", "cport", "vport", "dport", "state"]
-    fields = [word for name in names for word in ("-e", f"ipvs.{name}")]
-    program = shutil.which("tshark") or "tshark"
-    done = subprocess.run(
-        [program, "-r", str(CAPTURE), "-d", "udp.port==8848,ipvs", "-T", "fields", *fields],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    lines = [line.split("\t") for line in done.stdout.splitlines()]
-    assert len(lines) == len(decoded())
-    for line, ours in zip(lines, decoded(), strict=True):
-        count, sync_id, version, *columns = line
-        assert (int(count), int(sync_id, 0)) == (len(ours.records), ours.sync_id)
-        assert int(version or 0) == ours.version
-        theirs = [[int(word, 0) for word in column.split(",") if word] for column in columns]
-        assert theirs == [
+    seen = dissected(CAPTURE, names)
+    for theirs, ours in zip(seen, decoded(), strict=True):
+        assert numbers(theirs["conncount"]) == [len(ours.records)]
+        assert numbers(theirs["syncid"]) == [ours.sync_id]
+        assert numbers(theirs["version"] or ["0"]) == [ours.version]
+        assert [
+            numbers(theirs[name]) for name in ("proto", "cport", "vport", "dport", "state")
+        ] == [
             [record.protocol for record in ours.records],
             [record.client_port for record in ours.records],
             [record.virtual_port for record in ours.records],

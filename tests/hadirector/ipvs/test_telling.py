@@ -1,13 +1,14 @@
 """The kernel's lines become sync records: what each says, what is left out, and how they are sent.
 
 How it works: every datagram is read again by our own decoder, which is held to captures of real
-kernels (test_syncproto); tests/kernel/test_told_connections.py gives them to one.
+kernels (test_syncproto), and by tshark; tests/kernel/test_told_connections.py gives them to one.
 """
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -28,6 +29,8 @@ from hadirector.ipvs.model import (
 )
 from hadirector.ipvs.syncproto import F_INACTIVE, SyncRecord, decode
 from hadirector.ipvs.telling import SAMPLE_MAX, LeftOut, Owners, Telling, key_of, record_of
+from tests.hadirector.ipvs.second_opinion import dissected, numbers, write_capture
+from tests.prerequisites import require
 
 VIP, VIP6 = ip_address("192.0.2.100"), ip_address("2001:db8::100")
 NAT = DestinationKey(ip_address("198.51.100.21"), 8080)
@@ -223,3 +226,51 @@ def test_the_sample_is_bounded_and_from_all_over_the_table(count: int) -> None:
     assert places[0] == 1
     assert len(steps) == 1
     assert count - places[-1] <= steps.pop()
+
+
+PLAIN = [
+    LINE,
+    LINE.replace("ESTABLISHED", "FIN_WAIT"),
+    f"TCP 2001:db8::1 1F90 {VIP6} 0050 {SIX.address} 0050 ESTABLISHED 77\n",
+    "UDP C0000201 ABCD C0000264 0035 C6336415 1F90 UDP            299\n",
+    "SCTP C0000201 ABCD C0000264 0B59 C6336415 1F90 SHUTDOWN_SENT  10\n",
+    "TCP C0000201 0000 C0000264 0050 C6336415 1F90 ASSURED          3\n",
+    "IP  C0000201 0000 00000007 0000 C0000216 0000 NONE            3\n",
+    "TCP C0000201 ABCD C0000265 0050 C0000216 0050 ESTABLISHED     899\n",  # by a firewall mark
+]
+WITH_OPTIONS = [
+    "UDP C0000201 ABCD C0000264 0035 C6336415 1F90 UDP            299 sip a84b4c76@192.0.2.1\n",
+    "TCP C0000201 0000 C0000264 0050 C6336415 1F90 ASSURED          3 sip a84b4c76@192.0.2.1\n",
+    f"TCP 2001:db8::1 1F90 {VIP6} 0050 {SIX.address} 0050 ESTABLISHED 77 sip {'y' * 255}\n",
+]
+
+
+def test_tshark_reads_the_same(tmp_path: Path) -> None:
+    require("tshark")
+    datagrams = []
+    # Every kind at once, enough of each version of IP to fill datagrams, and those with options
+    # each alone, since tshark loses its place behind options.
+    for text in (PLAIN, [LINE] * 41, [PLAIN[2]] * 21, *([line] for line in WITH_OPTIONS)):
+        telling = Telling(TABLE, sync_id=51, octets_max=OCTETS_MAX)
+        datagrams += [*telling.feed(text), *telling.finish()]
+    assert [len(one) for one in datagrams if OCTETS_MAX - len(one) < 36] == [1448, 1448]
+    write_capture(tmp_path / "told.pcap", datagrams)
+    of_header = ["conncount", "syncid", "version", "size"]
+    of_record = {
+        "type": "kind", "proto": "protocol", "size.v1": "length", "flags.v1": "flags",
+        "state": "state", "cport": "client_port", "vport": "virtual_port", "dport": "server_port",
+        "fwmark": "mark", "timeout": "timeout_s",
+    }  # fmt: skip
+    of_address = {"caddr": "client", "vaddr": "virtual", "daddr": "server"}
+    addresses = [f"{name}{family}" for name in of_address for family in ("", "6")]
+    seen = dissected(tmp_path / "told.pcap", [*of_header, *of_record, *addresses])
+    for theirs, data in zip(seen, datagrams, strict=True):
+        records = decode(data).records
+        header = [numbers(theirs[name]) for name in of_header]
+        assert header == [[len(records)], [51], [1], [len(data)]]
+        for name, ours in of_record.items():
+            assert numbers(theirs[name]) == [getattr(record, ours) for record in records], name
+        for name, ours in of_address.items():
+            spelled = [getattr(record, ours).address for record in records]
+            assert theirs[name] == [str(one) for one in spelled if one.version == 4]
+            assert theirs[f"{name}6"] == [str(one) for one in spelled if one.version == 6]
