@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from hadirector.cli.client import add_runtime_dir, ask
-from hadirector.cli.errors import EXIT_CANNOT, EXIT_NO, EXIT_YES
+from hadirector.cli.errors import EXIT_CANNOT, EXIT_INVALID, EXIT_NO, EXIT_YES, CliError
 from hadirector.cli.override import account
 
 SUMMARY = "give the active role to the other director, without losing a connection"
@@ -51,6 +51,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Have it done and print what came of it."""
+    if args.cancel and (args.to or args.at is not None or args.force):
+        raise CliError(
+            "--cancel forgets the one that is planned, and takes no --to, --at or --force",
+            "plan another one with --at: it replaces the first",
+            EXIT_INVALID,
+        )
     query = {"to": args.to, "force": "1" if args.force else "", "for": account()}
     if args.at is not None:
         query["at"] = f"{args.at.timestamp():.3f}"

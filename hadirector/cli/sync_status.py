@@ -56,10 +56,10 @@ def execute(args: argparse.Namespace) -> int:
     from hadirector.ipvs.synctally import Tally, coverage
     from hadirector.sync_ear import dropped
 
-    running = running_daemons()
+    running, unknown = running_daemons()
     if not running:
-        raise CliError("no sync daemon runs here", "see: hadirector status", EXIT_CANNOT)
-    where = where_to_listen(args, running)
+        raise CliError(unknown or "no sync daemon runs here", "see: hadirector status", EXIT_CANNOT)
+    where = where_to_listen(args, running, unknown)
     began = time.monotonic()
     tally = Tally(sync_id=where.sync_id, now=began)
     drops_before = dropped(where.port, where.ports)
@@ -71,7 +71,7 @@ def execute(args: argparse.Namespace) -> int:
             held, told = coverage(tally, (o for o in parse_connections(lines) if o is not None))
     except OSError as error:
         raise CliError(f"{CONNECTIONS}: {error.strerror}", "modprobe ip_vs", EXIT_CANNOT) from error
-    faults = _faults(running, where, tally, drops - drops_before)
+    faults = [*_thin(running, held), *_faults(running, where, tally, drops - drops_before)]
     document: dict[str, object] = {
         "daemons": [str(daemon) for daemon in running.values()],
         "seconds": round(time.monotonic() - began, 1),
@@ -86,6 +86,18 @@ def execute(args: argparse.Namespace) -> int:
     else:
         _show(running, tally, held, told, faults)
     return EXIT_NO if faults else EXIT_YES
+
+
+def _thin(running: Daemons, held: Coverage) -> list[str]:
+    """A receiver that does not take in what it is told of."""
+    from hadirector.ipvs.control import SyncRole
+    from hadirector.peer.switchover import SYNCED_PERCENT
+
+    share = held.share
+    if SyncRole.BACKUP not in running or share is None or share >= SYNCED_PERCENT / 100:
+        return []
+    missing = held.of - held.known
+    return [f"this kernel does not hold {missing} connections that it was told of and that go on"]
 
 
 def _faults(running: Daemons, where: Where, tally: Tally, drops: int) -> list[str]:
@@ -121,7 +133,10 @@ def _show(
     if SyncRole.BACKUP in running:
         print(f"holds {held.known} of the {held.of} connections that were heard of and go on")
     if SyncRole.ACTIVE in running:
-        print(f"told of {told.known} of its {told.of} connections that go on")
+        print(
+            f"told of {told.known} of its {told.of} connections that go on, in this time "
+            "(a silent one is told of when it begins, and not again)"
+        )
     print(f"heard {tally.records} records in {tally.datagrams} datagrams")
     for fault in faults:
         print(f"fault: {fault}")

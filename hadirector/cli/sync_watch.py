@@ -8,7 +8,7 @@ import ipaddress
 import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +61,17 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     """Arguments that say what to listen to."""
     parser.add_argument("interface", nargs="?", metavar="INTERFACE", help="where to listen")
     parser.add_argument("--group", metavar="ADDRESS", help="the multicast group")
-    parser.add_argument("--port", type=int, metavar="N", help="the first UDP port")
-    parser.add_argument("--id", type=int, metavar="N", help="the sync id that is ours")
+    parser.add_argument("--port", type=_within(1, 65535), metavar="N", help="the first UDP port")
+    parser.add_argument("--id", type=_within(0, 255), metavar="N", help="the sync id that is ours")
+
+
+def _within(least: int, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number from {least} to {most}")
+        return int(text)
+
+    return number
 
 
 def seconds(text: str) -> float:
@@ -80,7 +89,8 @@ def execute(args: argparse.Namespace) -> int:
     """Report until the time is over or somebody interrupts."""
     from hadirector.ipvs.synctally import Tally
 
-    where = where_to_listen(args, running_daemons())
+    running, unknown = running_daemons()
+    where = where_to_listen(args, running, unknown)
     tally = Tally(sync_id=where.sync_id, now=time.monotonic())
     before = 0
     if not args.json:
@@ -115,33 +125,38 @@ def listen(where: Where, tally: Tally, *, seconds: float, every_s: float) -> Ite
         raise CliError(str(error), "name another interface, or run as root", EXIT_CANNOT) from error
 
 
-def running_daemons() -> Daemons:
-    """The kernel's sync daemons; none where nobody can be asked."""
+def running_daemons() -> tuple[Daemons, str]:
+    """The kernel's sync daemons, and why it cannot be asked: empty where it can."""
     from hadirector.ipvs.dataplane import DataplaneError
     from hadirector.ipvs.settings import KernelSettings
 
     with closing(KernelSettings()) as kernel:
         try:
-            return asyncio.run(kernel.daemons())
-        except DataplaneError:
-            return {}
+            return asyncio.run(kernel.daemons()), ""
+        except DataplaneError as error:
+            return {}, str(error)
 
 
-def where_to_listen(args: argparse.Namespace, running: Daemons) -> Where:
-    """As the arguments say, else as the daemons that run. Raises CliError."""
+def where_to_listen(args: argparse.Namespace, running: Daemons, unknown: str) -> Where:
+    """As the arguments say, else as the daemons that run, or why these are unknown.
+
+    Raises CliError.
+    """
     from hadirector.ipvs.control import SYNC_GROUP, SYNC_PORT
 
     daemon = next(iter(running.values()), None)
     interface = args.interface or (daemon.interface if daemon else None)
     if interface is None:
-        raise CliError("no sync daemon runs here", "name the interface to listen on", EXIT_INVALID)
+        raise CliError(
+            unknown or "no sync daemon runs here", "name the interface to listen on", EXIT_INVALID
+        )
     try:
         group = ipaddress.ip_address(args.group) if args.group else None
     except ValueError as error:
         raise CliError(str(error), "write 224.0.0.81 or ff02::81", EXIT_INVALID) from error
     port = args.port or (daemon.port if daemon else SYNC_PORT)
-    if not 1 <= port <= 65535 or (group is not None and not group.is_multicast):
-        raise CliError("there is no such group or port", "write 224.0.0.81 and 8848", EXIT_INVALID)
+    if group is not None and not group.is_multicast:
+        raise CliError(f"{group} is no multicast group", "write 224.0.0.81", EXIT_INVALID)
     return Where(
         interface,
         group or (daemon.group if daemon else SYNC_GROUP),

@@ -186,11 +186,14 @@ class PairOrders:
         if to not in ("", self.node, self._around.peer()):
             sentence = f'no director is called "{to[:64]}"'
             return Outcome(done=False, sentence=sentence, missing=(sentence,))
+        before = self.store.now.planned
         self.store.hold(replace(self.store.now, planned=Planned(at=at, to=to, force=force, by=by)))
-        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
-        sentence = f"planned for {when}, in {ahead_s:.0f} s"
-        self._around.note(f"switchover to {to or 'the other director'} {sentence}, by {by}")
-        return Outcome(done=True, sentence=sentence)
+        sentence = f"planned for {_local(at)}, in {ahead_s:.0f} s"
+        if before is not None:
+            sentence += f", instead of the one for {_local(before.at)}"
+        who = f"to {to}" if to else "away from the one that is active then"
+        self._around.note(f"switchover {who} {sentence}, by {by}")
+        return Outcome(done=True, sentence=f"switchover {who} {sentence}; it is checked then")
 
     # Hands of `mover`
 
@@ -281,3 +284,8 @@ class PairOrders:
                     facts=dict(outcome.phases),
                 )
         return Answer(number=number, done=False, sentence=f"it cannot {question.verb[:40]}")
+
+
+def _local(at: float) -> str:
+    """A Unix time as this host's clock shows it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))

@@ -11,6 +11,7 @@ import pytest
 
 from hadirector.api.app import serve
 from hadirector.cli.client import SOCKET_NAME
+from hadirector.cli.main import main
 from hadirector.cli.switchover import _time
 from hadirector.router_answers import Json
 from tests.hadirector.cli.daemon import Prepared, answering, command
@@ -90,6 +91,14 @@ async def test_a_refusal_names_what_is_missing(
 ) -> None:
     assert await told(tmp_path, Pair(REFUSED), "switchover") == 1
     assert capsys.readouterr().out == "refused:\n  lb2 is paused\n--force overrides it\n"
+
+
+@pytest.mark.parametrize("more", [["--to", "lb2"], ["--at", "03:00"], ["--force"]])
+def test_a_cancellation_takes_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: list[str]
+) -> None:
+    assert main(["switchover", "--cancel", *more, "--runtime-dir", str(tmp_path)]) == 2
+    assert "--cancel forgets the one that is planned" in capsys.readouterr().err
 
 
 @pytest.mark.asyncio

@@ -168,6 +168,10 @@ async def test_a_switchover_can_be_planned_and_cancelled(
         at = time.time() + 3600
         assert (await lb1.asked(f"/switchover?at={at:.3f}", "POST"))["done"]
         assert (await lb1.asked("/status"))["peer"]["planned"]["at"] == pytest.approx(at, abs=0.01)
+        at += 60
+        replaced = await lb1.asked(f"/switchover?at={at:.3f}", "POST")
+        assert "instead of the one for" in replaced["sentence"]
+        assert (await lb1.asked("/status"))["peer"]["planned"]["at"] == pytest.approx(at, abs=0.01)
         assert (await lb1.asked("/switchover/cancel", "POST"))["done"]
         assert not (await lb1.asked("/switchover/cancel", "POST"))["done"]
         assert not (await lb1.asked("/switchover?at=1", "POST"))["done"]
