@@ -12,7 +12,8 @@ from hadirector.cli.main import main
 from hadirector.ipvs.control import Daemons, SyncDaemon, SyncRole
 from hadirector.ipvs.synctally import Coverage
 
-RECEIVES: Daemons = {SyncRole.BACKUP: SyncDaemon(role=SyncRole.BACKUP, interface="eth1", sync_id=51)}
+DAEMON = SyncDaemon(role=SyncRole.BACKUP, interface="eth1", sync_id=51)
+RECEIVES: Daemons = {SyncRole.BACKUP: DAEMON}
 
 
 @pytest.mark.parametrize(
