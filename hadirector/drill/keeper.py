@@ -5,15 +5,17 @@ It reads one line, the steps; then "begin", "enough" (a step need not last longe
 reason to abort; or "back" at once, where another one is gone that had begun them. Standard input
 that ends means that the command is gone (Ctrl-C, kill -9, a lost terminal): then everything is put
 back at once. It stands in a session of its own and takes no signal of a terminal, and the time of
-the whole is limited. What it does is told on standard output, a JSON object a line; nobody
-listening is no reason to stop. The faults that it makes end with the host itself, too: nothing is
-written to disk.
+the whole is limited. Should it be killed itself, the command that it has under way dies with it,
+lest it go on while another one puts everything back. What it does is told on standard output, a
+JSON object a line; nobody listening is no reason to stop. The faults that it makes end with the
+host itself, too: nothing is written to disk.
 
 Decisions are those of `sequence`.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
@@ -44,6 +46,8 @@ SAID_BYTES_MAX = 4000
 IGNORED = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE)
 UNDO_TRIES = 3
 UNDO_PAUSE_S = 1.0
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_LIBC = ctypes.CDLL(None)
 
 
 def main() -> int:
@@ -119,9 +123,17 @@ def perform(action: Action) -> Done:
         with suppress(ProcessLookupError):
             os.kill(action.pid, signal.Signals[action.name])
         return Done()
+    keeper = os.getpid()
+
+    def die_with_the_keeper() -> None:  # in the child, before it becomes the command
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != keeper:  # it was faster
+            os._exit(1)
+
     try:
         done = subprocess.run(
             action.argv,
+            preexec_fn=die_with_the_keeper,  # safe: there are no threads here
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -2,22 +2,26 @@
 
 Two directors in network namespaces on one switch with a client (`Pair`); VRRP and the peer channel
 need no IPVS. A drill runs on a director and is asked by way of the client's host. All of them run
-on one pair, which each must leave as it found it.
+on one pair, which each must leave as it found it, also when whoever carries it out is killed. lb1
+is run by a stand-in for systemd (`service_manager`), where this is root.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.keeper import keeper_of
 from tests.e2e.test_switchover import PROGRAM, Pair
 from tests.prerequisites import require
 from tests.vrrp.world import World, eventually
@@ -29,15 +33,43 @@ ROUTE = "198.51.100.0/24"
 BOUND_S = 90.0
 
 
+class ManagedPair(Pair):
+    """lb1 is a service."""
+
+    manager: subprocess.Popen[str]
+
+    def start(self, name: str) -> None:
+        if name != "lb1":
+            super().start(name)
+            return
+        program = (sys.executable, "-m", "tests.e2e.service_manager", str(self.place))
+        with (self.directory / "lb1.log").open("a") as log:
+            self.manager = self.hosts[name].start(
+                *program, *self.command(name), stdin=-1, stdout=log, stderr=log
+            )
+
+    @property
+    def place(self) -> Path:
+        """What the service manager makes, its `systemctl` among it."""
+        return self.directory / "service"
+
+
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """With a route on lb1 that goes with its link."""
+    """With routes and an address on lb1 that go with its link."""
     require(namespaces=True)
     with World() as world:
-        made = Pair(tmp_path_factory.mktemp("pair"), world, "")
+        kind = ManagedPair if os.geteuid() == 0 else Pair
+        made = kind(tmp_path_factory.mktemp("pair"), world, "")
         made.settles("lb1")
-        made.hosts["lb1"].run("ip", "route", "add", ROUTE, "via", "192.0.2.1")
+        lb1 = made.hosts["lb1"]
+        lb1.run("ip", "route", "add", ROUTE, "via", "192.0.2.1")
+        lb1.run("ip", "address", "add", "2001:db8::11/64", "dev", "eth0")
+        lb1.run("ip", "route", "add", "2001:db8:9::/48", "via", "2001:db8::1")
         yield made
+        if isinstance(made, ManagedPair):
+            made.manager.communicate(timeout=BOUND_S)
+            assert made.manager.returncode == 0
 
 
 def where(pair: Pair) -> tuple[str, str]:
@@ -45,17 +77,24 @@ def where(pair: Pair) -> tuple[str, str]:
     return "--state-dir", str(pair.directory / "lb1")
 
 
-def start(pair: Pair, name: str, *words: str) -> subprocess.Popen[str]:
-    """Begin one on lb1, asked from the client."""
+def asked(pair: Pair) -> tuple[str, ...]:
+    """The options that have the client ask."""
     programs = Path(sys.executable).parent
     via = shlex.join(pair.client.command("env", f"PATH={programs}:/usr/sbin:/usr/bin:/sbin:/bin"))
-    command = (
-        *(*PROGRAM, "drill", "run", name, "--yes", "--json", "-"),
-        *("--via", via, "--probe", "ping://192.0.2.100", "--keep", "0"),
-        *where(pair),
-        *words,
-    )
-    return pair.hosts["lb1"].start(*command, stdout=-1, stderr=-1)
+    return "--via", via, "--probe", "ping://192.0.2.100", "--keep", "0"
+
+
+@contextmanager
+def started(pair: Pair, name: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Begin one on lb1; it is not waited for where the test fails."""
+    path = f"PATH={pair.directory / 'service' / 'bin'}:{os.environ['PATH']}:/usr/sbin:/sbin"
+    command = ("drill", "run", name, "--yes", "--json", "-", *where(pair), *words)
+    running = pair.hosts["lb1"].start("env", path, *PROGRAM, *command, stdout=-1, stderr=-1)
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.communicate(timeout=BOUND_S)
 
 
 def told_by(running: subprocess.Popen[str]) -> dict[str, Any]:
@@ -85,19 +124,51 @@ def done_in(told: dict[str, Any]) -> list[str]:
 def test_a_running_pair_stands_it(
     pair: Pair, name: str, words: tuple[str, ...], detected: str
 ) -> None:
-    with start(pair, name, *words) as running:
+    before = world(pair)
+    with started(pair, name, *asked(pair), *words) as running:
         told = told_by(running)
-    assert told["verdict"] == "pass", told
+    assert told["verdict"] == "pass", (told["faults"], told["notes"])
     assert told["requests"] > 50, told
     assert f"{detected} after" in told["notes"][-1], told["notes"]
     stays = name.endswith("-director")
     other = {each["name"] for each in told["timeline"]["active"]} - {"lb1"}
     assert other == (set() if stays else {"lb2"}), told["timeline"]
     assert (told["active_before"], told["active_after"]) == ("lb1", "lb1")
-    pair.settles("lb1")
-    assert "via 192.0.2.1 dev eth0" in pair.hosts["lb1"].run("ip", "route", "show", ROUTE)
+    is_as(pair, before)
     history = pair.hosts["lb1"].run(*PROGRAM, "drill", "history", *where(pair)).splitlines()
     assert history[-1].split()[2:4] == ["pass", name]
+
+
+def world(pair: Pair) -> dict[str, object]:
+    """Everything on lb1 that a drill of this file may touch, and who is active."""
+    lb1 = pair.hosts["lb1"]
+    status = pair.ask("lb1", "status")
+    pids = [each["pid"] for each in status.get("processes", {}).values()]
+    states = [lb1.run("ps", "-o", "state=", "-p", str(pid)) for pid in pids if pid]
+    mounts = lb1.run("cat", "/proc/self/mountinfo").splitlines()
+    return {
+        "active": pair.active(),
+        "digest": status.get("digest"),
+        "processes": len(states),
+        "stopped": [state for state in states if state.startswith("T")],
+        "links": lb1.run("ip", "-brief", "link"),
+        "addresses": lb1.run("ip", "-brief", "address"),
+        "routes": sorted(lb1.run("ip", "route").splitlines()),
+        "routes_6": sorted(lb1.run("ip", "-6", "route").splitlines()),
+        "mounted": [line for line in mounts if str(pair.file) in line],
+    }
+
+
+def is_as(pair: Pair, before: dict[str, object]) -> None:
+    """Wait until all is as it was."""
+    eventually(lambda: world(pair) == before, f"{before}; now {world(pair)}", BOUND_S)
+    pair.settles("lb1")
+
+
+def begun(running: subprocess.Popen[str], step: str) -> None:
+    """Wait until a step has begun."""
+    assert running.stderr is not None
+    assert any(step in line and " ms " in line for line in running.stderr), "it never began"
 
 
 def other_is_active(pair: Pair) -> bool:
@@ -110,13 +181,13 @@ def link_is_down(pair: Pair) -> bool:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
-    ("name", "words", "step", "lasting", "put_back"),
+    ("name", "words", "step", "lasting"),
     [
-        ("switchover", BUDGET, "give the active role", None, 1),
-        ("switchover", BUDGET, "give the active role", other_is_active, 1),
-        ("freeze-vrrp", BUDGET, "freeze the VRRP worker", None, 1),
-        ("link-loss", LINK, "note the route", None, 2),
-        ("link-loss", LINK, "cut the link", link_is_down, 2),
+        ("switchover", BUDGET, "give the active role", None),
+        ("switchover", BUDGET, "give the active role", other_is_active),
+        ("freeze-vrrp", BUDGET, "freeze the VRRP worker", None),
+        ("link-loss", LINK, "note the route", None),
+        ("link-loss", LINK, "cut the link", link_is_down),
     ],
     ids=["switchover-begun", "switchover-lasts", "freeze-begun", "link-noted", "link-down"],
 )
@@ -126,12 +197,11 @@ def test_interrupted_at_any_step_it_is_put_back(
     words: tuple[str, ...],
     step: str,
     lasting: Callable[[Pair], bool] | None,
-    put_back: int,
 ) -> None:
     """Ctrl-C: while a step is under way, or (`lasting`) once its effect is seen."""
-    with start(pair, name, *words) as running:
-        assert running.stderr is not None
-        assert any(step in line and " ms " in line for line in running.stderr), "it never began"
+    before = world(pair)
+    with started(pair, name, *asked(pair), *words) as running:
+        begun(running, step)
         if lasting is not None:
             eventually(lambda: lasting(pair), f"{name} has its effect", 20.0)
         running.send_signal(signal.SIGINT)
@@ -139,7 +209,58 @@ def test_interrupted_at_any_step_it_is_put_back(
     assert running.returncode == 1
     assert told["faults"] == ["interrupted (SIGINT)"]
     done = done_in(told)
-    assert sum(each.startswith("put back: ") for each in done) <= put_back
     assert done[-1].startswith("put back: "), done
-    pair.settles("lb1")
-    assert "via 192.0.2.1 dev eth0" in pair.hosts["lb1"].run("ip", "route", "show", ROUTE)
+    is_as(pair, before)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("name", ["stop", "crash-supervisor"])
+def test_a_service_is_run_again(pair: Pair, name: str) -> None:
+    require(root=True)  # for a control group
+    before = world(pair)
+    pid = pair.ask("lb1", "status")["processes"]["supervisor"]["pid"]
+    with started(pair, name, *asked(pair), *BUDGET) as running:
+        told = told_by(running)
+    assert told["verdict"] == "pass", (told["faults"], told["notes"])
+    assert done_in(told)[-1] == "put back: systemctl start hadirector.service"
+    assert "elected after" in told["notes"][-1], told["notes"]
+    is_as(pair, before)
+    assert pair.ask("lb1", "status")["processes"]["supervisor"]["pid"] != pid
+
+
+def bad_file_is_mounted(pair: Pair) -> bool:
+    return str(pair.file) in pair.hosts["lb1"].run("cat", "/proc/self/mountinfo")
+
+
+KINDS = [
+    ("switchover", "give the active role", other_is_active),
+    ("stop", "stop hadirector.service", other_is_active),
+    ("freeze-director", "freeze the director", None),
+    ("link-loss", "cut the link", link_is_down),
+    ("reload-bad-file", "have the daemon see", bad_file_is_mounted),
+]
+"""One for each kind of action that needs no IPVS; the others: tests/kernel/test_drill.py."""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("who", ["keeper", "command"])
+@pytest.mark.parametrize(("name", "step", "lasting"), KINDS, ids=[each[0] for each in KINDS])
+def test_whoever_is_killed_everything_is_put_back(
+    pair: Pair, name: str, step: str, lasting: Callable[[Pair], bool] | None, who: str
+) -> None:
+    """kill -9, once the effect is seen."""
+    require(root=name == "stop")
+    before = world(pair)
+    words = ("--interface", "eth0", "--force") if name == "link-loss" else ()
+    with started(pair, name, *words) as running:
+        begun(running, step)
+        if lasting is not None:
+            eventually(lambda: lasting(pair), f"{name} has its effect", 20.0)
+        if who == "keeper":
+            os.kill(keeper_of(running.pid), signal.SIGKILL)
+            told = told_by(running)
+            assert told["faults"][0] == "the keeper died: everything is put back by another one"
+            assert done_in(told)[-1].startswith("put back: "), told
+        else:
+            running.kill()
+    is_as(pair, before)

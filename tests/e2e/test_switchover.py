@@ -80,10 +80,14 @@ services: []
             # Without preemption, the first one to be active stays so.
             eventually(lambda: self.active() == ["lb1"], "lb1 is active", 20.0)
 
+    def command(self, name: str) -> tuple[str, ...]:
+        """What runs a director."""
+        state = ("--state-dir", str(self.directory / name))
+        return (*PROGRAM, "run", str(self.file), "--node", name, *state)
+
     def start(self, name: str) -> None:
-        run = ("run", str(self.file), "--node", name, "--state-dir", str(self.directory / name))
         with (self.directory / f"{name}.log").open("a") as log:
-            self.daemons[name] = self.hosts[name].start(*PROGRAM, *run, stdout=log, stderr=log)
+            self.daemons[name] = self.hosts[name].start(*self.command(name), stdout=log, stderr=log)
 
     def ask(self, name: str, *words: str) -> dict[str, Any]:
         """What a command on a director says, as JSON."""

@@ -28,6 +28,7 @@ from hadirector.drill.world_file import WorldFile
 from hadirector.lab.actors import start_actors
 from hadirector.lab.namespaces import BuiltWorld, inside
 from hadirector.lab.world import build_world
+from tests.e2e.keeper import keeper_of
 
 FILE = """\
 nodes:
@@ -157,9 +158,13 @@ def test_drills_of_servers_and_tables(pair: Story) -> None:
     assert told["requests_lost"] > 0
     pair.settles()
     assert pair.routes() == ""
-    for how in (signal.SIGKILL, signal.SIGINT):
+    for who, how in (
+        ("command", signal.SIGKILL),
+        ("command", signal.SIGINT),
+        ("keeper", signal.SIGKILL),
+    ):
         with pair.start("server-lost") as running:
             pair.until(lambda: pair.routes() != "")
-            running.send_signal(how)
+            os.kill(running.pid if who == "command" else keeper_of(running.pid), how)
         pair.until(lambda: pair.routes() == "")
         pair.settles()
