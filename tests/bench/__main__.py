@@ -16,6 +16,7 @@ BENCHMARKS = {
     "ipvs_program": "how fast a table reaches the kernel (ipvsadm, keepalived)",
     "sync_decoder": "how many records of connection sync one core decodes",
     "reload": "what a reload costs that changes one server (keepalived)",
+    "stop": "how soon a stop has emptied a large table (keepalived)",
     "audit": "from a verdict to the kernel while a large table is audited",
     "scale": "very large tables, and many connections (ipvsadm)",
     "failover": "what a failover costs clients (keepalived)",
