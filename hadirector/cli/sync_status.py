@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import statistics
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,18 +21,23 @@ from hadirector.cli.sync_watch import (
 )
 
 if TYPE_CHECKING:
+    from hadirector.ipvs.connections import Connection
     from hadirector.ipvs.control import Daemons
-    from hadirector.ipvs.synctally import Coverage, Tally
+    from hadirector.ipvs.synctally import Coverage, Lag, Tally
 
 SUMMARY = "the sync daemons here, and how much of what is told this kernel holds"
 
 CONNECTIONS = Path("/proc/thread-self/net/ip_vs_conn")
 LISTEN_S = 13.0
+LOOK_EVERY_S = 1.0
+CONNECTIONS_FOR_LAG_MAX = 50_000
+"""To read more of them every second would cost this host more than the answer is worth."""
 
 _EPILOG = """\
 It listens for a while (--seconds; by default one refresh of 10 s and the kernel's own delay), then
 compares what was told with the kernel's connections: at a receiver, how many of those heard of it
-holds; at a sender, how many of those it holds were told of.
+holds; at a sender, how many of those it holds were told of, and how long after they began (looked
+at every second; the kernel gathers for up to 2 s).
 
 exit codes: 0 it is as it should be; 1 something is not, and is named; 3 no sync daemon runs here"""
 
@@ -52,8 +58,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Listen, compare, tell."""
-    from hadirector.ipvs.connections import parse_connections
-    from hadirector.ipvs.synctally import Tally, coverage
+    from hadirector.ipvs.control import SyncRole
+    from hadirector.ipvs.synctally import Lag, Tally, coverage
     from hadirector.sync_ear import dropped
 
     running, unknown = running_daemons()
@@ -63,20 +69,20 @@ def execute(args: argparse.Namespace) -> int:
     began = time.monotonic()
     tally = Tally(sync_id=where.sync_id, now=began)
     drops_before = dropped(where.port, where.ports)
-    for _ in listen(where, tally, seconds=args.seconds, every_s=args.seconds):
-        pass
+    lag = Lag()
+    for _ in listen(where, tally, seconds=args.seconds, every_s=LOOK_EVERY_S):
+        here = _connections(CONNECTIONS_FOR_LAG_MAX) if SyncRole.ACTIVE in running else None
+        if here is not None:
+            lag.look(tally, here, time.monotonic())
     drops = dropped(where.port, where.ports)
-    try:
-        with CONNECTIONS.open() as lines:
-            held, told = coverage(tally, (o for o in parse_connections(lines) if o is not None))
-    except OSError as error:
-        raise CliError(f"{CONNECTIONS}: {error.strerror}", "modprobe ip_vs", EXIT_CANNOT) from error
+    held, told = coverage(tally, _connections() or ())
     faults = [*_thin(running, held), *_faults(running, where, tally, drops - drops_before)]
     document: dict[str, object] = {
         "daemons": [str(daemon) for daemon in running.values()],
         "seconds": round(time.monotonic() - began, 1),
         "held_of_heard": _as_json(held),
         "told_of_held": _as_json(told),
+        "told_after_s": _lag_as_json(lag),
         "dropped": {"now": drops - drops_before, "ever": drops},
         "faults": faults,
         "heard": as_document(tally, records_per_s=tally.records / tally.seconds(time.monotonic())),
@@ -84,8 +90,37 @@ def execute(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(document, indent=2))
     else:
-        _show(running, tally, held, told, faults)
+        _show(running, tally, (held, told), lag, faults)
     return EXIT_NO if faults else EXIT_YES
+
+
+def _connections(most: int | None = None) -> list[Connection] | None:
+    """The kernel's connections; None if there are more than `most`. Raises CliError."""
+    from hadirector.ipvs.connections import parse_connections
+
+    found = []
+    try:
+        with CONNECTIONS.open() as lines:
+            for one in parse_connections(lines):
+                if one is not None:
+                    found.append(one)
+                if most is not None and len(found) > most:
+                    return None
+    except OSError as error:
+        raise CliError(f"{CONNECTIONS}: {error.strerror}", "modprobe ip_vs", EXIT_CANNOT) from error
+    return found
+
+
+def _lag_as_json(lag: Lag) -> dict[str, object]:
+    after = lag.told_after_s
+    waiting = lag.waiting_s(time.monotonic())
+    return {
+        "connections": len(after),
+        "median": round(statistics.median(after), 1) if after else None,
+        "most": round(max(after), 1) if after else None,
+        "waiting": len(waiting),
+        "waiting_most": round(max(waiting), 1) if waiting else None,
+    }
 
 
 def _thin(running: Daemons, held: Coverage) -> list[str]:
@@ -124,10 +159,11 @@ def _as_json(found: Coverage) -> dict[str, object]:
 
 
 def _show(
-    running: Daemons, tally: Tally, held: Coverage, told: Coverage, faults: list[str]
+    running: Daemons, tally: Tally, both: tuple[Coverage, Coverage], lag: Lag, faults: list[str]
 ) -> None:
     from hadirector.ipvs.control import SyncRole
 
+    held, told = both
     for daemon in running.values():
         print(daemon)
     if SyncRole.BACKUP in running:
@@ -137,6 +173,22 @@ def _show(
             f"told of {told.known} of its {told.of} connections that go on, in this time "
             "(a silent one is told of when it begins, and not again)"
         )
+        print(_lag_sentence(lag))
     print(f"heard {tally.records} records in {tally.datagrams} datagrams")
     for fault in faults:
         print(f"fault: {fault}")
+
+
+def _lag_sentence(lag: Lag) -> str:
+    after, waiting = lag.told_after_s, lag.waiting_s(time.monotonic())
+    if not after and not waiting:
+        return "no connection began meanwhile, so how long it takes to tell of one was not seen"
+    parts = []
+    if after:
+        parts.append(
+            f"{len(after)} that began meanwhile were told of within {statistics.median(after):.0f} "
+            f"s (median; {max(after):.0f} s at most)"
+        )
+    if waiting:
+        parts.append(f"{len(waiting)} not yet, for up to {max(waiting):.0f} s")
+    return "; ".join(parts)

@@ -180,18 +180,50 @@ class Coverage:
 
 def coverage(tally: Tally, local: Iterable[Connection]) -> tuple[Coverage, Coverage]:
     """Of those heard of, how many the kernel here has; of those it has, how many were heard of."""
-    here: dict[Known, bool] = {}
-    for one in local:
-        protocol = _PROTOCOLS.get(one.protocol)
-        if protocol is None or one.is_template:
-            continue
-        here[protocol, *_end(one.client), *_end(one.virtual)] = one.state in _ALIVE
+    here = _here(local)
     heard = [key for key, alive in tally.known.items() if alive]
     alive = [key for key, goes_on in here.items() if goes_on]
     return (
         Coverage(len(heard), sum(key in here for key in heard)),
         Coverage(len(alive), sum(key in tally.known for key in alive)),
     )
+
+
+class Lag:
+    """How long after a connection begins here the other side is told of it, by looking again and
+    again: as exact as the time between two looks."""
+
+    def __init__(self) -> None:
+        self.told_after_s: list[float] = []
+        self._before: set[Known] | None = None
+        self._looked_at = 0.0
+        self._since: dict[Known, float] = {}  # the look before the one that saw it first
+
+    def look(self, tally: Tally, local: Iterable[Connection], now: float) -> None:
+        """See which connections are new since the last look, and which have been told of."""
+        here = {key for key, goes_on in _here(local).items() if goes_on}
+        if self._before is not None:
+            self._since.update(dict.fromkeys(here - self._before, self._looked_at))
+        for key, since in list(self._since.items()):
+            if key in tally.known:
+                self.told_after_s.append(now - since)
+            if key in tally.known or key not in here:
+                del self._since[key]
+        self._before, self._looked_at = here, now
+
+    def waiting_s(self, now: float) -> list[float]:
+        """Of those that go on and have not been told of: for how long."""
+        return [now - since for since in self._since.values()]
+
+
+def _here(local: Iterable[Connection]) -> dict[Known, bool]:
+    """The kernel's connections, and whether each goes on."""
+    here: dict[Known, bool] = {}
+    for one in local:
+        protocol = _PROTOCOLS.get(one.protocol)
+        if protocol is not None and not one.is_template:
+            here[protocol, *_end(one.client), *_end(one.virtual)] = one.state in _ALIVE
+    return here
 
 
 def _end(key: DestinationKey) -> tuple[bytes, int]:

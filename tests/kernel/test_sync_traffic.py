@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -40,6 +41,13 @@ RULES = f"""\
 CALL = b"REGISTER sip:x SIP/2.0\r\nCall-ID: a84b4c76e66710@192.0.2.1\r\nContent-Length: 0\r\n\r\n"
 SETTINGS = Path("/proc/sys/net/ipv4/vs")
 ETH_P_ALL = 0x0003
+COMING = f"""
+import select, socket, sys
+kept = []
+while len(kept) < 100 and not select.select([sys.stdin], [], [], 0.2)[0]:
+    kept.append(socket.create_connection(("{VIP}", 80), timeout=5))
+"""
+"""Clients, one after the other, until its input ends."""
 
 
 @pytest.fixture(autouse=True)
@@ -163,10 +171,15 @@ def test_watch_and_status_as_people_run_them(capsys: pytest.CaptureFixture[str])
         [sender] = last["senders"]
         assert (sender["ids"], sender["versions"], sender["own"]) == ([51], [1], True)
         assert f"{VIP}:80" in {service["address"] for service in last["services"]}
-        assert main(["sync", "status", "--seconds", "1", "--json"]) == 0
+        with subprocess.Popen([sys.executable, "-c", COMING], stdin=subprocess.PIPE) as clients:
+            assert main(["sync", "status", "--seconds", "7", "--json"]) == 0
+            clients.communicate(timeout=10)
         document = json.loads(capsys.readouterr().out)
         assert document["daemons"][0].startswith("active sync daemon on sync0, id 51")
         assert document["told_of_held"]["of"] >= 6
+        lag = document["told_after_s"]
+        assert lag["connections"] > 0, lag
+        assert 0 < lag["median"] <= lag["most"] < 7, lag
     assert main(["sync", "watch", "absent", "--seconds", "1"]) == 3
     assert "there is no interface absent" in capsys.readouterr().err
     subprocess.run(["ipvsadm", "--stop-daemon", "master"], check=True)

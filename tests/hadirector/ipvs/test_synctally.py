@@ -10,7 +10,7 @@ from hadirector.ipvs import synctally
 from hadirector.ipvs.connections import Connection
 from hadirector.ipvs.model import DestinationKey
 from hadirector.ipvs.syncproto import SyncMessage, SyncRecord, encode
-from hadirector.ipvs.synctally import Coverage, Datagram, Tally, coverage, datagram_of
+from hadirector.ipvs.synctally import Coverage, Datagram, Lag, Tally, coverage, datagram_of
 from hadirector.sync_ear import hardware_group
 from tests.hadirector.ipvs.test_syncproto import WEB
 
@@ -86,6 +86,21 @@ def test_coverage_of_what_goes_on(tally: Tally) -> None:
 UDP = bytes.fromhex("9c40 2290 000c 0000") + b"data"
 V4 = bytes.fromhex("45000020 00000000 01110000 c000020c e0000051")
 V6 = bytes.fromhex("60000000 000c 11 01") + PEER.packed * 4 + bytes(16)
+
+
+def test_how_long_after_its_beginning_a_connection_is_told_of(tally: Tally) -> None:
+    lag = Lag()
+    lag.look(tally, [connection(1)], 10.0)  # stood before: nothing is known of its beginning
+    lag.look(tally, [connection(port) for port in (1, 2, 3, 4)], 11.0)
+    assert lag.told_after_s == []
+    assert lag.waiting_s(11.5) == [1.5, 1.5, 1.5]
+    tally.hear(heard(WEB._replace(client_port=2)), 11.5, own=True)
+    lag.look(tally, [connection(1), connection(2), connection(3)], 12.0)  # 4 has ended
+    assert lag.told_after_s == [2.0]
+    assert lag.waiting_s(13.0) == [3.0]
+    tally.hear(heard(WEB._replace(client_port=5)), 12.5, own=True)
+    lag.look(tally, [connection(3), connection(5)], 13.0)
+    assert lag.told_after_s == [2.0, 1.0]
 
 
 @pytest.mark.parametrize("header", [V4, V6])
