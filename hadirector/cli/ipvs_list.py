@@ -115,6 +115,18 @@ def _list_table(named: ServiceKey | None, view: View, *, as_json: bool) -> int:
 
 
 def _list_connections(chosen: Filter, *, as_json: bool) -> int:
+    try:
+        with open(CONNECTIONS, encoding="ascii", errors="replace") as lines:  # noqa: PTH123 - proc
+            strange = show_connections(lines, chosen, as_json=as_json)
+    except OSError as error:
+        raise CliError(f"{CONNECTIONS}: {error.strerror}", "run as root", EXIT_CANNOT) from error
+    if strange:
+        print(f"not shown: {strange} lines that this version does not know", file=sys.stderr)
+    return EXIT_YES
+
+
+def show_connections(lines: Iterable[str], chosen: Filter, *, as_json: bool) -> int:
+    """Print the chosen ones of these lines, one at a time; how many lines were not understood."""
     from hadirector.ipvs.connections import parse_connections
     from hadirector.ipvs.listing import connection_heading, connection_json, connection_line
 
@@ -122,26 +134,20 @@ def _list_connections(chosen: Filter, *, as_json: bool) -> int:
     if array is None:
         print(connection_heading())
     strange = shown = 0
-    try:
-        with open(CONNECTIONS, encoding="ascii", errors="replace") as lines:  # noqa: PTH123 - proc
-            for one in _with_progress(parse_connections(lines)):
-                if one is None:
-                    strange += 1
-                elif chosen.admits(one):
-                    shown += 1
-                    if array is not None:
-                        array.add(connection_json(one))
-                    else:
-                        print(connection_line(one))
-    except OSError as error:
-        raise CliError(f"{CONNECTIONS}: {error.strerror}", "run as root", EXIT_CANNOT) from error
+    for one in _with_progress(parse_connections(lines)):
+        if one is None:
+            strange += 1
+        elif chosen.admits(one):
+            shown += 1
+            if array is not None:
+                array.add(connection_json(one))
+            else:
+                print(connection_line(one))
     if array is not None:
         array.close()
     else:
         print(f"{shown} connection{'s' * (shown != 1)}")
-    if strange:
-        print(f"not shown: {strange} lines that this version does not know", file=sys.stderr)
-    return EXIT_YES
+    return strange
 
 
 def _with_progress(items: Iterable[Connection | None]) -> Iterator[Connection | None]:

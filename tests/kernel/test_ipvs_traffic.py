@@ -28,13 +28,16 @@ from vrrp.acceptance import BEHIND_IPVS, Acceptance
 NAT_SERVERS = ("198.51.100.21", "198.51.100.22")
 DR_SERVERS = ("192.0.2.31", "192.0.2.32")
 GUE, GRE, GRE_CSUM = "{type: gue, port: 6080}", "{type: gre}", "{type: gre, checksum: csum}"
+IPIP = "{type: ipip}"
 TUNNELS = {
     "203.0.113.31": GUE,
     "203.0.113.32": GRE,
     "203.0.113.33": GRE_CSUM,
+    "203.0.113.34": IPIP,
     "2001:db8:5::31": GUE,
     "2001:db8:5::32": GRE,
     "2001:db8:5::33": GRE_CSUM,
+    "2001:db8:5::34": IPIP,
 }
 OTHER_CLIENT = "192.0.2.201"
 NAT_INPUT_PRIORITY = 100

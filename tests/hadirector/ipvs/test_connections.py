@@ -1,5 +1,6 @@
 """Lines of /proc/net/ip_vs_conn become connections; the filters; what is not understood."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
@@ -115,3 +116,16 @@ def test_no_line_at_all_is_an_error(line: str) -> None:
 )
 def test_filters(chosen: Filter, admitted: bool) -> None:
     assert chosen.admits(CONNECTION) == admitted
+
+
+def test_no_line_is_read_ahead() -> None:
+    read = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal read
+        for line in (HEADING, *[TCP] * 100):
+            read += 1
+            yield line
+
+    for shown, _ in enumerate(parse_connections(lines()), 1):
+        assert read == shown + 1  # the heading
