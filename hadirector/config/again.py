@@ -17,7 +17,7 @@ Never: a finding of its own; a guess.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress, pairwise
 from operator import ne
@@ -30,6 +30,7 @@ from hadirector.config.model import Config, HealthCheck, Service
 from hadirector.config.nodes import Mapping
 from hadirector.config.nodes import Sequence as ListNode
 from hadirector.garbage import without_collection
+from hadirector.ipvs.model import FirewallMark, ServiceKey
 
 _OTHER_LINE_ENDS = ("\r", "\x85", "\u2028", "\u2029")
 _SERVICES = "services"
@@ -67,6 +68,7 @@ class _Past:
     services: tuple[Service, ...]
     texts: tuple[str, ...]  # `service_to_json` of each
     checks: tuple[tuple[HealthCheck, ...], ...]  # of each, every one once
+    taken: frozenset[str | int | ServiceKey]  # what no two services may have (`_unique_of`)
 
 
 class Reader:
@@ -95,7 +97,10 @@ class Reader:
         texts = tuple(map(service_to_json, config.services))
         layout = _layout_of_file(reading)
         checks = tuple(map(_checks_of, config.services))
-        self._past = None if layout is None else _Past(layout, config.services, texts, checks)
+        taken = frozenset(key for service in config.services for key in _unique_of(service))
+        self._past = (
+            None if layout is None else _Past(layout, config.services, texts, checks, taken)
+        )
         return _loaded(reading, config, texts)
 
     def _changed(self, past: _Past, lines: tuple[str, ...]) -> Loaded | None:
@@ -115,7 +120,8 @@ class Reader:
             return None
         before = {one.name: one for one in past.services[window.first : window.last + 1]}
         fresh = [before[one.name] if one == before.get(one.name) else one for one in fresh]
-        if not _go_together(fresh, kept) or not _all_possible(checks):
+        taken = _together(past.taken, before.values(), fresh)
+        if taken is None or not _all_possible(checks):
             return None
         count = len(fresh)
         services = (*past.services[: window.first], *fresh, *after)
@@ -135,7 +141,7 @@ class Reader:
             *(start + window.shift for start in past.layout.starts[window.last + 1 :]),
         )
         layout = Layout(lines, starts, past.layout.end + window.shift, part.keys)
-        self._past = _Past(layout, services, texts, checks)
+        self._past = _Past(layout, services, texts, checks, taken)
         reading.texts[self._file] = "\n".join(lines)
         return _loaded(reading, replace(config, services=services), texts)
 
@@ -269,12 +275,22 @@ def _all_possible(checks: Iterable[tuple[HealthCheck, ...]]) -> bool:
     return not any(True for each in distinct.values() for _ in each.options.problems_here())
 
 
-def _go_together(fresh: Sequence[Service], kept: Sequence[Service]) -> bool:
-    """Whether what is asked of all services together holds."""
-    names = {service.name for service in kept}
-    listens = {key for service in fresh for key in service.listens}
-    if any(service.name in names for service in fresh):
-        return False
-    if any(service.listen in listens for service in kept):
-        return False
-    return not any(not listens.isdisjoint(service.also) for service in kept if service.also)
+def _unique_of(service: Service) -> Iterator[str | int | ServiceKey]:
+    """What no other service may have: the name, what it listens on, the marks of packets."""
+    yield service.name
+    for key in service.listens:
+        yield key
+        if isinstance(key, FirewallMark):
+            yield key.mark
+    for server in service.checked:
+        if server.probe_mark:
+            yield server.probe_mark
+
+
+def _together(
+    taken: frozenset[str | int | ServiceKey], before: Iterable[Service], fresh: Iterable[Service]
+) -> frozenset[str | int | ServiceKey] | None:
+    """What is taken once some services have others in their place; None where two would clash."""
+    left = taken.difference(key for service in before for key in _unique_of(service))
+    wanted = {key for service in fresh for key in _unique_of(service)}
+    return left | wanted if left.isdisjoint(wanted) else None

@@ -12,6 +12,15 @@ from hadirector.ipvs.model import DestinationKey, FirewallMark
 
 def check_probe_marks(top: FileDraft, findings: Findings) -> None:
     """Report a mark that would lead to two servers, or is a service's."""
+    probed = [
+        (service.draft.get("name", str) or "", key, server.draft)
+        for service in top.services
+        for server in service.checked
+        if any(one.options.through_vip for one in server.checks.whole)
+        and (key := server.draft.get("address", DestinationKey)) is not None
+    ]
+    if not probed:
+        return
     taken: dict[int, str] = {}
     for other in top.others:
         taken |= _marks_of(other)
@@ -19,23 +28,17 @@ def check_probe_marks(top: FileDraft, findings: Findings) -> None:
         for listen in service.listens:
             if isinstance(listen.key, FirewallMark):
                 taken[listen.key.mark] = str(listen.key)
-    for service in top.services:
-        name = service.draft.get("name", str) or ""
-        for server in service.checked:
-            key = server.draft.get("address", DestinationKey)
-            if key is None or not any(one.options.through_vip for one in server.checks.whole):
-                continue
-            what = f"{name}/{key}"
-            mark = probe_mark(name, str(key))
-            if taken.setdefault(mark, what) != what:
-                findings.error(
-                    Rule.DUPLICATE_LISTEN,
-                    server.draft.at("address"),
-                    path=server.draft.path_of("address"),
-                    message=f"probes through the virtual address would have mark {mark}, which is "
-                    f"that of {taken[mark]} already",
-                    hint="give the service another name, or that one another mark",
-                )
+    for name, key, draft in probed:
+        what, mark = f"{name}/{key}", probe_mark(name, str(key))
+        if taken.setdefault(mark, what) != what:
+            findings.error(
+                Rule.DUPLICATE_LISTEN,
+                draft.at("address"),
+                path=draft.path_of("address"),
+                message=f"probes through the virtual address would have mark {mark}, which is "
+                f"that of {taken[mark]} already",
+                hint="give the service another name, or that one another mark",
+            )
 
 
 def _marks_of(service: Service) -> dict[int, str]:

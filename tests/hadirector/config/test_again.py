@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hadirector.config import again
 from hadirector.config.again import Reader
 from hadirector.config.loader import Loaded, Reading, load
+from hadirector.config.probe_marks import probe_mark
 
 HEAD = """\
 # a pair
@@ -159,6 +160,20 @@ def test_a_small_change_costs_a_small_reading(
     assert sum(id(service) not in same for service in loaded.config.services) <= 1
     place.write_text(text_of(9))
     assert told(reader.load()) == told(load(place))
+
+
+def test_a_firewall_mark_that_is_another_services_probe_mark_is_named() -> None:
+    place, probed = Path("pair.yaml"), "    check: {through_vip: true}\n    forward: dr\n"
+    text = text_of(9).replace('    check: {<<: *usual, path: "/of-8"}\n', probed)
+    text = text.replace("192.0.2.100:88", "192.0.2.100:80")
+    place.write_text(text)
+    reader = Reader(str(place))
+    assert reader.load().config is not None
+    mark = probe_mark("s8", "198.51.100.8:80")
+    place.write_text(text.replace("tcp://192.0.2.100:82", f"fwmark:{mark}"))
+    loaded = reader.load()
+    assert told(loaded) == told(load(place))
+    assert [str(mark) in str(error) for error in loaded.errors] == [True]
 
 
 def test_what_another_configuration_has_alike_is_the_same_object() -> None:
