@@ -6,11 +6,14 @@ loses its carrier, a whole interface goes and comes back with another index.
 
 The approach. The kernel is the truth. For each watched interface there is one snapshot; any
 notification only leads to reading again, and a snapshot that came out different is reported by
-name. Our own changes are entered into the snapshot when the kernel has acknowledged them. Reading
-and changing exclude each other, so that a slow reading never overwrites a newer change.
+name. Our own changes are entered into the snapshot when the kernel has acknowledged them. An
+address that moves waits for nothing, a reading under way included; one during which something was
+changed is done again, so that it never overwrites what is newer.
 
-pyroute2 (AsyncIPRoute) does the talking; requests get a time limit, because a reply that was lost
-in a full buffer is waited for without end. Removing is in `netlink`, shared with the last will.
+pyroute2 (AsyncIPRoute) does the reading, and changes links; requests get a time limit, because a
+reply that was lost in a full buffer is waited for without end. Each reading has a socket of its own
+(0.15 ms): one that is kept collects the acknowledgements that follow some answers, without end.
+Addresses are changed by `netlink`.
 
 This module never decides which address should be where.
 """
@@ -18,14 +21,12 @@ This module never decides which address should be where.
 from __future__ import annotations
 
 import asyncio
-import errno
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_interface
-from typing import Any, Final
+from typing import Final
 
 from pyroute2 import AsyncIPRoute, NetlinkError
 
@@ -47,33 +48,20 @@ _UNROUTED: Final = 0x200  # IFA_F_NOPREFIXROUTE
 _IFA_F_DADFAILED: Final = 0x08
 _IFA_F_TENTATIVE: Final = 0x40
 
-
-# The election has decided whose the address is: a test for duplicates would delay it by a second or
-# find the peer that is just leaving. Preferred for zero seconds: connections of this host keep its
-# own address, or they would break when the virtual one moves on (RFC 4862 section 5.5.4).
-_IPV6_OPTIONS: Final[dict[str, Any]] = {
-    "flags": _IFA_F_NODAD,
-    "preferred": 0,
-    "valid": 0xFFFFFFFF,
-}
-
-
 _ByIndex = dict[int, dict[IPInterface, None]]
 """In the kernel's order; a dump may repeat what changed while it ran."""
 _SCOPES: Final = {Scope.GLOBAL: 0, Scope.SITE: 200, Scope.LINK: 253, Scope.HOST: 254}
 """linux/rtnetlink.h. Of IPv6 the kernel makes the scope from the address."""
 
 
-def _options(
-    address: IPInterface, scope: Scope, label: str | None, *, routed: bool
-) -> dict[str, Any]:
-    """Return how an address is added."""
-    if address.version == 6:
-        return _IPV6_OPTIONS if routed else _IPV6_OPTIONS | {"flags": _IFA_F_NODAD | _UNROUTED}
-    options: dict[str, Any] = {"scope": _SCOPES[scope]}
-    if label is not None:
-        options["label"] = label
-    return options if routed else options | {"flags": _UNROUTED}
+def _flags(address: IPInterface, *, routed: bool) -> int:
+    """Return how an address is added.
+
+    The election has decided whose it is: a test for duplicates (of IPv6) would delay it by a
+    second, or find the peer that is just leaving.
+    """
+    untested = _IFA_F_NODAD if address.version == 6 else 0
+    return untested if routed else untested | _UNROUTED
 
 
 class Interfaces:
@@ -92,7 +80,7 @@ class Interfaces:
         self._watch = netlink.Watch()
         self._stale = asyncio.Event()
         self._exclusive = asyncio.Lock()
-        self._route = AsyncIPRoute()
+        self._changes = 0
         self._helper: ThreadPoolExecutor | None = None
 
     def __getitem__(self, name: str) -> Interface:
@@ -131,7 +119,6 @@ class Interfaces:
     def close(self) -> None:
         """Close the sockets."""
         self._watch.close()
-        self._route.close()
         if self._helper is not None:
             self._helper.shutdown()
 
@@ -148,26 +135,20 @@ class Interfaces:
 
         `routed`: its network is reached through this interface.
         """
-        async with self._exclusive:
-            snapshot = self._snapshots[name]
-            if address in snapshot.present:
-                return
-            try:
-                async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                    await self._route.addr(
-                        "add",
-                        index=snapshot.index,
-                        address=str(address.ip),
-                        prefixlen=address.network.prefixlen,
-                        **_options(address, scope, label, routed=routed),
-                    )
-                    await self._until_in_use(snapshot.index, address)
-            except NetlinkError as error:
-                if error.code != errno.EEXIST:
-                    raise AddressError(f"cannot add {address} to {name}: {error}") from error
-            except (OSError, TimeoutError) as error:
-                raise AddressError(f"cannot add {address} to {name}: {error!r}") from error
-            self._snapshots[name] = replace(snapshot, addresses=(*snapshot.addresses, address))
+        snapshot = self._snapshots[name]
+        if address in snapshot.present:
+            return
+        flags = _flags(address, routed=routed)
+        number = _SCOPES[scope] if address.version == 4 else 0
+        try:
+            netlink.add_address(snapshot.index, address, scope=number, flags=flags, label=label)
+        except OSError as error:
+            raise AddressError(f"cannot add {address} to {name}: {error}") from error
+        self._enter(name, (*snapshot.addresses, address))
+        if address.version == 6:
+            await self._until_in_use(snapshot.index, address)
+        else:
+            await asyncio.sleep(0)  # hundreds may come at once: advertisements have their turn
 
     async def _until_in_use(self, index: int, address: IPInterface) -> None:
         """Wait until this host takes packets for an address that it has just been given.
@@ -178,24 +159,27 @@ class Interfaces:
         redirect that sends the client back to the director that is just leaving. Bounded: on an
         interface that is going down there may never be such a route.
         """
-        until = time.monotonic() + IN_USE_BOUND_S
-        while address.version == 6 and time.monotonic() < until:
-            with suppress(NetlinkError):  # no route to it at all, yet
-                [route] = await self._route.route("get", dst=str(address.ip), oif=index)
-                if route["type"] == _RTN_LOCAL:
-                    return
-            await asyncio.sleep(_IN_USE_POLL_S)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(IN_USE_BOUND_S), AsyncIPRoute() as kernel:
+                while True:
+                    with suppress(NetlinkError):  # no route to it at all, yet
+                        [route] = await kernel.route("get", dst=str(address.ip), oif=index)
+                        if route["type"] == _RTN_LOCAL:
+                            return
+                    await asyncio.sleep(_IN_USE_POLL_S)
 
     async def remove(self, name: str, address: IPInterface) -> None:
         """Take exactly `address` off an interface; fine if it is gone. Raises AddressError."""
-        async with self._exclusive:
-            try:
-                netlink.remove_address(name, address)
-            except OSError as error:
-                raise AddressError(f"cannot remove {address} from {name}: {error}") from error
-            snapshot = self._snapshots[name]
-            left = tuple(other for other in snapshot.addresses if other != address)
-            self._snapshots[name] = replace(snapshot, addresses=left)
+        try:
+            netlink.remove_address(name, address)
+        except OSError as error:
+            raise AddressError(f"cannot remove {address} from {name}: {error}") from error
+        self._enter(name, (other for other in self._snapshots[name].addresses if other != address))
+
+    def _enter(self, name: str, addresses: Iterable[IPInterface]) -> None:
+        """Note a change of ours, newer than any reading under way."""
+        self._snapshots[name] = replace(self._snapshots[name], addresses=tuple(addresses))
+        self._changes += 1
 
     async def add_macvlan(
         self, name: str, *, below: int, mode: str, hardware_address: bytes
@@ -204,7 +188,7 @@ class Interfaces:
         await self._change(
             f"make {name}",
             name,
-            self._route.link(
+            lambda kernel: kernel.link(
                 "add",
                 ifname=name,
                 kind="macvlan",
@@ -218,22 +202,25 @@ class Interfaces:
         """Give an interface an alias, a text for people and programs. Raises AddressError."""
         index = self._snapshots[name].index
         await self._change(
-            f"mark {name}", name, self._route.link("set", index=index, ifalias=alias)
+            f"mark {name}", name, lambda kernel: kernel.link("set", index=index, ifalias=alias)
         )
 
     async def switch_on(self, name: str) -> None:
         """Switch an interface on. Raises AddressError."""
         index = self._snapshots[name].index
-        work = self._route.link("set", index=index, state="up")
-        await self._change(f"switch {name} on", name, work)
+        await self._change(
+            f"switch {name} on", name, lambda kernel: kernel.link("set", index=index, state="up")
+        )
 
-    async def _change(self, what: str, name: str, work: Awaitable[object]) -> None:
+    async def _change(
+        self, what: str, name: str, work: Callable[[AsyncIPRoute], Awaitable[object]]
+    ) -> None:
         """Have a link changed, and enter what came of it. Raises AddressError."""
         async with self._exclusive:
             try:
-                async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                    await work
-                    found = await self._read_link(name)
+                async with asyncio.timeout(REQUEST_TIMEOUT_S), AsyncIPRoute() as kernel:
+                    await work(kernel)
+                    found = await _read_link(kernel, name)
             except (NetlinkError, OSError, TimeoutError) as error:
                 reason = error.args[1] if isinstance(error, NetlinkError) else repr(error)
                 raise AddressError(f"cannot {what}: {reason}") from error
@@ -261,8 +248,9 @@ class Interfaces:
             try:
                 loop = asyncio.get_running_loop()
                 await loop.run_in_executor(self._helper, work, name)
-                found = await self._read_link(name)
-            except (NetlinkError, OSError) as error:
+                async with asyncio.timeout(REQUEST_TIMEOUT_S), AsyncIPRoute() as kernel:
+                    found = await _read_link(kernel, name)
+            except (NetlinkError, OSError, TimeoutError) as error:
                 raise AddressError(f"cannot {what} {name}: {error}") from error
             if name in self._snapshots:
                 known = self._snapshots[name]
@@ -275,8 +263,8 @@ class Interfaces:
         Raises AddressError.
         """
         try:
-            async with self._exclusive, asyncio.timeout(REQUEST_TIMEOUT_S):
-                links = [link async for link in await self._route.get_links()]
+            async with asyncio.timeout(REQUEST_TIMEOUT_S), AsyncIPRoute() as kernel:
+                links = [link async for link in await kernel.get_links()]
         except (NetlinkError, OSError, TimeoutError) as error:
             raise AddressError(f"cannot list the interfaces: {error!r}") from error
         return [
@@ -309,9 +297,12 @@ class Interfaces:
     async def _read_again(self) -> None:
         """Read all watched interfaces and report those that changed."""
         async with self._exclusive:
-            async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                fresh = [await self._read_link(name) for name in self._snapshots]
-                addresses, tentative = await self._read_addresses()
+            async with asyncio.timeout(REQUEST_TIMEOUT_S), AsyncIPRoute() as kernel:
+                before = None
+                while before != self._changes:
+                    before = self._changes
+                    fresh = [await _read_link(kernel, name) for name in self._snapshots]
+                    addresses, tentative = await _read_addresses(kernel)
             changed = []
             for link in fresh:
                 present = tuple(addresses.get(link.index, ()))
@@ -323,46 +314,48 @@ class Interfaces:
         for name in changed:
             self._on_change(name)
 
-    async def _read_link(self, name: str) -> Interface:
-        missing = Interface(name=name, problem=f"interface {name} is missing")
-        try:
-            index = netlink.index_of(name)
-            [link] = await self._route.link("get", index=index)
-        except (OSError, NetlinkError) as error:
-            code = error.code if isinstance(error, NetlinkError) else error.errno
-            if code in netlink.NOTHING_THERE:
-                return missing
-            raise
-        if link.get_attr("IFLA_IFNAME") != name:
-            return missing  # renamed between the two questions
-        problem = None
-        up = bool(link["flags"] & _IFF_UP)
-        if not up:
-            problem = f"interface {name} is switched off"
-        elif not link["flags"] & _IFF_LOWER_UP:
-            problem = f"interface {name} has no carrier"
-        hardware_address = bytes.fromhex((link.get_attr("IFLA_ADDRESS") or "").replace(":", ""))
-        info = link.get_attr("IFLA_LINKINFO")
-        return Interface(
-            name=name,
-            index=index,
-            problem=problem,
-            hardware_address=hardware_address,
-            switched_on=up,
-            kind=(info.get_attr("IFLA_INFO_KIND") or "") if info is not None else "",
-            below=link.get_attr("IFLA_LINK") or 0,
-            alias=link.get_attr("IFLA_IFALIAS") or "",
-        )
 
-    async def _read_addresses(self) -> tuple[_ByIndex, _ByIndex]:
-        """Return the addresses of this namespace by interface index; all, and the tentative."""
-        found: _ByIndex = {}
-        tentative: _ByIndex = {}
-        async for message in await self._route.get_addr():
-            local = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-            address = ip_interface(f"{local}/{message['prefixlen']}")
-            found.setdefault(message["index"], {})[address] = None
-            flags = message.get_attr("IFA_FLAGS") or message["flags"]
-            if address.version == 6 and flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED):
-                tentative.setdefault(message["index"], {})[address] = None
-        return found, tentative
+async def _read_link(kernel: AsyncIPRoute, name: str) -> Interface:
+    missing = Interface(name=name, problem=f"interface {name} is missing")
+    try:
+        index = netlink.index_of(name)
+        [link] = await kernel.link("get", index=index)
+    except (OSError, NetlinkError) as error:
+        code = error.code if isinstance(error, NetlinkError) else error.errno
+        if code in netlink.NOTHING_THERE:
+            return missing
+        raise
+    if link.get_attr("IFLA_IFNAME") != name:
+        return missing  # renamed between the two questions
+    problem = None
+    up = bool(link["flags"] & _IFF_UP)
+    if not up:
+        problem = f"interface {name} is switched off"
+    elif not link["flags"] & _IFF_LOWER_UP:
+        problem = f"interface {name} has no carrier"
+    hardware_address = bytes.fromhex((link.get_attr("IFLA_ADDRESS") or "").replace(":", ""))
+    info = link.get_attr("IFLA_LINKINFO")
+    return Interface(
+        name=name,
+        index=index,
+        problem=problem,
+        hardware_address=hardware_address,
+        switched_on=up,
+        kind=(info.get_attr("IFLA_INFO_KIND") or "") if info is not None else "",
+        below=link.get_attr("IFLA_LINK") or 0,
+        alias=link.get_attr("IFLA_IFALIAS") or "",
+    )
+
+
+async def _read_addresses(kernel: AsyncIPRoute) -> tuple[_ByIndex, _ByIndex]:
+    """Return the addresses of this namespace by interface index; all, and the tentative."""
+    found: _ByIndex = {}
+    tentative: _ByIndex = {}
+    async for message in await kernel.get_addr():
+        local = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
+        address = ip_interface(f"{local}/{message['prefixlen']}")
+        found.setdefault(message["index"], {})[address] = None
+        flags = message.get_attr("IFA_FLAGS") or message["flags"]
+        if address.version == 6 and flags & (_IFA_F_TENTATIVE | _IFA_F_DADFAILED):
+            tentative.setdefault(message["index"], {})[address] = None
+    return found, tentative

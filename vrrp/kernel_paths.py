@@ -11,38 +11,32 @@ This module never decides whether a route should be there.
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
 from ipaddress import ip_network
 from typing import Final
 
 from vrrp import netlink
+from vrrp.netlink import attribute
 from vrrp.paths import Path, PolicyRule, Route
 
 PROTOCOL: Final = 112
 """Who made it; VRRP's own number, which no routing program uses."""
 
-_HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _RTMSG: Final = struct.Struct("=BBBBBBBBI")
 # family, destination and source length, tos, table, protocol, scope, type, flags
-_ATTRIBUTE: Final = struct.Struct("=HH")
-_REQUEST_ACK: Final = 0x1 | 0x4
-_CREATE_EXCLUSIVELY: Final = 0x400 | 0x200
 _NEWROUTE, _DELROUTE, _NEWRULE, _DELRULE = 24, 25, 32, 33
 _SCOPE_LINK: Final = 253
 _UNICAST: Final = 1
 _TO_TABLE: Final = 1
 _TABLE_UNSPEC: Final = 0  # the number is in an attribute, where it may be large
 _GONE: Final = frozenset({errno.ESRCH, errno.ENOENT, *netlink.NOTHING_THERE})
-_REPLY_TIMEOUT_S: Final = 2.0
-_RECEIVE_BYTES: Final = 65536
 
 
 def add(interface: str, path: Path) -> bool:
     """Add a route or rule; tell whether it was missing. Raises OSError."""
     try:
-        _ask(*_message(interface, path, new=True))
+        netlink.ask(*_message(interface, path, new=True))
     except OSError as error:
         if error.errno == errno.EEXIST:
             return False
@@ -53,7 +47,7 @@ def add(interface: str, path: Path) -> bool:
 def remove(interface: str, path: Path) -> bool:
     """Remove a route or rule of ours; tell whether it was there. Raises OSError."""
     try:
-        _ask(*_message(interface, path, new=False))
+        netlink.ask(*_message(interface, path, new=False))
     except OSError as error:
         if error.errno in _GONE:
             return False
@@ -61,11 +55,11 @@ def remove(interface: str, path: Path) -> bool:
     return True
 
 
-def _message(interface: str, path: Path, *, new: bool) -> tuple[int, int, bytes]:
-    flags = _REQUEST_ACK | (_CREATE_EXCLUSIVELY if new else 0)
+def _message(interface: str, path: Path, *, new: bool) -> tuple[int, bytes, int]:
+    flags = netlink.CREATE if new else 0
     if isinstance(path, Route):
-        return _NEWROUTE if new else _DELROUTE, flags, _route(interface, path)
-    return _NEWRULE if new else _DELRULE, flags, _rule(path)
+        return _NEWROUTE if new else _DELROUTE, _route(interface, path), flags
+    return _NEWRULE if new else _DELRULE, _rule(path), flags
 
 
 def _route(interface: str, route: Route) -> bytes:
@@ -75,14 +69,14 @@ def _route(interface: str, route: Route) -> bytes:
     header = _RTMSG.pack(
         family, network.prefixlen, 0, 0, _TABLE_UNSPEC, PROTOCOL, scope, _UNICAST, 0
     )
-    body = _attribute(1, network.network_address.packed) if network.prefixlen else b""
+    body = attribute(1, network.network_address.packed) if network.prefixlen else b""
     body += _number(4, netlink.index_of(interface))
     if route.via is not None:
-        body += _attribute(5, route.via.packed)
+        body += attribute(5, route.via.packed)
     if route.metric:
         body += _number(6, route.metric)
     if route.source is not None:
-        body += _attribute(7, route.source.packed)
+        body += attribute(7, route.source.packed)
     return header + body + _number(15, route.table)
 
 
@@ -93,29 +87,13 @@ def _rule(rule: PolicyRule) -> bytes:
         if text is not None:
             network = ip_network(text)
             lengths[index] = network.prefixlen
-            body += _attribute(kind, network.network_address.packed)
+            body += attribute(kind, network.network_address.packed)
     header = _RTMSG.pack(family, *lengths, 0, _TABLE_UNSPEC, 0, 0, _TO_TABLE, 0)
     body += _number(6, rule.priority)
     if rule.fwmark is not None:
         body += _number(10, rule.fwmark)
-    return header + body + _number(15, rule.table) + _attribute(21, bytes((PROTOCOL,)))
+    return header + body + _number(15, rule.table) + attribute(21, bytes((PROTOCOL,)))
 
 
 def _number(kind: int, value: int) -> bytes:
-    return _attribute(kind, struct.pack("=I", value))
-
-
-def _attribute(kind: int, value: bytes) -> bytes:
-    length = _ATTRIBUTE.size + len(value)
-    return _ATTRIBUTE.pack(length, kind) + value + bytes(-length % 4)
-
-
-def _ask(kind: int, flags: int, body: bytes) -> None:
-    header = _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as channel:
-        channel.settimeout(_REPLY_TIMEOUT_S)
-        channel.sendto(header + body, (0, 0))
-        reply = channel.recv(_RECEIVE_BYTES)
-    (negative,) = struct.unpack_from("=i", reply, _HEADER.size)
-    if negative:
-        raise OSError(-negative, os.strerror(-negative))
+    return attribute(kind, struct.pack("=I", value))

@@ -1,15 +1,17 @@
-"""Small pieces of rtnetlink without a library: remove what moved, notice a change.
+"""Small pieces of rtnetlink without a library: move an address, notice a change.
 
-The problem. Reading and changing links and addresses is pyroute2's work (`addresses`). But a last
-will must be executable by a process that has no reason to load it (a supervisor stays small, and
-must act at once when its worker has died), and to *notice* a change needs no message decoded beyond
-which interface it is about.
+The problem. Reading links and addresses is pyroute2's work (`addresses`). But a last will must be
+executable by a process that has no reason to load it (a supervisor stays small, and must act at
+once when its worker has died). An address that moves has no time for an answer that is waited for
+by an event loop: one that stood still meanwhile would take its own delay for the kernel's. And to
+*notice* a change needs no message decoded beyond which interface it is about.
 
-The approach. Three requests of fixed shape (remove an address, switch a link off, delete it), and
-one multicast subscription that yields interface
-indexes. Reference: rtnetlink(7), netlink(7), linux/if_addr.h, linux/if_link.h.
+The approach. The kernel carries out a request within the system call that sends it, and has the
+answer ready when that returns. So: four requests of fixed shape (add an address, remove one, switch
+a link off, delete it), and one multicast subscription that yields interface indexes. Reference:
+rtnetlink(7), netlink(7), linux/if_addr.h, linux/if_link.h, net/core/rtnetlink.c.
 
-This module never decides whether an address or a link should go.
+This module never decides whether an address or a link should come or go.
 """
 
 from __future__ import annotations
@@ -30,19 +32,28 @@ _HEADER: Final = struct.Struct("=IHHII")  # length, type, flags, sequence, port
 _IFADDRMSG: Final = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
 _IFINFOMSG: Final = struct.Struct("=BxHiII")  # family, type, index, flags, which of them change
 _ATTRIBUTE: Final = struct.Struct("=HH")  # length, type; an address follows
-_NLM_F_REQUEST_ACK: Final = 0x1 | 0x4
+_NLM_F_REQUEST: Final = 0x1
+_NLM_F_ACK: Final = 0x4
 _NLMSG_ERROR: Final = 2
 _RTM_NEWLINK: Final = 16
 _RTM_DELLINK: Final = 17
 _RTM_NEWADDR: Final = 20
 _RTM_DELADDR: Final = 21
 _IFF_UP: Final = 0x1  # linux/if.h
+CREATE: Final = 0x400 | 0x200
+"""For `ask`: make it, and refuse with EEXIST if it is there (NLM_F_CREATE, NLM_F_EXCL)."""
 _IFA_ADDRESS: Final = 1
 _IFA_LOCAL: Final = 2
+_IFA_LABEL: Final = 3
+_IFA_CACHEINFO: Final = 6
+_IFA_FLAGS: Final = 8
+_IFA_CACHE: Final = struct.Struct("=IIII")  # preferred, valid (seconds), created, updated
+_FOREVER: Final = 0xFFFFFFFF
 _RTMGRP_LINK: Final = 0x1
 _RTMGRP_IPV4_IFADDR: Final = 0x10
 _RTMGRP_IPV6_IFADDR: Final = 0x100
 _REPLY_TIMEOUT_S: Final = 2.0
+"""Never reached: the answer is there before it is asked for."""
 _RECEIVE_BYTES: Final = 65536
 _DATAGRAMS_PER_WAKE_MAX: Final = 64
 
@@ -55,6 +66,29 @@ def index_of(interface: str) -> int:
         raise OSError(errno.ENODEV, f"no interface {interface}") from error
 
 
+def add_address(
+    index: int, address: IPInterface, *, scope: int, flags: int, label: str | None = None
+) -> bool:
+    """Put `address` on the interface with that index; tell whether it was missing.
+
+    `scope`, `flags`: as in linux/rtnetlink.h and linux/if_addr.h. One of IPv6 is preferred for zero
+    seconds: connections of this host keep its own address, or they would break when the virtual one
+    moves on (RFC 4862 section 5.5.4). Raises OSError. Blocks as `remove_address` does.
+    """
+    body = _of(index, address, scope) + attribute(_IFA_FLAGS, struct.pack("=I", flags))
+    if label is not None:
+        body += attribute(_IFA_LABEL, label.encode() + b"\0")
+    if address.version == 6:
+        body += attribute(_IFA_CACHEINFO, _IFA_CACHE.pack(0, _FOREVER, 0, 0))
+    try:
+        ask(_RTM_NEWADDR, body, CREATE)
+    except OSError as error:
+        if error.errno == errno.EEXIST:
+            return False
+        raise
+    return True
+
+
 def remove_address(interface: str, address: IPInterface) -> bool:
     """Remove exactly `address` (with its prefix length); tell whether it was there.
 
@@ -63,10 +97,10 @@ def remove_address(interface: str, address: IPInterface) -> bool:
     """
     try:
         if address.version == 6:
-            _delete(index_of(interface), address)
+            ask(_RTM_DELADDR, _of(index_of(interface), address))
         else:
             with sysctl.promoted_secondaries(interface):
-                _delete(index_of(interface), address)
+                ask(_RTM_DELADDR, _of(index_of(interface), address))
     except OSError as error:
         if error.errno in NOTHING_THERE:
             return False
@@ -74,13 +108,12 @@ def remove_address(interface: str, address: IPInterface) -> bool:
     return True
 
 
-def _delete(index: int, address: IPInterface) -> None:
+def _of(index: int, address: IPInterface, scope: int = 0) -> bytes:
+    """Say which address is meant."""
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     packed = address.ip.packed
-    body = _IFADDRMSG.pack(family, address.network.prefixlen, 0, 0, index)
-    for kind in (_IFA_LOCAL, _IFA_ADDRESS):
-        body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(packed), kind) + packed
-    _ask(_RTM_DELADDR, body)
+    body = _IFADDRMSG.pack(family, address.network.prefixlen, 0, scope, index)
+    return body + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed)
 
 
 def switch_off(interface: str) -> bool:
@@ -98,7 +131,7 @@ def delete_link(interface: str) -> bool:
 
 def _link(kind: int, interface: str) -> bool:
     try:
-        _ask(kind, _IFINFOMSG.pack(0, 0, index_of(interface), 0, _IFF_UP))
+        ask(kind, _IFINFOMSG.pack(0, 0, index_of(interface), 0, _IFF_UP))
     except OSError as error:
         if error.errno in NOTHING_THERE:
             return False
@@ -106,9 +139,16 @@ def _link(kind: int, interface: str) -> bool:
     return True
 
 
-def _ask(kind: int, body: bytes) -> None:
+def attribute(kind: int, value: bytes) -> bytes:
+    """Return an attribute of a request, padded."""
+    length = _ATTRIBUTE.size + len(value)
+    return _ATTRIBUTE.pack(length, kind) + value + bytes(-length % 4)
+
+
+def ask(kind: int, body: bytes, flags: int = 0) -> None:
     """Have the kernel do something. Raises OSError when it refuses."""
-    header = _HEADER.pack(_HEADER.size + len(body), kind, _NLM_F_REQUEST_ACK, 1, 0)
+    flags |= _NLM_F_REQUEST | _NLM_F_ACK
+    header = _HEADER.pack(_HEADER.size + len(body), kind, flags, 1, 0)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as channel:
         channel.settimeout(_REPLY_TIMEOUT_S)
         channel.sendto(header + body, (0, 0))

@@ -4,9 +4,11 @@ import asyncio
 import sys
 
 import pytest
+from pyroute2 import AsyncIPRoute
 
 from tests.prerequisites import require
 from tests.vrrp.world import World
+from vrrp import addresses
 from vrrp.addresses import Interfaces
 from vrrp.hands import Interface
 
@@ -45,19 +47,21 @@ def test_an_ipv6_address_is_in_use_when_it_is_added() -> None:
     assert said.replace("eth0\n", "") == ""
 
 
-class Slow(Interfaces):
-    """The kernel takes its time for each answer."""
+_read_link = addresses._read_link
 
-    async def _read_link(self, name: str) -> Interface:
-        await asyncio.sleep(0)
-        return await super()._read_link(name)
+
+async def slowly(kernel: AsyncIPRoute, name: str) -> Interface:
+    """The kernel takes its time for each answer."""
+    await asyncio.sleep(0)
+    return await _read_link(kernel, name)
 
 
 @pytest.mark.asyncio
-async def test_what_is_watched_may_change_while_it_is_read() -> None:
+async def test_what_is_watched_may_change_while_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reload in the moment in which the kernel reported a change ended the worker."""
     trouble: list[str] = []
-    interfaces = Slow(lambda name: None, trouble.append)
+    interfaces = Interfaces(lambda name: None, trouble.append)
+    monkeypatch.setattr(addresses, "_read_link", slowly)
     few = frozenset({"lo"})
     many = few | {f"none{number}" for number in range(20)}
 
@@ -71,3 +75,44 @@ async def test_what_is_watched_may_change_while_it_is_read() -> None:
     interfaces.close()
     assert trouble == []
     assert interfaces["lo"].index == 1
+
+
+DURING_A_READING = """
+import asyncio
+from ipaddress import ip_interface
+from vrrp import addresses
+from vrrp.addresses import Interfaces
+from vrrp.hands import Interface
+
+read_addresses = addresses._read_addresses
+old = []
+
+async def too_late(kernel):
+    found = await read_addresses(kernel)
+    if not old:  # what has been read is not true any more when it is looked at
+        old.append(found)
+        await interfaces.add("eth0", ip_interface("192.0.2.100/24"))
+        await interfaces.remove("eth0", ip_interface("192.0.2.13/24"))
+    return found
+
+async def main():
+    global interfaces
+    interfaces = Interfaces(str, print)
+    await interfaces.watch(frozenset({"eth0"}))
+    await interfaces.add("eth0", ip_interface("192.0.2.13/24"))
+    addresses._read_addresses = too_late
+    await asyncio.wait_for(interfaces._try_reading(), 2)
+    print(*(each for each in interfaces["eth0"].addresses if each.version == 4))
+    interfaces.close()
+
+asyncio.run(main())
+"""
+
+
+def test_an_address_waits_for_no_reading_and_is_not_forgotten_by_it() -> None:
+    require("ip", "nsenter", "unshare", namespaces=True)
+    with World() as world:
+        one, other = world.host("lb1"), world.host("lb2")
+        world.link({one: "192.0.2.11/24", other: "192.0.2.12/24"})
+        said = one.run(sys.executable, "-c", DURING_A_READING)
+    assert said == "192.0.2.11/24 192.0.2.100/24\n"
