@@ -220,6 +220,20 @@ def shortcomings(material: Material, node: str, *, now: datetime) -> Iterator[tu
             yield False, f"{path} ends in {(ends - now).days} days, on {ends:%Y-%m-%d}"
         if path == material.certificate and node not in _dns_names(one):
             yield True, f"{path} has not the name {node} in it"
+    chain = x509.load_pem_x509_certificates(material.certificate.read_bytes())
+    trusted = x509.load_pem_x509_certificates(material.ca.read_bytes())
+    if not any(_issued(one, chain[-1]) for one in trusted):
+        yield True, f"{material.certificate} was not issued by the authority in {material.ca}"
+
+
+def _issued(authority: x509.Certificate, certificate: x509.Certificate) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):  # names, kinds of key, or signature differ
+        return False
+    return True
 
 
 def _dns_names(certificate: x509.Certificate) -> list[str]:

@@ -77,6 +77,17 @@ def test_age_and_name_are_looked_at(tmp_path: Path) -> None:
     assert [fatal for fatal, _ in found("lb1", timedelta(days=3660))] == [True, True]
 
 
+@pytest.mark.parametrize("ca", ["other/ca.pem", "lb2.pem"], ids=["another", "none"])
+def test_an_authority_that_issued_something_else_is_named(tmp_path: Path, ca: str) -> None:
+    """`peer init` on both directors, for instance, instead of once for the pair."""
+    make(["lb1", "lb2"], tmp_path, now=NOW)
+    make(["lb1", "lb2"], tmp_path / "other", now=NOW)
+    shutil.copy(tmp_path / ca, tmp_path / "ca.pem")
+    [(fatal, sentence)] = shortcomings(material(tmp_path), "lb1", now=NOW)
+    assert fatal
+    assert "lb1.pem was not issued by the authority in " in sentence
+
+
 def test_init_makes_them_for_the_directors_of_a_file(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
