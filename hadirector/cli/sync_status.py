@@ -14,6 +14,7 @@ from hadirector.cli.sync_watch import (
     Where,
     add_where,
     as_document,
+    hearing,
     listen,
     running_daemons,
     seconds,
@@ -70,10 +71,11 @@ def execute(args: argparse.Namespace) -> int:
     tally = Tally(sync_id=where.sync_id, now=began)
     drops_before = dropped(where.port, where.ports)
     lag = Lag()
-    for _ in listen(where, tally, seconds=args.seconds, every_s=LOOK_EVERY_S):
-        here = _connections(CONNECTIONS_FOR_LAG_MAX) if SyncRole.ACTIVE in running else None
-        if here is not None:
-            lag.look(tally, here, time.monotonic())
+    with hearing(where) as ear:
+        for _ in listen(ear, tally, seconds=args.seconds, every_s=LOOK_EVERY_S):
+            here = _connections(CONNECTIONS_FOR_LAG_MAX) if SyncRole.ACTIVE in running else None
+            if here is not None:
+                lag.look(tally, here, time.monotonic())
     drops = dropped(where.port, where.ports)
     held, told = coverage(tally, _connections() or ())
     faults = [*_thin(running, held), *_faults(running, where, tally, drops - drops_before)]

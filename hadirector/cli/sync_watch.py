@@ -9,7 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hadirector.ipvs.control import Daemons
     from hadirector.ipvs.model import Address
     from hadirector.ipvs.synctally import Tally
+    from hadirector.sync_ear import SyncEar
 
 SUMMARY = "who sends connection sync here: records, services, bytes, ids, versions, faults"
 
@@ -93,11 +94,11 @@ def execute(args: argparse.Namespace) -> int:
     where = where_to_listen(args, running, unknown)
     tally = Tally(sync_id=where.sync_id, now=time.monotonic())
     before = 0
-    if not args.json:
-        ours = "any id" if where.sync_id is None else f"id {where.sync_id}"
-        print(f"listening on {where.interface} to {where.group} port {where.port}, {ours}; Ctrl-C")
-    with suppress(KeyboardInterrupt):
-        for elapsed_s in listen(where, tally, seconds=args.seconds, every_s=args.every):
+    with suppress(KeyboardInterrupt), hearing(where) as ear:
+        if not args.json:
+            ours = "any id" if where.sync_id is None else f"id {where.sync_id}"
+            print(f"listening on {where.interface} to {where.group} port {where.port}, {ours}")
+        for elapsed_s in listen(ear, tally, seconds=args.seconds, every_s=args.every):
             rate = (tally.records - before) / elapsed_s
             before = tally.records
             document = as_document(tally, records_per_s=rate)
@@ -105,24 +106,29 @@ def execute(args: argparse.Namespace) -> int:
     return EXIT_YES
 
 
-def listen(where: Where, tally: Tally, *, seconds: float, every_s: float) -> Iterator[float]:
-    """Hear into the tally; yields, each time a report is due, how many seconds it covers."""
+@contextmanager
+def hearing(where: Where) -> Iterator[SyncEar]:
+    """Have an ear for what is sent there. Raises CliError."""
     from hadirector.sync_ear import EarError, SyncEar
 
     try:
-        ear = SyncEar(where.interface, where.group, where.port, ports=where.ports)
-        with closing(ear):
-            began = last = time.monotonic()
-            while (now := time.monotonic()) < began + seconds:
-                if now >= last + every_s:
-                    yield now - last
-                    last = now
-                left = min(began + seconds, last + every_s) - now
-                if (heard := ear.hear(min(left, LOOK_S))) is not None:
-                    tally.hear(heard[0], time.monotonic(), own=heard[1])
-            yield max(time.monotonic() - last, 1e-3)
+        with closing(SyncEar(where.interface, where.group, where.port, ports=where.ports)) as ear:
+            yield ear
     except EarError as error:
         raise CliError(str(error), "name another interface, or run as root", EXIT_CANNOT) from error
+
+
+def listen(ear: SyncEar, tally: Tally, *, seconds: float, every_s: float) -> Iterator[float]:
+    """Hear into the tally; yields, each time a report is due, how many seconds it covers."""
+    began = last = time.monotonic()
+    while (now := time.monotonic()) < began + seconds:
+        if now >= last + every_s:
+            yield now - last
+            last = now
+        left = min(began + seconds, last + every_s) - now
+        if (heard := ear.hear(min(left, LOOK_S))) is not None:
+            tally.hear(heard[0], time.monotonic(), own=heard[1])
+    yield max(time.monotonic() - last, 1e-3)
 
 
 def running_daemons() -> tuple[Daemons, str]:

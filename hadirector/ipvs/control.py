@@ -112,9 +112,10 @@ class SyncDaemon:
                 raise ValueError(f"{what} {value} is outside {least}..{most}")
 
     def __str__(self) -> str:
+        maxlen = f", maxlen {self.maxlen}" if self.maxlen else ""
         return (
             f"{self.role} sync daemon on {self.interface}, id {self.sync_id}, "
-            f"group {self.group} port {self.port}, ttl {self.ttl}, maxlen {self.maxlen}"
+            f"group {self.group} port {self.port}, ttl {self.ttl}{maxlen}"
         )
 
 
