@@ -15,7 +15,12 @@ from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Mapping, Sequence
 from hadirector.config.sections import ServerDraft, ServiceDraft
-from hadirector.config.service_rules import version_of, virtual_addresses
+from hadirector.config.service_rules import (
+    HASH_FALLBACKS,
+    hash_without_fallback,
+    version_of,
+    virtual_addresses,
+)
 from hadirector.ipvs.model import SCHEDULER_FLAGS, Forward, Protocol, VirtualAddress
 
 
@@ -55,8 +60,7 @@ def _drained_hash(service: ServiceDraft, findings: Findings) -> None:
 
     `mh` does so only if it was drained while in use, which `plan` tells.
     """
-    flags = service.draft.get("scheduler_flags", list) or ()
-    if service.draft.get("scheduler", str) != "sh" or "sh-fallback" in flags:
+    if hash_without_fallback(service) != "sh":
         return
     weights = [server.draft.get("weight", int) for server in service.servers]
     if not any(weights):
@@ -70,6 +74,23 @@ def _drained_hash(service: ServiceDraft, findings: Findings) -> None:
                 message="scheduler sh turns away the clients of a server of weight 0",
                 hint="write scheduler_flags: [sh-fallback], or leave the server out",
             )
+
+
+def _full_hash(service: ServiceDraft, findings: Findings) -> None:
+    """A server that is full keeps its clients as one of weight 0 does (IP_VS_DEST_F_OVERLOAD)."""
+    scheduler = hash_without_fallback(service)
+    limited = [server for server in service.servers if server.draft.get("upper", int)]
+    if scheduler is None or not limited:
+        return
+    draft, name = _who_wrote(("upper",), limited[0].draft, service.draft)
+    flag = HASH_FALLBACKS[scheduler]
+    findings.warning(
+        Rule.FULL_HASH,
+        draft.at(name),
+        path=draft.path_of(name),
+        message=f"scheduler {scheduler} turns away the clients of a server that is full",
+        hint=f"write scheduler_flags: [{flag}]" if flag else "write another scheduler",
+    )
 
 
 def _one_packet(service: ServiceDraft, findings: Findings) -> None:
@@ -229,6 +250,7 @@ def _wrong_options(tunnel: Draft) -> list[tuple[str, str, str]]:
 _RULES: tuple[Callable[[ServiceDraft, Findings], None], ...] = (
     _scheduler_flags,
     _drained_hash,
+    _full_hash,
     _one_packet,
     _one_packet_answers,
     _persistence,

@@ -124,6 +124,7 @@ class Rule(StrEnum):
     MISSING_PROGRAM = "missing-program"
     ONE_PACKET_NAT = "one-packet-nat"
     DRAINED_HASH = "drained-hash"
+    FULL_HASH = "full-hash"
     WEIGHT_WITHOUT_EFFECT = "weight-without-effect"
     SYNC_LOSES = "sync-loses"
     WEIGHT_ZERO = "weight-zero"

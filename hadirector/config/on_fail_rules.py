@@ -10,11 +10,9 @@ from hadirector.config.diagnostics import Rule
 from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings
 from hadirector.config.sections import FileDraft, ServiceDraft
+from hadirector.config.service_rules import HASH_FALLBACKS, hash_without_fallback
 from hadirector.on_fail import OnFail
 from hadirector.timed_drain import QUIESCENT
-
-_FALLBACKS = {"sh": "sh-fallback", "mh": "mh-fallback", "dh": None}
-"""Schedulers that leave a server of weight 0 its clients and refuse them, and what prevents it."""
 
 
 def check_on_fail(top: FileDraft, findings: Findings) -> None:
@@ -49,9 +47,9 @@ def _bound(service: ServiceDraft, *, quiescent: bool) -> list[tuple[str, str]]:
                 f"write ipvs: {{{QUIESCENT}: true}}, or on_fail: remove",
             )
         )
-    scheduler = service.draft.get("scheduler", str) or ""
-    flag = _FALLBACKS.get(scheduler)
-    if scheduler in _FALLBACKS and flag not in (service.draft.get("scheduler_flags", list) or ()):
+    scheduler = hash_without_fallback(service)
+    if scheduler is not None:
+        flag = HASH_FALLBACKS[scheduler]
         instead = f"scheduler_flags: [{flag}], or on_fail: remove" if flag else "on_fail: remove"
         found.append(
             (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from ipaddress import IPv4Address
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from checkers.base import Target
 from hadirector.config.addresses import format_listen
@@ -23,6 +23,16 @@ K = TypeVar("K", bound=Hashable)
 
 UNWEIGHTED = ("rr", "lc", "dh")
 """Schedulers that look at a weight only to see whether it is 0."""
+HASH_FALLBACKS: Final = {"sh": "sh-fallback", "mh": "mh-fallback", "dh": None}
+"""Schedulers that leave their clients to a server that takes none, and what prevents it."""
+
+
+def hash_without_fallback(service: ServiceDraft) -> str | None:
+    """The scheduler of a service that refuses clients rather than choose another server."""
+    scheduler = service.draft.get("scheduler", str)
+    flags = service.draft.get("scheduler_flags", list) or ()
+    refuses = scheduler in HASH_FALLBACKS and HASH_FALLBACKS[scheduler] not in flags
+    return scheduler if refuses else None
 
 
 def check_service(service: ServiceDraft, findings: Findings) -> None:
