@@ -34,7 +34,7 @@ SERVICE = """\
 - name: watched
   listen: tcp://10.64.0.1:80
   check: {{type: file, file: {file}, interval: 200ms, timeout: 100ms, rise: 1, fall: 1}}
-  servers: ["10.64.1.1:8080", "10.64.1.2:8080"]
+  servers: ["10.64.1.1:8080"]
 """
 
 
