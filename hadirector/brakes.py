@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -22,11 +22,12 @@ from checkers.check import Check
 from checkers.health import State
 from checkers.once import run_once
 from hadirector.brake import Brake, Phase
-from hadirector.config.model import BrakeSettings, Service
+from hadirector.config.model import BrakeSettings
 from hadirector.journal import Journal
 from hadirector.pool import server_key
 from hadirector.router_answers import Json
 from hadirector.service_memory import Hold
+from hadirector.turnover import Turnover
 
 CONTROL: Final = "control"
 KIND: Final = "brake"
@@ -67,27 +68,25 @@ class Brakes:
         self._wall = wall
         self._settings: BrakeSettings | None = None
         self._brakes: dict[str, Brake] = {}
-        self._services: dict[str, Service] = {}
         self._servers: dict[str, set[str]] = {}  # by service; a fallback server is none of them
         self._serving: dict[str, set[str]] = {}  # by service: those up that have passed here
         self._wake = asyncio.Event()
         self._passes: bool | None = None  # the control probe; None: not tried yet
         self._found = "not tried yet"
 
-    def adopt(self, config: BrakeSettings | None, services: Collection[Service]) -> None:
-        """Go by this section from now on, for these services."""
+    def adopt(self, config: BrakeSettings | None, turn: Turnover) -> None:
+        """Go by this section from now on, for these services.
+
+        Of those that are fresh, checks must pass before a failure counts.
+        """
         before, self._settings = self._settings, config
         if config is None or before is None or config.control != before.control:
             self._passes, self._found = None, "not tried yet"
-        known, self._services = self._services, {one.name: one for one in services}
-        servers, serving = self._servers, self._serving
-        self._servers, self._serving = {}, {}
-        for name, one in self._services.items():
-            if known.get(name) is one:  # of thousands, a reload changes a few
-                self._servers[name], self._serving[name] = servers[name], serving[name]
-            else:
-                self._servers[name] = {server_key(one, each) for each in one.servers}
-                self._serving[name] = serving.get(name, set()) & self._servers[name]
+        for name in turn.gone:
+            del self._servers[name], self._serving[name]
+        for one in turn.fresh:
+            self._servers[one.name] = {server_key(one, each) for each in one.servers}
+            self._serving[one.name] = set()
         self._wake.set()
         if config is None:
             for name in self._brakes:
@@ -95,16 +94,11 @@ class Brakes:
             self._brakes = {}
             return
         self._brakes = {
-            name: self._brakes.get(name, Brake(config.limits)) for name in self._services
+            name: self._brakes.get(name, Brake(config.limits)) for name in turn.services
         }
         for name, brake in self._brakes.items():
             brake.limits = config.limits
             self._tell(name, brake.keep_only(self._servers[name]))
-
-    def renewed(self, services: Iterable[Service]) -> None:
-        """These services are others than before: their checks must pass before failures count."""
-        for service in services:
-            self._serving.get(service.name, set()).clear()
 
     def passed(self, key: str) -> None:
         """A check of this server has passed."""

@@ -17,7 +17,7 @@ from checkers.base import Result
 from checkers.health import State, Transition
 from hadirector import pool
 from hadirector.brakes import Brakes
-from hadirector.checks import CheckRegister, quiet, serving
+from hadirector.checks import ServerChecks, checks_after, quiet, serving
 from hadirector.config.model import Config
 from hadirector.health_store import HealthStore
 from hadirector.hook_caller import HookCaller
@@ -27,6 +27,7 @@ from hadirector.overrides import OverrideStore
 from hadirector.pools import Pools
 from hadirector.reconciler import HEALTH
 from hadirector.service_memory import ServiceMemory, remembered
+from hadirector.turnover import Turnover, keys_of, turnover
 from hadirector.verdicts import Verdicts
 
 ADVICE = "advice"
@@ -50,7 +51,8 @@ class Care:
         self._journal = journal
         self._overrides = overrides
         self._again = again
-        self._checks = CheckRegister()
+        self._turn = Turnover()
+        self._checks: dict[str, ServerChecks] = {}
         self._is_ready = False
         self._store = store
         self.verdicts = Verdicts(
@@ -69,18 +71,18 @@ class Care:
 
     def adopt(self, config: Config, actual: Table) -> None:
         """Have the servers of this configuration checked; those in the table count as up."""
-        checks, fresh = self._checks.adopt(config.services)
+        self._turn = turn = turnover(self._turn.services, config.services)
+        self._checks = checks = checks_after(self._checks, turn)
         self._overrides.keep_only(checks.keys())
-        in_service = serving(fresh, actual, self._overrides.drained)
-        self.brakes.adopt(config.brake, config.services)
-        self.brakes.renewed(fresh)
+        in_service = serving(turn.fresh, actual, self._overrides.drained)
+        self.brakes.adopt(config.brake, turn)
         # Of a reload there is nothing to recall.
         services = self._store.recalled_services().items()
         self.brakes.recall({name: one.hold for name, one in services if one.hold}, in_service)
         # What is in the table because the brake held it there does not count as up for that.
         up = {key for key in in_service if not self.brakes.held(key)}
-        self.verdicts.update(checks, up, workers=config.workers)
-        self.pools.adopt(config.services, checks, quiet(fresh, actual))
+        self.verdicts.update(checks, keys_of((*turn.left, *turn.fresh)), up, workers=config.workers)
+        self.pools.adopt(turn, quiet(turn.fresh, actual))
         self.pools.recall({name: one.quorum for name, one in services if one.quorum})
         self.hooks.adopt(config.hooks)
 

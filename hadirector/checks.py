@@ -15,6 +15,7 @@ from hadirector import pool
 from hadirector.config.model import HealthCheck, Server, Service, labels
 from hadirector.ipvs.model import Destination, Table, VirtualAddress
 from hadirector.slow_start import Back
+from hadirector.turnover import Turnover, keys_of
 
 _SEPARATOR = " "  # between a server's key and a check's label; in no server key
 
@@ -129,31 +130,12 @@ def _through(service: Service, server: Server, check: HealthCheck) -> Target | N
     return Target(listen.address, options.port or listen.port, way)
 
 
-class CheckRegister:
-    """The checks of all services, from one configuration to the next."""
-
-    def __init__(self) -> None:
-        self._of: dict[str, tuple[Service, dict[str, ServerChecks]]] = {}
-        self._checks: dict[str, ServerChecks] = {}
-
-    def adopt(self, services: Iterable[Service]) -> tuple[dict[str, ServerChecks], list[Service]]:
-        """All checks by server_key, and the services that are not the same objects as before."""
-        before, self._of = self._of, {}
-        fresh = []
-        for service in services:
-            known = before.get(service.name)
-            if known is None or known[0] is not service:
-                known = service, checks_of([service])
-                fresh.append(service)
-            self._of[service.name] = known
-        checks = dict(self._checks)
-        for name in before.keys() - self._of.keys() | {one.name for one in fresh} & before.keys():
-            for key in before[name][1]:
-                del checks[key]
-        for service in fresh:
-            checks.update(self._of[service.name][1])
-        self._checks = checks
-        return checks, fresh
+def checks_after(before: Mapping[str, ServerChecks], turn: Turnover) -> dict[str, ServerChecks]:
+    """All checks by server_key; those of services that stayed are the same objects as before."""
+    checks = dict(before)
+    for key in keys_of(turn.left):
+        del checks[key]
+    return checks | checks_of(turn.fresh)
 
 
 def serving(services: Iterable[Service], actual: Table, drained: Collection[str] = ()) -> set[str]:

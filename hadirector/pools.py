@@ -24,6 +24,7 @@ from hadirector.reconciler import Changes
 from hadirector.service_memory import Standing
 from hadirector.slow_start import Returns
 from hadirector.steering import Courses, by_latency, differs, moves_at, steered
+from hadirector.turnover import Turnover, keys_of
 
 
 class Pools:
@@ -42,7 +43,7 @@ class Pools:
         self._view = view
         self._held = held
         self._wall = wall
-        self._services: dict[str, Service] = {}
+        self.services: Mapping[str, Service] = {}
         self._touched: dict[str, None] = {}  # names of services, in the order they were touched
         self._gone: set[ServiceKey] = set()
         self._grows_at: dict[str, float] = {}  # services with a server in its slow start
@@ -57,52 +58,49 @@ class Pools:
         self._quiet: set[str] = set()
         self.swung: list[Pool] = []  # those whose quorum changed in the last `decide`
 
-    def adopt(
-        self,
-        services: Iterable[Service],
-        servers: Mapping[str, object],
-        quiet: Collection[str] = (),
-    ) -> None:
-        """Go by these services from now on; `servers` holds their server keys.
+    def adopt(self, turn: Turnover, quiet: Collection[str] = ()) -> None:
+        """Go by these services from now on.
 
-        `quiet`: those that are new, and found in the kernel's table with weight 0.
+        `quiet`: servers that are new, and found in the kernel's table with weight 0.
         """
-        self._quiet = (self._quiet | set(quiet)) & servers.keys()
-        before, self._services = self._services, {one.name: one for one in services}
-        for name, service in before.items():
-            if self._services.get(name) is not service:
-                self._gone.update(service.kernel_keys)
-        for name, service in self._services.items():
-            if before.get(name) is not service:
-                self._touched[name] = None
-                self._gone.difference_update(service.kernel_keys)
-        if list(before) != list(self._services):
-            kept = [name for name in self._services if name in self.by_name]
-            self.by_name = {name: self.by_name[name] for name in kept}
-            self.quorums = {name: self.quorums[name] for name in kept}
-        self._spoken &= self.quorums.keys() & self._services.keys()
-        kept_standings = self.standings.keys() & self._services.keys()
-        self.standings = {name: self.standings[name] for name in kept_standings}
-        self._grows_at = {n: at for n, at in self._grows_at.items() if n in self._services}
-        for key in self.advice.keys() - servers.keys():
+        self.services = turn.services
+        for service in turn.left:
+            self._gone.update(service.kernel_keys)
+        for service in turn.fresh:
+            self._touched[service.name] = None
+            self._gone.difference_update(service.kernel_keys)
+        for name in turn.gone:
+            self._spoken.discard(name)
+            for kept in (self.by_name, self.quorums, self.standings, self._grows_at):
+                kept.pop(name, None)
+        if turn.reordered:
+            self.by_name = {n: self.by_name[n] for n in self.services if n in self.by_name}
+        self._adopt_servers(turn.left, turn.fresh, quiet)
+
+    def _adopt_servers(
+        self, left: Iterable[Service], fresh: Iterable[Service], quiet: Collection[str]
+    ) -> None:
+        gone = keys_of(left) - keys_of(fresh)
+        self._quiet = (self._quiet | set(quiet)) - gone
+        for key in gone & self.advice.keys():
             del self.advice[key]
-        self.returns.keep_only(servers.keys())
-        known = self._steered
-        self._steered = {
+        self.returns.forget(gone)
+        steered = {
             pool.server_key(service, server): (service, server)
-            for service in self._services.values()
+            for service in fresh
             if service.steering is not None
             for server in service.servers
         }
         # Another configured weight is the operator's word, and holds at once.
-        weights = {key: server.weight for key, (_, server) in self._steered.items()}
-        self._courses.keep_only(
-            {key for key, (_, one) in known.items() if weights.get(key) == one.weight}
-        )
+        for key in keys_of(left) & self._steered.keys():
+            _, server = self._steered.pop(key)
+            if key not in steered or steered[key][1].weight != server.weight:
+                self._courses.forget(key)
+        self._steered |= steered
 
     def recall(self, standings: Mapping[str, Standing]) -> None:
         """Go on from the quorums of before a restart: none is told that is as it was."""
-        known = {name: one for name, one in standings.items() if name in self._services}
+        known = {name: one for name, one in standings.items() if name in self.services}
         self.standings = {**known, **self.standings}
 
     def touch(self, key: str) -> None:
@@ -119,7 +117,7 @@ class Pools:
 
     def _grows(self, key: str) -> bool:
         """Count the pass; whether its slow start goes by that."""
-        service = self._services.get(key.partition("/")[0])
+        service = self.services.get(key.partition("/")[0])
         if service is None or not service.slow_start.passes:
             return False
         needed = service.slow_start.passes * self._view(key).counting
@@ -143,9 +141,9 @@ class Pools:
         for name, at in self._grows_at.items():
             if at <= now:
                 self._touched[name] = None
-        names = [name for name in self._touched if name in self._services]
+        names = [name for name in self._touched if name in self.services]
         before = {name: self._quorum_before(name) for name in names}
-        decided = [self._decide(self._services[name], overrides, now) for name in names]
+        decided = [self._decide(self.services[name], overrides, now) for name in names]
         self.swung = [
             p
             for p in decided
@@ -235,4 +233,4 @@ class Pools:
         self.by_name |= fresh
         self.quorums |= {name: one.quorum_met for name, one in fresh.items()}
         if is_new:  # the order is the configuration's
-            self.by_name = {name: self.by_name[name] for name in self._services}
+            self.by_name = {name: self.by_name[name] for name in self.services}

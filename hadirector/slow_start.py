@@ -10,7 +10,7 @@ Must never give a server that is due clients the weight 0, nor more than it is d
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 STEPS = 20  # so many writes to the kernel for one return, at most
@@ -98,7 +98,8 @@ class Returns:
         at = self._at.get(key)
         return None if at is None else Back(now - at, self._passes[key])
 
-    def keep_only(self, keys: Collection[str]) -> None:
-        """Forget the servers that are not configured any more."""
-        self._at = {key: at for key, at in self._at.items() if key in keys}
-        self._passes = {key: count for key, count in self._passes.items() if key in keys}
+    def forget(self, keys: Iterable[str]) -> None:
+        """These servers are not configured any more."""
+        for key in keys:
+            self._at.pop(key, None)
+            self._passes.pop(key, None)

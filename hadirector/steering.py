@@ -11,7 +11,6 @@ for no clients waiting for that, nor give one that is due clients the weight 0.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 SMOOTHING = 0.25  # what the newest latency counts in the mean: one odd answer moves it by a quarter
@@ -123,8 +122,8 @@ class Courses:
             self._courses.pop(key, None)
             self._mean_ms.pop(key, None)
 
-    def keep_only(self, keys: Collection[str]) -> None:
-        """Forget the servers that are not steered any more."""
-        self._courses = {key: one for key, one in self._courses.items() if key in keys}
-        self._mean_ms = {key: one for key, one in self._mean_ms.items() if key in keys}
-        self._away.intersection_update(keys)
+    def forget(self, key: str) -> None:
+        """This server is not steered any more, or begins anew."""
+        self._courses.pop(key, None)
+        self._mean_ms.pop(key, None)
+        self._away.discard(key)

@@ -79,17 +79,22 @@ class Verdicts:
         return self.scheduler.first_round
 
     def update(
-        self, servers: Mapping[str, ServerChecks], in_service: Set[str], *, workers: int = 0
+        self,
+        servers: Mapping[str, ServerChecks],
+        moved: Set[str],
+        in_service: Set[str],
+        *,
+        workers: int = 0,
     ) -> None:
         """Check these servers from now on; those of `in_service` start up if they are new.
 
+        `moved`: those that may be new, others than before, or gone; nobody else is looked at.
         `workers`: processes that make the probes; 0: this one.
         """
         self.crew.resize(workers)
         before, self._servers = self._servers, servers
-        # Of tens of thousands, a reload changes a few: the others are not looked at any further.
-        fresh = [key for key, server in servers.items() if before.get(key) is not server]
-        gone = before.keys() - servers.keys()
+        fresh = [key for key in moved & servers.keys() if before.get(key) is not servers[key]]
+        gone = moved - servers.keys()
         former = [before[key] for key in (*gone, *fresh) if key in before]
         checks = {check.key: check for key in fresh for check in servers[key].checks}
         removed = {check.key for server in former for check in server.checks} - checks.keys()

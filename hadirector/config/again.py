@@ -16,6 +16,7 @@ Never: a finding of its own; a guess.
 
 from __future__ import annotations
 
+import os
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -163,11 +164,13 @@ def _lines(file: str) -> tuple[str, ...] | None:
     """The lines of a file that can be read; why one cannot is told by the ordinary reading."""
     try:
         with Path(file).open("rb") as stream:
-            data = stream.read(FILE_BYTES_MAX + 1)
+            # Never more than is there: room for the largest file is new memory each time.
+            size = min(os.fstat(stream.fileno()).st_size, FILE_BYTES_MAX)
+            data = stream.read(size + 1)
         text = data.decode("utf-8-sig")
     except (OSError, ValueError):
         return None
-    if len(data) > FILE_BYTES_MAX or any(end in text for end in _OTHER_LINE_ENDS):
+    if len(data) > size or any(end in text for end in _OTHER_LINE_ENDS):
         return None
     return tuple(text.split("\n"))
 

@@ -11,10 +11,11 @@ from checkers.health import State
 from checkers.tcp import TcpOptions
 from checkers.timing import Timing
 from checkers.view import CheckView
-from hadirector.checks import CheckRegister, ServerView, checks_of, health_of, quiet, serving
+from hadirector.checks import ServerView, checks_after, checks_of, health_of, quiet, serving
 from hadirector.config.model import HealthCheck
 from hadirector.ipvs.model import Destination, DestinationKey, Table
 from hadirector.pool import desired_table, everything_up
+from hadirector.turnover import turnover
 from tests.hadirector.test_pool import FIRST, SECOND, WEB
 
 OTHER = HealthCheck(kind="tcp", options=TcpOptions(port=9), timing=Timing(interval=9.0))
@@ -83,11 +84,11 @@ def test_a_verdict_in_the_words_of_the_pool(state: State, up: bool | None) -> No
 
 
 def test_what_stays_the_same_object_is_not_made_anew() -> None:
-    other, checks = replace(WEB, name="other"), CheckRegister()
-    before, fresh = checks.adopt([WEB, other])
-    assert (set(before), fresh) == (set(checks_of([WEB, other])), [WEB, other])
+    other = replace(WEB, name="other")
+    both = turnover({}, [WEB, other])
+    before = checks_after({}, both)
+    assert before == checks_of([WEB, other])
     changed = replace(other, servers=other.servers[:1])
-    after, fresh = checks.adopt([WEB, changed])
-    assert fresh == [changed]
+    after = checks_after(before, turnover(both.services, [WEB, changed]))
     assert after == checks_of([WEB, changed])
     assert after[FIRST] is before[FIRST]

@@ -19,6 +19,7 @@ from hadirector.pools import Pools
 from hadirector.quorum import Quorum
 from hadirector.service_memory import Standing
 from hadirector.slow_start import SlowStart
+from hadirector.turnover import turnover
 from tests.hadirector.test_pool import WEB, server
 
 SERVICES = [
@@ -63,14 +64,10 @@ def key_of(number: int) -> str:
     return server_key(SERVICES[number], SERVICES[number].servers[0])
 
 
-def keys() -> dict[str, object]:
-    return {key_of(number): None for number in range(len(SERVICES))}
-
-
 def make() -> tuple[Pools, Checks]:
     checks = Checks()
     pools = Pools(lambda key: ServerView.of_one(checks.view(key)))
-    pools.adopt(SERVICES, keys())
+    pools.adopt(turnover({}, SERVICES))
     assert len(pools.decide({}, 0.0).pools) == 3
     checks.asked.clear()
     return pools, checks
@@ -94,7 +91,7 @@ def test_another_configuration_touches_what_differs_and_names_what_is_gone() -> 
     elsewhere = VirtualAddress(Protocol.TCP, ip_address("192.0.2.100"), 9)
     moved = replace(SERVICES[1], listen=elsewhere)
     added = replace(SERVICES[2], name="w0", listen=SERVICES[1].listen)
-    pools.adopt([added, SERVICES[0], moved], keys())
+    pools.adopt(turnover(pools.services, [added, SERVICES[0], moved]))
     changes = pools.decide({}, 0.0)
     assert set(checks.asked) == {"w0", "w2"}
     assert list(pools.by_name) == ["w0", "w1", "w2"]
@@ -121,7 +118,7 @@ def test_a_server_in_its_slow_start_is_looked_at_when_its_weight_grows() -> None
 def test_a_slow_start_by_passes_grows_with_what_is_passed_and_by_no_time() -> None:
     pools, _ = make()
     asked = replace(SERVICES[0], slow_start=SlowStart(passes=4))
-    pools.adopt([asked], keys())
+    pools.adopt(turnover(pools.services, [asked]))
     pools.returns.note(key_of(0), came_back=True, now=10.0)
     pools.touch(key_of(0))
     pools.decide({}, 10.0)
@@ -141,9 +138,9 @@ def test_a_start_asks_for_no_hysteresis_and_a_loss_does() -> None:
     asked = replace(SERVICES[0], servers=two, quorum=Quorum(need=2, hysteresis=1))
     names = [server_key(asked, one) for one in two]
     checks.states = dict.fromkeys(names, State.UNKNOWN)
-    pools.adopt([], {})
+    pools.adopt(turnover(pools.services, []))
     pools.decide({}, 0.0)
-    pools.adopt([asked], dict.fromkeys(names))
+    pools.adopt(turnover(pools.services, [asked]))
 
     def met(*states: State) -> bool:
         checks.states = dict(zip(names, states, strict=True))
@@ -173,7 +170,7 @@ def restarted(
     names = [server_key(asked, one) for one in servers]
     checks.states = dict.fromkeys(names, State.UNKNOWN)
     pools = Pools(lambda key: ServerView.of_one(checks.view(key)), wall=lambda: 1000.0)
-    pools.adopt([asked], dict.fromkeys(names))
+    pools.adopt(turnover(pools.services, [asked]))
     pools.recall({"gone": Standing(False, 1.0)} | ({asked.name: before} if before else {}))
     return pools, checks, names
 
@@ -213,7 +210,7 @@ def test_what_the_kernel_serves_after_a_restart_meets_no_quorum_that_was_lost() 
     checks.states.update(dict.fromkeys(names[:2], State.UP))
     [first] = pools.decide({}, 0.0).pools
     assert not first.quorum_met
-    pools.adopt([], {})
+    pools.adopt(turnover(pools.services, []))
     assert pools.standings == {}
 
 

@@ -12,6 +12,7 @@ from hadirector import pool
 from hadirector.pools import Pools
 from hadirector.slow_start import AT_ONCE
 from hadirector.steering import Course, Courses, Steering, by_latency, differs, moves_at, steered
+from hadirector.turnover import turnover
 from tests.hadirector.test_pool import DRAIN, WEIGHT
 from tests.hadirector.test_pools import SERVICES, Checks
 
@@ -116,7 +117,7 @@ KEY = pool.server_key(SERVICE, SERVICE.servers[0])
 def ready() -> tuple[Pools, Checks]:
     checks = Checks()
     pools = Pools(checks.view)  # type: ignore[arg-type]
-    pools.adopt([SERVICE], {KEY: None})
+    pools.adopt(turnover({}, [SERVICE]))
     pools.decide({}, 0.0)
     return pools, checks
 
@@ -172,6 +173,6 @@ def test_by_hand_goes_before_and_who_was_down_starts_anew() -> None:
 def test_another_configured_weight_holds_at_once() -> None:
     pools, _ = ready()
     lighter = replace(SERVICE, servers=(replace(SERVICE.servers[0], weight=10),))
-    pools.adopt([lighter], {KEY: None})
+    pools.adopt(turnover(pools.services, [lighter]))
     pools.decide({}, 1.0)
     assert member(pools).weight == 10

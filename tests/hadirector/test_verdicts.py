@@ -68,7 +68,7 @@ class Told:
         in_service: set[str] | None = None,
         each: Callable[[], None] = lambda: None,
     ) -> None:
-        self.verdicts.update(servers, in_service or set())
+        self.verdicts.update(servers, servers.keys(), in_service or set())
         task = asyncio.create_task(self.verdicts.scheduler.run())
         for _ in range(int(seconds * 4)):
             await asyncio.sleep(0.25)
@@ -117,7 +117,7 @@ def test_advice_of_one_check_is_not_undone_by_another() -> None:
     async def main() -> None:
         told = Told()
         one = server({81: [], 82: []})
-        told.verdicts.update({KEY: one}, {KEY})
+        told.verdicts.update({KEY: one}, {KEY}, {KEY})
         passed = Result(healthy=True, reason=Reason.OK, sentence="", latency_ms=0.1, at=1.0)
         asks = replace(passed, advice=Advice(weight=3))
         for check, result in ((1, asks), (0, passed), (1, passed)):
@@ -147,7 +147,7 @@ def test_verdicts_survive_a_restart(tmp_path: Path) -> None:
         assert told.states == [State.DOWN]
         await told.verdicts.aclose()
         again = Told(tmp_path)
-        again.verdicts.update({KEY: server({81: [], 82: []})}, set())
+        again.verdicts.update({KEY: server({81: [], 82: []})}, {KEY}, set())
         view = again.verdicts.view(KEY)
         assert view.state is State.DOWN
         assert [part.view.state for part in view.parts] == [State.UNKNOWN, State.DOWN]
