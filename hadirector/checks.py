@@ -135,7 +135,8 @@ def checks_after(before: Mapping[str, ServerChecks], turn: Turnover) -> dict[str
     checks = dict(before)
     for key in keys_of(turn.left):
         del checks[key]
-    return checks | checks_of(turn.fresh)
+    checks.update(checks_of(turn.fresh))
+    return checks
 
 
 def serving(services: Iterable[Service], actual: Table, drained: Collection[str] = ()) -> set[str]:

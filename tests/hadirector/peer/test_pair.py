@@ -102,6 +102,7 @@ async def test_who_stays_after_a_split_announces_on_hearing_it_and_not_at_the_ne
 ) -> None:
     """No moment comes round here, so whatever is done is done because something was heard."""
     monkeypatch.setattr(limits, "PEER_STATE_EVERY_S", 3600.0)
+    monkeypatch.setattr(limits, "PEER_STATE_SPACING_S", 0.0)  # every word is looked at by itself
     monkeypatch.setattr(link, "SILENCE_S", 3600.0)
     monkeypatch.setattr(policies, "SHARED_S", 1e-6)  # not 0: the next look is not the same one
     port, more = unused_tcp_port, "audit: 1h\n"
