@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.keeper import keeper_of
-from tests.e2e.test_switchover import PROGRAM, Pair
+from tests.e2e.test_switchover import ADDRESSES, PROGRAM, Pair
 from tests.prerequisites import require
 from tests.vrrp.world import World, eventually
 
@@ -264,3 +264,68 @@ def test_whoever_is_killed_everything_is_put_back(
         else:
             running.kill()
     is_as(pair, before)
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Its hosts may lose their power."""
+    require(namespaces=True)
+    with World() as world:
+        yield Pair(tmp_path_factory.mktemp("bare"), world, "")
+
+
+def lose_power(pair: Pair, name: str) -> None:
+    """Nobody there does anything any more; what remains is what a disk keeps."""
+    host = pair.hosts[name]
+    pair.client.run("ip", "link", "set", name, "down")
+    namespace = Path(f"/proc/{host.pid}/ns/net").readlink()
+    there = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+    lost = [pid for pid in there if pid != host.pid and is_in(pid, namespace)]
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # at once, as far as that can be
+        for pid in lost:
+            os.kill(pid, number)
+    eventually(lambda: not any(is_in(pid, namespace) for pid in lost), f"{name} is dark")
+    host.run("ip", "-4", "address", "flush", "dev", "eth0")
+    host.run("ip", "link", "set", "eth0", "down")  # those of IPv6 go with it
+    host.run("umount", "--lazy", str(pair.file), check=False)
+    host.run("sh", "-c", "rm -rf /run/*")
+
+
+def is_in(pid: int, namespace: Path) -> bool:
+    """Whether a process is there and in this network namespace."""
+    try:
+        return Path(f"/proc/{pid}/ns/net").readlink() == namespace
+    except OSError:
+        return False  # it has ended, or is the kernel's
+
+
+def boot(pair: Pair, name: str) -> None:
+    """The host has power again."""
+    host = pair.hosts[name]
+    host.run("ip", "address", "add", f"{ADDRESSES[name]}/24", "dev", "eth0")
+    host.run("ip", "link", "set", "eth0", "up")
+    pair.client.run("ip", "link", "set", name, "up")
+    pair.start(name)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("name", "step", "lasting"),
+    [kind for kind in KINDS if kind[0] != "stop"],
+    ids=[kind[0] for kind in KINDS if kind[0] != "stop"],
+)
+def test_a_host_that_is_lost_during_a_drill_comes_back_as_it_was(
+    bare: Pair, name: str, step: str, lasting: Callable[[Pair], bool] | None
+) -> None:
+    """`stop` is left out: a service manager starts it with the host."""
+    bare.settles("lb1")
+    before = world(bare)
+    words = ("--interface", "eth0", "--force") if name == "link-loss" else ()
+    with started(bare, name, *words) as running:
+        begun(running, step)
+        if lasting is not None:
+            eventually(lambda: lasting(bare), f"{name} has its effect", 20.0)
+        lose_power(bare, "lb1")
+    eventually(lambda: bare.active() == ["lb2"], "lb2 is active alone", 20.0)
+    boot(bare, "lb1")
+    is_as(bare, before)
