@@ -6,7 +6,8 @@ are five procedures that get into each other's way.
 
 The approach. They are one difference, and `settle` makes it disappear: first what is missing is
 added, for all members of a group, then it is announced, then what is too much is removed.
-Every step looks at the state again, because the election does not wait for it.
+Every step looks at the state again, because the election does not wait for it. What the kernel
+refuses, one route of many, say, keeps nothing else from being done.
 
 What may be removed is what a virtual router manages, never an address the host has for itself.
 """
@@ -14,7 +15,8 @@ What may be removed is what a virtual router manages, never an address the host 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -45,6 +47,8 @@ class Holding:
     """Put or found there while active: what can get lost, and is surely not the host's own."""
     announce: bool = False
     """The neighbours shall be told as soon as the addresses are there."""
+    refused: set[IPInterface] = field(default_factory=set)
+    """What the kernel has refused to add: when it is there, the neighbours have to be told."""
     restored_at: float = float("-inf")
     managed_paths: set[Path] = field(default_factory=set)
     """Routes and rules configured now or before: what may be removed."""
@@ -77,24 +81,38 @@ def look_again_s(holdings: Collection[Holding]) -> float | None:
     return AUDIT_S if any(one.held_paths or one.had_device for one in holdings) else None
 
 
+class _Refusals(list[str]):
+    """What the kernel refused in one turn, as sentences."""
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Go on after a refusal."""
+        try:
+            yield
+        except AddressError as error:
+            self.append(str(error))
+
+
 async def settle(holdings: Iterable[Holding], hands: Hands, again: Callable[[], None]) -> None:
     """Make the addresses those that should be there; `again` asks for another turn.
 
-    Raises AddressError when the kernel refuses; what was done so far stays done.
+    Raises AddressError when everything else is done, if the kernel refused something.
     """
-    members = list(holdings)
+    members, refused = list(holdings), _Refusals()
     usable = [member for member in members if await _see_to_device(member, hands, again)]
     for member in usable:
-        await _add_missing(member, hands, again)
+        await _add_missing(member, hands, again, refused)
     for member in members:
-        _add_paths(member, hands)
+        _add_paths(member, hands, refused)
     for member in members:
         if member.announce and member.active:
             _announce(member, hands)
         member.announce = False
     for member in members:
-        _remove_paths(member, hands)
-        await _remove_surplus(member, hands, again)
+        _remove_paths(member, hands, refused)
+        await _remove_surplus(member, hands, again, refused)
+    if refused:
+        raise AddressError("; ".join(refused))
 
 
 async def _see_to_device(member: Holding, hands: Hands, again: Callable[[], None]) -> bool:
@@ -135,7 +153,9 @@ def _is_deleted(settings: RouterSettings, hands: Hands) -> bool:
     return not device.index and below.index != 0
 
 
-async def _add_missing(member: Holding, hands: Hands, again: Callable[[], None]) -> None:
+async def _add_missing(
+    member: Holding, hands: Hands, again: Callable[[], None], refused: _Refusals
+) -> None:
     interface = member.settings.device
     may_restore: bool | None = None
     for address in member.settings.all_addresses:
@@ -157,29 +177,38 @@ async def _add_missing(member: Holding, hands: Hands, again: Callable[[], None])
         if lost:
             text = f"{address} on {interface} was deleted by another program"
             _tell(hands, member, "address-lost", text)
-        await hands.add(member.settings, address)
+        try:
+            await hands.add(member.settings, address)
+        except AddressError as error:
+            refused.append(str(error))
+            member.refused.add(address)
+            continue
         member.held.add(address)
+        member.announce |= lost or address in member.refused
+        member.refused.discard(address)
         if lost:
-            member.announce = True
             _tell(hands, member, "address-restored", f"{address} is on {interface} again")
 
 
-def _add_paths(member: Holding, hands: Hands) -> None:
+def _add_paths(member: Holding, hands: Hands, refused: _Refusals) -> None:
     interface = member.settings.interface
     for path in member.settings.paths:
         if not member.active:
             return
-        if hands.add_path(interface, path) and path in member.held_paths:
-            text = f"{path} was removed by another program and is there again"
-            _tell(hands, member, "path-restored", text)
-        member.managed_paths.add(path)
-        member.held_paths.add(path)
+        with refused.noted():
+            if hands.add_path(interface, path) and path in member.held_paths:
+                text = f"{path} was removed by another program and is there again"
+                _tell(hands, member, "path-restored", text)
+            member.managed_paths.add(path)
+            member.held_paths.add(path)
 
 
-def _remove_paths(member: Holding, hands: Hands) -> None:
+def _remove_paths(member: Holding, hands: Hands, refused: _Refusals) -> None:
     """Rules first: they lead to tables that are still filled then."""
     for path in sorted(member.managed_paths, key=str, reverse=True):
-        if not member.active or path not in member.settings.paths:
+        if member.active and path in member.settings.paths:
+            continue
+        with refused.noted():
             hands.remove_path(member.settings.interface, path)
             member.managed_paths.discard(path)
             member.held_paths.discard(path)
@@ -203,7 +232,9 @@ def _announce(member: Holding, hands: Hands) -> None:
         _tell(hands, member, "announce-failed", text)
 
 
-async def _remove_surplus(member: Holding, hands: Hands, again: Callable[[], None]) -> None:
+async def _remove_surplus(
+    member: Holding, hands: Hands, again: Callable[[], None], refused: _Refusals
+) -> None:
     """Remove what may not be there: after stepping back, after a reload, left from a crash."""
     interface = member.settings.device
     for address in sorted(member.managed, key=str):
@@ -212,16 +243,17 @@ async def _remove_surplus(member: Holding, hands: Hands, again: Callable[[], Non
         present = address in hands.interface(interface).present
         if present and _is_hosts_own(member, address, hands):
             continue
-        if present:
-            if address not in member.held:
-                text = f"{address} was left over on {interface} and is removed"
-                _tell(hands, member, "address-leftover", text)
-            await hands.remove(interface, address)
-        if member.wants(address):
-            again()  # it became active meanwhile
-        member.held.discard(address)
-        if address not in member.settings.all_addresses:
-            member.managed.discard(address)
+        with refused.noted():
+            if present:
+                await hands.remove(interface, address)
+                if address not in member.held:
+                    text = f"{address} was left over on {interface} and is removed"
+                    _tell(hands, member, "address-leftover", text)
+            if member.wants(address):
+                again()  # it became active meanwhile
+            member.held.discard(address)
+            if address not in member.settings.all_addresses:
+                member.managed.discard(address)
 
 
 def _is_hosts_own(member: Holding, address: IPInterface, hands: Hands) -> bool:

@@ -158,7 +158,11 @@ class Worker:
         self._announcer.announce(
             settings.interface,
             settings.hardware_address or self._interfaces[settings.interface].hardware_address,
-            [address.ip for address in settings.all_addresses],
+            [
+                address.ip
+                for address in settings.all_addresses
+                if address in self._interfaces[settings.device].present
+            ],
             settings.announce_count,
             device=settings.device,
         )

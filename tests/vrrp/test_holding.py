@@ -1,125 +1,18 @@
 """Addresses follow the election, whatever else happens to them; on hands that only remember."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from ipaddress import IPv4Interface, ip_interface
 
 import pytest
 
-from tests.vrrp.stories import OURS, heard, settings
+from tests.vrrp.memory_hands import OWN, VIP, MemoryHands, holding, nothing
+from tests.vrrp.stories import heard, settings
 from vrrp.choices import OnLoss
-from vrrp.config import IPInterface, RouterSettings
-from vrrp.events import Down, Tick, Up
-from vrrp.hands import AddressError, Interface
+from vrrp.events import Down, Tick
+from vrrp.hands import AddressError
 from vrrp.holding import Holding, settle
 from vrrp.machine import Machine
-from vrrp.messages import Event, Message, RouterWill, RunHooks
-from vrrp.packet import IPAddress
-from vrrp.paths import Path, Route
-from vrrp.priority import Reading
-from vrrp.tracked import Tracker
-
-OWN = IPv4Interface("192.0.2.11/24")
-VIP = IPv4Interface("192.0.2.100/24")
-
-
-@dataclass
-class MemoryHands:
-    """An interface called eth0 and a record of what was done to it."""
-
-    present: list[IPInterface] = field(default_factory=lambda: [OWN])
-    done: list[str] = field(default_factory=list)
-    events: list[str] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
-    time: float = 100.0
-    refuse: bool = False
-    device: bool | None = None
-    """Whether the interface of the virtual MAC is on; None: there is none."""
-    meanwhile: Callable[[], object] | None = None
-    """What happens while an address is being changed."""
-
-    def now(self) -> float:
-        return self.time
-
-    def interface(self, name: str) -> Interface:
-        if name == "vrrp4-51":
-            index, addresses = (0, ()) if self.device is None else (3, tuple(self.present))
-            return Interface(name=name, index=index, problem=None, addresses=addresses)
-        return Interface(name=name, index=2, problem=None, addresses=tuple(self.present))
-
-    def virtual_addresses(self, interface: str) -> frozenset[IPAddress]:
-        return frozenset({VIP.ip})
-
-    def obstacle(self, settings: RouterSettings) -> str | None:
-        return None
-
-    def remark(self, settings: RouterSettings) -> str:
-        return ""
-
-    def send(
-        self, settings: RouterSettings, payload: bytes, source: IPAddress, destination: IPAddress
-    ) -> None:
-        raise AssertionError("addresses have nothing to send")
-
-    def announce(self, settings: RouterSettings) -> None:
-        self.done += [f"announce {address.ip}" for address in settings.all_addresses]
-
-    async def see_to_device(self, settings: RouterSettings, *, up: bool) -> bool:
-        if self.refuse:
-            raise AddressError("not permitted")
-        made = self.device is None
-        if self.device is not up:
-            self.done.append(f"{'make and ' if made else ''}switch {'on' if up else 'off'}")
-        self.device = up
-        return made
-
-    async def add(self, settings: RouterSettings, address: IPInterface) -> None:
-        if self.refuse:
-            raise AddressError("not permitted")
-        self.done.append(f"add {address}")
-        self.present.append(address)
-        if self.meanwhile is not None:
-            self.meanwhile()
-
-    async def remove(self, interface: str, address: IPInterface) -> None:
-        self.done.append(f"remove {address}")
-        self.present.remove(address)
-        if self.meanwhile is not None:
-            self.meanwhile()
-
-    def add_path(self, interface: str, path: Path) -> bool:
-        missing = str(path) not in self.paths
-        self.paths.append(str(path))
-        return missing
-
-    def remove_path(self, interface: str, path: Path) -> None:
-        self.paths = [one for one in self.paths if one != str(path)]
-
-    def reading(self, tracker: Tracker) -> Reading:
-        raise AssertionError("addresses depend on no tracker")
-
-    def run_hooks(self, told: RunHooks) -> None:
-        raise AssertionError("addresses have no hooks")
-
-    def tell(self, message: Message) -> None:
-        assert isinstance(message, Event)
-        self.events.append(message.kind)
-
-    def wills_changed(self) -> None: ...
-    def hand_over(self, will: RouterWill) -> None: ...
-    def woken(self, late_s: float) -> None: ...
-
-
-def holding(*, active: bool) -> Holding:
-    machine = Machine(settings())
-    machine.handle(Up(OURS), 0.0)
-    if active:
-        machine.handle(Tick(), 10.0)
-    return Holding(machine, managed={VIP}, announce=active)
-
-
-def nothing() -> None:
-    raise AssertionError("no other turn is needed")
+from vrrp.paths import Route
 
 
 @pytest.mark.asyncio
@@ -237,6 +130,62 @@ async def test_a_refusal_is_passed_on() -> None:
         await settle([holding(active=True)], hands, nothing)
 
 
+MORE = IPv4Interface("192.0.2.101/24")
+WAY = Route(to="10.0.0.0/8")
+
+
+def with_more(*, active: bool) -> Holding:
+    member = holding(active=active)
+    member.machine.settings = replace(member.settings, addresses=(VIP, MORE), routes=(WAY,))
+    member.managed.add(MORE)
+    return member
+
+
+@pytest.mark.asyncio
+async def test_what_is_refused_keeps_nothing_else_from_being_done() -> None:
+    hands, one, other = (
+        MemoryHands(refused={VIP, WAY}),
+        holding(active=True),
+        with_more(active=True),
+    )
+    with pytest.raises(AddressError) as refused:
+        await settle([one, other], hands, nothing)
+    assert (
+        str(refused.value)
+        == f"{VIP} is not permitted; {VIP} is not permitted; {WAY} is not permitted"
+    )
+    assert MORE in hands.present
+    assert hands.done.count(f"announce {MORE.ip}") == 1
+
+
+@pytest.mark.asyncio
+async def test_the_neighbors_are_told_again_once_what_was_refused_is_there() -> None:
+    hands, member = MemoryHands(refused={VIP}), with_more(active=True)
+    for _ in range(3):
+        with pytest.raises(AddressError, match=f"{VIP} is not permitted"):
+            await settle([member], hands, nothing)
+    assert hands.done == [f"add {MORE}", f"announce {VIP.ip}", f"announce {MORE.ip}"]
+    hands.refused.clear()
+    for _ in range(2):
+        await settle([member], hands, nothing)
+    assert hands.done[3:] == [f"add {VIP}", f"announce {VIP.ip}", f"announce {MORE.ip}"]
+
+
+@pytest.mark.asyncio
+async def test_a_backup_gives_up_what_it_can() -> None:
+    """One address or route that stays must not make two directors answer for all of them."""
+    hands, member = MemoryHands(), with_more(active=True)
+    await settle([member], hands, nothing)
+    member.machine.handle(heard(200), 11.0)
+    hands.refused = {WAY, VIP}
+    with pytest.raises(AddressError):
+        await settle([member], hands, nothing)
+    assert hands.present == [OWN, VIP]
+    hands.refused.clear()
+    await settle([member], hands, nothing)
+    assert (hands.present, hands.paths) == ([OWN], [])
+
+
 @pytest.mark.asyncio
 async def test_excluded_addresses_are_held_and_announced_like_the_others() -> None:
     hands, member = MemoryHands(), holding(active=True)
@@ -273,64 +222,6 @@ async def test_routes_come_and_go_with_the_addresses() -> None:
     member.machine.handle(heard(200), 11.0)
     await settle([member], hands, nothing)
     assert hands.paths == []
-
-
-def with_virtual_mac(*, active: bool) -> Holding:
-    member = holding(active=active)
-    member.machine.settings = replace(member.settings, virtual_mac=True)
-    return member
-
-
-@pytest.mark.asyncio
-async def test_a_backup_has_the_interface_of_its_virtual_mac_ready_but_switched_off() -> None:
-    hands, member = MemoryHands(), with_virtual_mac(active=False)
-    await settle([member], hands, nothing)
-    member.machine.handle(Tick(), 10.0)
-    await settle([member], hands, nothing)
-    assert hands.done == ["make and switch off", "switch on", "add 192.0.2.100/24"]
-    member.machine.handle(heard(200), 11.0)
-    await settle([member], hands, nothing)
-    assert hands.done[3:] == ["switch off", "remove 192.0.2.100/24"]
-    assert hands.events == []
-
-
-@pytest.mark.asyncio
-async def test_a_deleted_interface_comes_back_with_its_addresses_but_not_in_a_storm() -> None:
-    hands, member = MemoryHands(), with_virtual_mac(active=True)
-    await settle([member], hands, nothing)
-    hands.done.clear()
-    hands.device, hands.present = None, [OWN]
-    await settle([member], hands, nothing)
-    assert hands.done == ["make and switch on", "add 192.0.2.100/24", "announce 192.0.2.100"]
-    assert hands.events == ["device-restored"]
-    hands.device, hands.present = None, [OWN]
-    await settle([member], hands, lambda: None)  # too soon: asks for another turn later
-    assert hands.device is None
-    hands.time += 0.2
-    await settle([member], hands, nothing)
-    assert VIP in hands.present
-
-
-@pytest.mark.asyncio
-async def test_a_deleted_interface_is_a_reason_to_yield_where_that_is_wanted() -> None:
-    hands, member = MemoryHands(), with_virtual_mac(active=True)
-    member.machine.settings = replace(member.settings, on_loss=OnLoss.YIELD)
-    await settle([member], hands, nothing)
-    hands.device, hands.present = None, [OWN]
-    await settle([member], hands, nothing)
-    assert member.lost == "vrrp4-51 was deleted by another program"
-    assert hands.device is None
-
-
-@pytest.mark.asyncio
-async def test_without_its_interface_a_virtual_mac_is_a_fault_and_nothing_is_added() -> None:
-    hands, member = MemoryHands(refuse=True), with_virtual_mac(active=True)
-    await settle([member], hands, nothing)
-    assert member.obstacle == "not permitted"
-    assert hands.present == [OWN]
-    hands.refuse = False
-    await settle([member], hands, nothing)
-    assert member.obstacle is None
 
 
 @pytest.mark.asyncio

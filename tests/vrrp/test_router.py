@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv4Interface
 
 import pytest
 
-from tests.vrrp.test_holding import VIP, MemoryHands
+from tests.vrrp.memory_hands import VIP, MemoryHands
 from vrrp.config import RouterSettings
 from vrrp.events import State
 from vrrp.holding import settle
