@@ -6,6 +6,8 @@ import argparse
 import json
 import statistics
 import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,14 +72,16 @@ def execute(args: argparse.Namespace) -> int:
     began = time.monotonic()
     tally = Tally(sync_id=where.sync_id, now=began)
     drops_before = dropped(where.port, where.ports)
-    lag = Lag()
+    lag: Lag | None = Lag() if SyncRole.ACTIVE in running else None
     with hearing(where) as ear:
         for _ in listen(ear, tally, seconds=args.seconds, every_s=LOOK_EVERY_S):
-            here = _connections(CONNECTIONS_FOR_LAG_MAX) if SyncRole.ACTIVE in running else None
-            if here is not None:
-                lag.look(tally, here, time.monotonic())
+            few = list(islice(_connections(), CONNECTIONS_FOR_LAG_MAX + 1)) if lag else []
+            if len(few) > CONNECTIONS_FOR_LAG_MAX:
+                lag = None
+            elif lag is not None:
+                lag.look(tally, few, time.monotonic())
     drops = dropped(where.port, where.ports)
-    held, told = coverage(tally, _connections() or ())
+    held, told = coverage(tally, _connections())
     faults = [*_thin(running, held), *_faults(running, where, tally, drops - drops_before)]
     document: dict[str, object] = {
         "daemons": [str(daemon) for daemon in running.values()],
@@ -96,24 +100,20 @@ def execute(args: argparse.Namespace) -> int:
     return EXIT_NO if faults else EXIT_YES
 
 
-def _connections(most: int | None = None) -> list[Connection] | None:
-    """The kernel's connections; None if there are more than `most`. Raises CliError."""
+def _connections() -> Iterator[Connection]:
+    """The kernel's connections, one by one. Raises CliError."""
     from hadirector.ipvs.connections import parse_connections
 
-    found = []
     try:
         with CONNECTIONS.open() as lines:
-            for one in parse_connections(lines):
-                if one is not None:
-                    found.append(one)
-                if most is not None and len(found) > most:
-                    return None
+            yield from (one for one in parse_connections(lines) if one is not None)
     except OSError as error:
         raise CliError(f"{CONNECTIONS}: {error.strerror}", "modprobe ip_vs", EXIT_CANNOT) from error
-    return found
 
 
-def _lag_as_json(lag: Lag) -> dict[str, object]:
+def _lag_as_json(lag: Lag | None) -> dict[str, object] | None:
+    if lag is None:
+        return None
     after = lag.told_after_s
     waiting = lag.waiting_s(time.monotonic())
     return {
@@ -161,7 +161,11 @@ def _as_json(found: Coverage) -> dict[str, object]:
 
 
 def _show(
-    running: Daemons, tally: Tally, both: tuple[Coverage, Coverage], lag: Lag, faults: list[str]
+    running: Daemons,
+    tally: Tally,
+    both: tuple[Coverage, Coverage],
+    lag: Lag | None,
+    faults: list[str],
 ) -> None:
     from hadirector.ipvs.control import SyncRole
 
@@ -181,7 +185,12 @@ def _show(
         print(f"fault: {fault}")
 
 
-def _lag_sentence(lag: Lag) -> str:
+def _lag_sentence(lag: Lag | None) -> str:
+    if lag is None:
+        return (
+            f"there are more than {CONNECTIONS_FOR_LAG_MAX} connections: how long it takes to tell "
+            "of one was not looked at"
+        )
     after, waiting = lag.told_after_s, lag.waiting_s(time.monotonic())
     if not after and not waiting:
         return "no connection began meanwhile, so how long it takes to tell of one was not seen"

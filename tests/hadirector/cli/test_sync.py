@@ -60,3 +60,10 @@ def test_a_receiver_that_holds_too_little_of_what_it_heard_is_a_fault(
     assert bool(faults) == is_said
     assert not sync_status._thin(RECEIVES, Coverage(of=0, known=0))
     assert not sync_status._thin({}, Coverage(of=200, known=known))
+
+
+def test_of_too_many_connections_it_says_that_their_lag_was_not_looked_at() -> None:
+    assert sync_status._lag_as_json(None) is None
+    sentence = sync_status._lag_sentence(None)
+    assert sentence.startswith("there are more than 50000 connections: ")
+    assert "no connection began" not in sentence
