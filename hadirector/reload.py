@@ -16,6 +16,7 @@ from hadirector.config.loader import Loaded
 from hadirector.config.model import Config, Service
 from hadirector.pool import server_key
 from hadirector.router_answers import Json
+from hadirector.turnover import turnover
 
 CHANGES_TOLD_MAX = 20  # in the sentence; the rest is counted
 
@@ -64,10 +65,11 @@ def read_again(reader: Reader, present: Present) -> Outcome:
 
 def difference(before: Config, after: Config) -> str:
     """One sentence on what differs between two configurations. Pure."""
-    old, new = (_services_only_in(*pair) for pair in ((before, after), (after, before)))
+    # With luck, what differs is a few objects of many.
+    turn = turnover({service.name: service for service in before.services}, after.services)
     parts = [
-        *_changes("service", _services(old), _services(new)),
-        *_changes("server", _servers(old), _servers(new)),
+        *_changes("service", _services(turn.left), _services(turn.fresh)),
+        *_changes("server", _servers(turn.left), _servers(turn.fresh)),
         *_changes("virtual router", _routers(before), _routers(after)),
         *_changes("node", dict(before.nodes), dict(after.nodes)),
     ]
@@ -95,12 +97,6 @@ def _changes(noun: str, before: dict[str, object], after: dict[str, object]) -> 
         f"{noun} {name} changed" for name in after if name in before and before[name] != after[name]
     ]
     return [*added, *removed, *changed]
-
-
-def _services_only_in(one: Config, other: Config) -> list[Service]:
-    """Those that are not the very same objects in the other one: with luck, a few of many."""
-    there = {service.name: service for service in other.services}
-    return [service for service in one.services if there.get(service.name) is not service]
 
 
 def _services(services: Iterable[Service]) -> dict[str, object]:

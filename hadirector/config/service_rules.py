@@ -17,13 +17,23 @@ from hadirector.config.draft import Draft
 from hadirector.config.nodes import Findings, Mapping
 from hadirector.config.sections import ServiceDraft
 from hadirector.config.several import check_targets
-from hadirector.ipvs.model import Address, DestinationKey, FirewallMark, Forward, VirtualAddress
+from hadirector.ipvs.model import (
+    HASHES,
+    SCHEDULER_FLAGS,
+    Address,
+    DestinationKey,
+    FirewallMark,
+    Forward,
+    VirtualAddress,
+)
 
 K = TypeVar("K", bound=Hashable)
 
 UNWEIGHTED = ("rr", "lc", "dh")
 """Schedulers that look at a weight only to see whether it is 0."""
-HASH_FALLBACKS: Final = {"sh": "sh-fallback", "mh": "mh-fallback", "dh": None}
+HASH_FALLBACKS: Final = {
+    name: flag if (flag := f"{name}-fallback") in SCHEDULER_FLAGS else None for name in HASHES
+}
 """Schedulers that leave their clients to a server that takes none, and what prevents it."""
 
 
