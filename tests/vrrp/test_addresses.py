@@ -6,8 +6,7 @@ import sys
 import pytest
 from pyroute2 import AsyncIPRoute
 
-from tests.prerequisites import require
-from tests.vrrp.world import World
+from tests.vrrp.world import Host
 from vrrp import addresses
 from vrrp.addresses import Interfaces
 from vrrp.hands import Interface
@@ -37,13 +36,9 @@ asyncio.run(main())
 """
 
 
-def test_an_ipv6_address_is_in_use_when_it_is_added() -> None:
+def test_an_ipv6_address_is_in_use_when_it_is_added(hosts: tuple[Host, Host]) -> None:
     """The kernel enters its route later; packets drawn in between would be sent back."""
-    require("ip", "nsenter", "unshare", namespaces=True)
-    with World() as world:
-        one, other = world.host("lb1"), world.host("lb2")
-        world.link({one: "192.0.2.11/24", other: "192.0.2.12/24"})
-        said = one.run(sys.executable, "-c", ADD_MANY)
+    said = hosts[0].run(sys.executable, "-c", ADD_MANY)
     assert said.replace("eth0\n", "") == ""
 
 
@@ -109,10 +104,8 @@ asyncio.run(main())
 """
 
 
-def test_an_address_waits_for_no_reading_and_is_not_forgotten_by_it() -> None:
-    require("ip", "nsenter", "unshare", namespaces=True)
-    with World() as world:
-        one, other = world.host("lb1"), world.host("lb2")
-        world.link({one: "192.0.2.11/24", other: "192.0.2.12/24"})
-        said = one.run(sys.executable, "-c", DURING_A_READING)
+def test_an_address_waits_for_no_reading_and_is_not_forgotten_by_it(
+    hosts: tuple[Host, Host],
+) -> None:
+    said = hosts[0].run(sys.executable, "-c", DURING_A_READING)
     assert said == "192.0.2.11/24 192.0.2.100/24\n"

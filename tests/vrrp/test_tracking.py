@@ -3,8 +3,7 @@
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Interface
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.prerequisites import require
-from tests.vrrp.world import Host, WorkerProcess, World, eventually, open_place
+from tests.vrrp.world import Host, StartWorker, WorkerProcess, World, eventually, open_place
 from vrrp.config import RouterSettings
 from vrrp.events import State
 from vrrp.hooks import Hook
@@ -21,33 +19,6 @@ from vrrp.messages import Facts, Stop
 from vrrp.tracked import Tracker
 
 VIP = "192.0.2.100/24"
-StartWorker = Callable[..., WorkerProcess]
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    require("ip", "nsenter", "unshare", namespaces=True)
-    with World() as world:
-        yield world
-
-
-@pytest.fixture
-def hosts(world: World) -> tuple[Host, Host]:
-    one, other = world.host("lb1"), world.host("lb2")
-    world.link({one: "192.0.2.11/24", other: "192.0.2.12/24"})
-    return one, other
-
-
-@pytest.fixture
-def start(world: World) -> Iterator[StartWorker]:
-    with ExitStack() as stack:
-
-        def start_worker(host: Host, *routers: RouterSettings) -> WorkerProcess:
-            worker = WorkerProcess(host, *routers)
-            stack.callback(worker.close)
-            return worker
-
-        yield start_worker
 
 
 @pytest.fixture

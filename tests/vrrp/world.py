@@ -290,3 +290,7 @@ class Executor:
         output, _ = self._process.communicate(timeout=15)
         assert self._process.returncode == 0
         return output.splitlines()
+
+
+StartWorker = Callable[..., WorkerProcess]
+"""Takes a host, and the settings of virtual routers."""

@@ -1,6 +1,5 @@
 """What stories about a worker begin with: its settings, and what can be seen of it."""
 
-from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface
 
 from tests.vrrp.world import WorkerProcess
@@ -8,7 +7,6 @@ from vrrp.config import RouterSettings
 
 VIP = "192.0.2.100/24"
 BACK_VIP = "198.51.100.1/24"
-StartWorker = Callable[..., WorkerProcess]
 
 
 def front(

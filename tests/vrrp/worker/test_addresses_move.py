@@ -3,8 +3,8 @@
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, ip_interface
 
-from tests.vrrp.worker.stage import VIP, StartWorker, front, peer, wait_held
-from tests.vrrp.world import Executor, Host, WorkerProcess, eventually
+from tests.vrrp.worker.stage import VIP, front, peer, wait_held
+from tests.vrrp.world import Executor, Host, StartWorker, WorkerProcess, eventually
 from vrrp.choices import OnLoss, Scope
 from vrrp.paths import PolicyRule, Route
 

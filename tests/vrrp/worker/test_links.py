@@ -2,8 +2,8 @@
 
 from ipaddress import IPv4Address
 
-from tests.vrrp.worker.stage import VIP, StartWorker, front, wait_held
-from tests.vrrp.world import Host, World, eventually
+from tests.vrrp.worker.stage import VIP, front, wait_held
+from tests.vrrp.world import Host, StartWorker, World, eventually
 
 
 def test_a_renamed_interface_is_waited_for(hosts: tuple[Host, Host], start: StartWorker) -> None:

@@ -5,8 +5,8 @@ import signal
 from dataclasses import replace
 from ipaddress import IPv4Interface
 
-from tests.vrrp.worker.stage import BACK_VIP, VIP, StartWorker, front, peer, received, wait_held
-from tests.vrrp.world import Executor, Host, WorkerProcess, World, eventually
+from tests.vrrp.worker.stage import BACK_VIP, VIP, front, peer, received, wait_held
+from tests.vrrp.world import Executor, Host, StartWorker, WorkerProcess, World, eventually
 from vrrp.config import RouterSettings
 from vrrp.messages import Event, Hold, Stop
 

@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-from tests.vrrp.worker.stage import StartWorker, front
-from tests.vrrp.world import Host
+from tests.vrrp.worker.stage import front
+from tests.vrrp.world import Host, StartWorker
 
 
 def test_nonsense_is_reported_and_survived(hosts: tuple[Host, Host], start: StartWorker) -> None:
